@@ -1,0 +1,26 @@
+"""The names a rule or repair file may import; nothing else of npugate is theirs."""
+
+from npugate.facts import Array, Dim, Facts, Graph, Node, Shape, Tensor
+from npugate.target import Constraint, Limit, Operator, Target, Trap
+from npugate.types import Example, Hit, Location, Problem, Rule, Severity
+
+__all__ = [
+    "Array",
+    "Constraint",
+    "Dim",
+    "Example",
+    "Facts",
+    "Graph",
+    "Hit",
+    "Limit",
+    "Location",
+    "Node",
+    "Operator",
+    "Problem",
+    "Rule",
+    "Severity",
+    "Shape",
+    "Target",
+    "Tensor",
+    "Trap",
+]

@@ -1,0 +1,235 @@
+"""The values that pass between the steps: severities, places, findings, rules.
+
+Nothing here imports onnx or numpy, so that ``--help`` and the reporters stay free of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # annotations only: both modules import this one
+    from npugate.facts import Facts
+    from npugate.target import Target
+
+
+class Severity(IntEnum):
+    """How bad a finding is; ordered, so that a threshold is one comparison."""
+
+    NOTE = 1
+    WARNING = 2
+    ERROR = 3
+
+    @property
+    def label(self) -> str:
+        """The lower-case word used in every report."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place in a model. Empty strings mean "does not apply".
+
+    Attributes:
+        graph: ``""`` for the main graph, else the path of the subgraph or function.
+        node: the node's name; an unnamed node goes by its first output.
+        op_type: operator of the node, with its domain when that is not ai.onnx.
+        value: name of the tensor the finding is about.
+    """
+
+    graph: str = ""
+    node: str = ""
+    op_type: str = ""
+    value: str = ""
+
+    def __str__(self) -> str:
+        """Render as one path, for example ``body/Resize(up1):y``."""
+        node = f"{self.op_type}({self.node})" if self.op_type else self.node
+        place = "/".join(part for part in (self.graph, node) if part)
+        if not self.value:
+            return place or "model"
+        return f"{place}:{self.value}" if place else self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame of an exporter's stack trace, as the file carries it.
+
+    Attributes:
+        file: path on the exporting machine, or relative when the exporter rewrote it.
+        line: 1-based.
+        function: name of the function the frame is in.
+        text: the source line as the exporter saw it; ``""`` when it was not recorded.
+    """
+
+    file: str
+    line: int
+    function: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A line of Python in the checkout that made a node (see ``facts/provenance.py``)."""
+
+    file: str
+    line: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """What a rule yields: one place, one message.
+
+    Attributes:
+        location: where.
+        message: what and how much, with the limit and the value.
+        severity: None takes the rule's own; a rule that reads its severity from the target sets it.
+        frames: the exporter's stack trace of the node, innermost first; empty when unknown.
+    """
+
+    location: Location
+    message: str
+    severity: Severity | None = None
+    frames: tuple[Frame, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """Why a finding does not count: ``by`` is ``config`` or ``baseline``."""
+
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A hit with everything the reports need.
+
+    Attributes:
+        rule: ``NPUnnn``.
+        name: the rule's kebab-case name.
+        fingerprint: 16 hex digits; stable under changed figures and paths.
+        repair: name of the repair that removes it, or None.
+    """
+
+    rule: str
+    name: str
+    severity: Severity
+    message: str
+    location: Location
+    fingerprint: str
+    source: Source | None = None
+    suppression: Suppression | None = None
+    repair: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A pair of models that shows a rule: the tests run it and the docs print it.
+
+    Attributes:
+        title: what the bad model does, as a short phrase.
+        bad: ONNX text; parameters declared without data are filled from a fixed seed.
+        messages: the exact messages of this rule on the bad model, in order.
+        good: ONNX text of the nearest clean model; clean under *every* rule (notes allowed).
+        target: profile to judge by, ``name`` or ``name@toolchain``.
+        edit: changes the parsed bad model in ways that the text form cannot say.
+        write: writes the bad file by itself, for faults that are no valid protobuf; gets the folder
+            and returns the path of the model. ``bad`` is then printed in the docs as prose.
+    """
+
+    title: str
+    bad: str
+    messages: tuple[str, ...]
+    good: str
+    target: str = "stm32n6"
+    edit: Callable[[object], None] | None = None
+    write: Callable[[object], object] | None = None
+
+
+Check = Callable[["Facts", "Target"], Iterator[Hit]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One check of one limit, declared by one file in ``checks/`` as ``RULE``.
+
+    Attributes:
+        id: ``NPUnnn``, never reused.
+        name: kebab-case; equals the file's name with hyphens.
+        severity: the level of a hit that names none of its own.
+        doc: the module's docstring: summary line, **Why.**, **Fix.**.
+        sources: where the limit is known from.
+        check: a generator over the facts; it never sorts, filters, prints or edits.
+        repair: name of the repair that removes the finding, or None.
+        since: first version of npugate that has the rule.
+        unreadable: True when a hit means that the model could not be examined.
+    """
+
+    id: str
+    name: str
+    severity: Severity
+    doc: str
+    sources: tuple[str, ...]
+    check: Check
+    examples: tuple[Example, ...]
+    repair: str | None = None
+    since: str = "0.1.0"
+    unreadable: bool = False
+
+    @property
+    def summary(self) -> str:
+        """The docstring's first line."""
+        return self.doc.strip().partition("\n")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A fault found on the way to the facts (reading, structure, inference); a rule reports it.
+
+    Attributes:
+        rule: kebab-case name of the rule that owns this kind of fault.
+    """
+
+    rule: str
+    location: Location
+    message: str
+    frames: tuple[Frame, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds that keep a hostile file from costing more than a finding.
+
+    Attributes:
+        model_bytes: largest model file read.
+        nodes: most nodes, counted after inlining local functions.
+        depth: deepest nesting of subgraphs.
+        fold_elements: largest tensor that partial evaluation may compute, in elements.
+        memory_bytes: address space of the process that examines one model.
+        seconds: wall clock for one model.
+    """
+
+    model_bytes: int = 4 * 1024**3
+    nodes: int = 200_000
+    depth: int = 32
+    fold_elements: int = 65_536
+    memory_bytes: int = 6 * 1024**3
+    seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """What a model is, in a few figures, for the reports."""
+
+    ir_version: int = 0
+    opset: int = 0
+    producer: str = ""
+    nodes: int = 0
+    quantized: str = "float"
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    domains: Mapping[str, int] = field(default_factory=dict)
