@@ -37,6 +37,11 @@ from tests.sample_report import HOSTILE
             "@a`b`|</code>",
             "<code>&#64;a&#96;b&#96;&#124;&#60;/code&#62;</code>",
         ),
+        (
+            escape.markdown_code,
+            "a@b.c x@w @jit.s",
+            "<code>a&#64;&#8203;b.c x&#64;w &#64;jit.s</code>",
+        ),
         (escape.markdown_code, "WWW.e", "<code>www&#46;e</code>"),
         (escape.sarif_message, "[a](0) {0} {x} @b", "[a] (0) {{0}} {x} @\u200bb"),
         (escape.sarif_message, "shape [1, 2] a @ b", "shape [1, 2] a @ b"),

@@ -158,6 +158,13 @@ def test_a_hostile_name_leaves_markdown_without_live_markup(attack):
 
 
 @pytest.mark.parametrize("attack", HOSTILE)
+def test_a_hostile_name_does_not_break_the_budget_of_markdown(attack):
+    report = hostile(HOSTILE[attack])
+    report = replace(report, models=report.models * 20, notices=report.notices * 30)
+    assert len(markdown.render(report, budget=2_000).encode()) <= 2_000
+
+
+@pytest.mark.parametrize("attack", HOSTILE)
 def test_a_hostile_name_leaves_code_quality_readable_with_unique_fingerprints(attack):
     data = json.loads(render("gitlab", hostile(HOSTILE[attack])))
     prints = [issue["fingerprint"] for issue in data]

@@ -112,8 +112,8 @@ def _junit(text: str, xsd: Path | None) -> Iterator[str]:
         if count != sum(_count(suite, name) for suite in root):
             yield f"{name}: the root says {count}, the suites hold another number"
     if xsd is not None:
-        for error in xmlschema.XMLSchema10(xsd).iter_errors(_without_places(root)):
-            yield f"{error.path}: {error.reason}"
+        for fault in xmlschema.XMLSchema10(xsd).iter_errors(_without_places(root)):
+            yield f"{fault.path}: {fault.reason}"
 
 
 def _count(suite: Element, name: str) -> int:

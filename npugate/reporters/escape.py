@@ -27,6 +27,7 @@ _PLACEHOLDER: Final = re.compile(r"\{(\d+)\}")
 _MARKUP: Final = re.compile(r"[&<>\"'`*_\[\](){}#|~@$\\!:]")
 _WWW: Final = re.compile(r"(?i)www\.")
 _REFERENCE: Final = re.compile(r"(@|#|(?i:\bgh-)|(?i:\bwww)|(?i:https?:|ftp:))(?=[\w./])")
+_EMAIL: Final = re.compile(r"(?<=[\w.+-])@(?=[\w-]+\.\w)")
 _BREAK: Final = "\N{ZERO WIDTH SPACE}"
 _SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -100,9 +101,10 @@ def markdown_code(text: str, limit: int = NAME_LIMIT) -> str:
     """Return a name as inline code; works in prose, in a table cell and inside HTML.
 
     The element is ``<code>`` and not a pair of backticks, because it needs no fence that is longer
-    than what it holds. GitHub looks for no mentions inside.
+    than what it holds. GitHub looks for no mentions inside, but for addresses.
     """
-    text = _MARKUP.sub(_entity, visible(text, limit))
+    text = _EMAIL.sub(f"@{_BREAK}", visible(text, limit))
+    text = _MARKUP.sub(_entity, text).replace(_BREAK, "&#8203;")
     return f"<code>{_WWW.sub('www&#46;', text)}</code>"
 
 

@@ -35,7 +35,7 @@ def render(report: Report, *, budget: int = COMMENT_BYTES) -> str:
         budget: most bytes of the result in UTF-8; below 2,000 only the headline is sure to fit.
     """
     models = sorted(report.models, key=lambda model: _rank(model, report.threshold))
-    parts = [_headline(report), *_notices(report)]
+    parts = [_headline(report), *_notices(report, budget // 4)]
     room = budget - _RESERVE - _size(parts)
     table, rows = _table(models, report, room // 2)
     parts += table
@@ -71,11 +71,16 @@ def _headline(report: Report) -> str:
     return text
 
 
-def _notices(report: Report) -> list[str]:
-    shown = [f"> {escape.markdown(notice)}\n" for notice in report.notices[:_ROWS_SHOWN]]
-    if len(report.notices) > _ROWS_SHOWN:
-        shown.append(f"> and {len(report.notices) - _ROWS_SHOWN} more notices\n")
-    return ["\n", *("\n".join(shown).splitlines(keepends=True))] if shown else []
+def _notices(report: Report, room: int) -> list[str]:
+    shown: list[str] = []
+    for notice in report.notices:
+        line = f"\n> {escape.markdown(notice)}\n"
+        room -= len(line.encode())
+        if room < 0:
+            more = outline.plural(len(report.notices) - len(shown), "more notice")
+            return [*shown, f"\n> {more}, told in the full report\n"]
+        shown.append(line)
+    return shown
 
 
 def _table(models: Sequence[ModelReport], report: Report, room: int) -> tuple[list[str], int]:
