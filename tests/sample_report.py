@@ -181,3 +181,21 @@ def hostile(text: str) -> Report:
     census = Census(8, 14, text, 3, "float", (text, text), (text,), {text: 1})
     model = ModelReport(text, "ab" * 32, 10, tuple(found), census=census)
     return replace(REPORT, models=(model, *REPORT.models), notices=(text,))
+
+
+def _attacked(text: str) -> ModelReport:
+    place = Location(text, text, text, text)
+    found = (
+        finding(RANK, f"tensor {text} has rank 6", place, 1, source=Source(text, 1, text)),
+        finding(OPSET, text, place, 5),
+        finding(BATCH, text, place, 4, suppression=Suppression("config", text)),
+    )
+    census = Census(8, 14, text, 3, "float", (text,), (text,), {text: 1})
+    return ModelReport(text, "ab" * 32, 10, found, census=census)
+
+
+ALL_HOSTILE = replace(
+    REPORT,
+    models=tuple(_attacked(text) for text in HOSTILE.values() if len(text) < 1_000),
+    notices=tuple(text for text in HOSTILE.values() if len(text) < 1_000),
+)

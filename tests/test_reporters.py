@@ -16,7 +16,17 @@ import pytest
 from npugate.report import ModelReport, Report
 from npugate.reporters import REPORTERS, markdown, sarif, text
 from npugate.types import Location, Severity
-from tests.sample_report import BATCH, CLEAN, CPU, HOSTILE, RANK, REPORT, finding, hostile
+from tests.sample_report import (
+    ALL_HOSTILE,
+    BATCH,
+    CLEAN,
+    CPU,
+    HOSTILE,
+    RANK,
+    REPORT,
+    finding,
+    hostile,
+)
 
 SCHEMA = json.loads(
     (Path(__file__).parents[1] / "npugate" / "report.schema.json").read_text(encoding="utf-8")
@@ -52,6 +62,11 @@ def test_the_sample_report_is_rendered_as_in_its_snapshot(name, snapshot):
 @pytest.mark.parametrize("name", REPORTERS)
 def test_a_clean_report_is_rendered_as_in_its_snapshot(name, snapshot):
     snapshot(f"clean.{SUFFIXES[name]}", render(name, CLEAN))
+
+
+@pytest.mark.parametrize("name", REPORTERS)
+def test_a_report_of_hostile_names_is_rendered_as_in_its_snapshot(name, snapshot):
+    snapshot(f"hostile.{SUFFIXES[name]}", render(name, ALL_HOSTILE))
 
 
 def test_the_verbose_and_coloured_text_is_as_in_its_snapshot(snapshot):
@@ -199,6 +214,12 @@ def test_verbose_text_lists_every_finding():
 
 def test_text_keeps_to_100_columns_where_names_allow():
     assert max(len(line) for line in render("text", REPORT).split("\n")) <= 100
+
+
+def test_a_long_name_stays_in_one_piece_in_text():
+    name = "a" * 150
+    output = text.render(of(finding(BATCH, "batch 2", Location("", name, "Conv"), 1)))
+    assert f"Conv({name})" in output
 
 
 def test_plain_text_has_no_escape_and_coloured_text_says_the_same():
@@ -408,6 +429,16 @@ def test_sarif_names_the_nodes_with_their_figures():
     assert "c10" not in message
 
 
+def test_a_sarif_result_is_as_bad_as_the_worst_of_its_findings():
+    (result,) = results(of(conv(1, CPU, severity=Severity.NOTE), conv(2, CPU)))
+    assert result["level"] == "warning"
+
+
+def test_a_sarif_category_ends_in_one_slash():
+    (run,) = json.loads(sarif.render(CLEAN, category="ci/board/"))["runs"]
+    assert run["automationDetails"] == {"id": "ci/board/"}
+
+
 def test_a_rule_that_is_not_listed_still_has_an_entry_in_sarif():
     (run,) = json.loads(sarif.render(replace(of(conv(1)), rules={})))["runs"]
     assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == ["NPU104"]
@@ -442,6 +473,15 @@ def test_markdown_is_short_when_all_is_well():
     assert "Left out" not in output
 
 
+def test_markdown_does_not_fold_the_table_when_something_failed():
+    models = tuple(
+        replace(model, path=f"{n}.onnx") for n in range(50) for model in of(conv(1)).models
+    )
+    output = markdown.render(replace(CLEAN, models=models))
+    assert "<summary>50 models</summary>" not in output
+    assert "\n| <code>49.onnx</code> | \u274c fail | 1 |  |  |  |\n" in output
+
+
 # -- gitlab --------------------------------------------------------------------------------------
 
 
@@ -457,3 +497,12 @@ def test_code_quality_has_every_counted_finding_at_its_best_place():
     }
     assert {d["severity"] for d in data} == {"major", "minor", "info"}
     assert len(data) == 29
+
+
+@pytest.mark.parametrize(("path", "shown"), [("./a/b.onnx", "a/b.onnx"), ("a\\b.onnx", "a/b.onnx")])
+def test_code_quality_and_sarif_paths_are_relative_with_forward_slashes(path, shown):
+    report = replace(REPORT, models=(ModelReport(path, "", 1, (conv(1),)),))
+    (issue,) = json.loads(render("gitlab", report))
+    (result,) = results(report)
+    uri = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    assert (issue["location"]["path"], uri) == (shown, shown)

@@ -34,7 +34,7 @@ def render(report: Report, *, budget: int = COMMENT_BYTES) -> str:
         report: the run.
         budget: most bytes of the result in UTF-8; below 2,000 only the headline is sure to fit.
     """
-    models = sorted(report.models, key=lambda model: _rank(model, report.threshold))
+    models = sorted(report.models, key=_badness)
     parts = [_headline(report), *_notices(report, budget // 4)]
     room = budget - _RESERVE - _size(parts)
     table, rows = _table(models, report, room // 2)
@@ -52,9 +52,8 @@ def render(report: Report, *, budget: int = COMMENT_BYTES) -> str:
     return "".join(parts)
 
 
-def _rank(model: ModelReport, threshold: Severity | None) -> tuple[object, ...]:
-    counts = [-model.counted(severity) for severity in outline.WORST_FIRST]
-    return (not model.fails(threshold), *counts, model.path)
+def _badness(model: ModelReport) -> tuple[object, ...]:
+    return (*(-model.counted(severity) for severity in outline.WORST_FIRST), model.path)
 
 
 def _headline(report: Report) -> str:
