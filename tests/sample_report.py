@@ -199,3 +199,16 @@ ALL_HOSTILE = replace(
     models=tuple(_attacked(text) for text in HOSTILE.values() if len(text) < 1_000),
     notices=tuple(text for text in HOSTILE.values() if len(text) < 1_000),
 )
+
+
+def of(*findings: Finding) -> Report:
+    """Return a report on one model with these findings."""
+    model = ModelReport("m.onnx", "00" * 32, 10, findings)
+    return replace(REPORT, models=(model,), notices=())
+
+
+def conv(number: int, rule: RuleInfo = BATCH, **more) -> Finding:
+    """Return one of many equal findings."""
+    return finding(
+        rule, "batch 24, the limit is 1", Location("", f"c{number}", "Conv"), number, **more
+    )
