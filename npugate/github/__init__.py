@@ -1,0 +1,1 @@
+"""What only GitHub knows: workflow commands, events, the API."""

@@ -1,0 +1,113 @@
+"""The report as JSON, schema ``npugate-report/1`` (docs/report-json.md)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from npugate.report import ModelReport, Report
+from npugate.reporters import escape, outline
+from npugate.types import Finding, Severity, Source, Suppression
+
+SCHEMA: Final = "npugate-report/1"
+
+
+def render(report: Report) -> str:
+    """Return the report as one JSON object, indented and in ASCII.
+
+    Strings of more than 4,096 characters lose their middle; paths and names are kept otherwise.
+    """
+    return escape.json_document(
+        {
+            "schema": SCHEMA,
+            "tool": {"name": "npugate", "version": report.version},
+            "target": report.target,
+            "toolchain": report.toolchain,
+            "fail_on": report.threshold.label if report.threshold is not None else "never",
+            "models": [_model(model, report.threshold) for model in report.models],
+            "summary": _summary(report),
+            "rules": {
+                rule.id: {
+                    "name": rule.name,
+                    "severity": rule.severity.label,
+                    "summary": rule.summary,
+                    "repair": rule.repair,
+                }
+                for rule in outline.rules_of(report).values()
+            },
+            "notices": [_text(notice) for notice in report.notices],
+            "crashed": report.crashed,
+            "exit_code": report.exit_code,
+        }
+    )
+
+
+def _model(model: ModelReport, threshold: Severity | None) -> dict[str, object]:
+    census = model.census
+    return {
+        "path": _text(model.path),
+        "sha256": model.digest,
+        "size_bytes": model.size_bytes,
+        "verdict": model.verdict(threshold),
+        "census": {
+            "ir_version": census.ir_version,
+            "opset": census.opset,
+            "producer": _text(census.producer),
+            "nodes": census.nodes,
+            "quantized": census.quantized,
+            "inputs": [_text(name) for name in census.inputs],
+            "outputs": [_text(name) for name in census.outputs],
+            "domains": {_text(name): version for name, version in census.domains.items()},
+        },
+        "findings": [_finding(finding) for finding in model.findings],
+    }
+
+
+def _finding(finding: Finding) -> dict[str, object]:
+    place = finding.location
+    return {
+        "rule": finding.rule,
+        "name": finding.name,
+        "severity": finding.severity.label,
+        "message": _text(finding.message),
+        "location": {
+            "graph": _text(place.graph),
+            "node": _text(place.node),
+            "op_type": _text(place.op_type),
+            "value": _text(place.value),
+        },
+        "source": _source(finding.source),
+        "fingerprint": finding.fingerprint,
+        "suppressed": finding.suppression is not None,
+        "suppression": _suppression(finding.suppression),
+        "repair": finding.repair,
+    }
+
+
+def _source(source: Source | None) -> dict[str, object] | None:
+    if source is None:
+        return None
+    return {"file": _text(source.file), "line": source.line, "text": _text(source.text)}
+
+
+def _suppression(suppression: Suppression | None) -> dict[str, object] | None:
+    if suppression is None:
+        return None
+    return {"by": suppression.by, "reason": _text(suppression.reason)}
+
+
+def _summary(report: Report) -> dict[str, int]:
+    counts = outline.verdicts(report)
+    return {
+        "models": len(report.models),
+        "passed": counts["pass"],
+        "failed": counts["fail"],
+        "unreadable": counts["unreadable"],
+        "errors": report.total(Severity.ERROR),
+        "warnings": report.total(Severity.WARNING),
+        "notes": report.total(Severity.NOTE),
+        "suppressed": sum(len(outline.suppressed(model)) for model in report.models),
+    }
+
+
+def _text(text: str) -> str:
+    return escape.clip(text, escape.DATA_LIMIT)

@@ -1,0 +1,154 @@
+"""What the reporters share: equal findings put together, counts in words, what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from npugate.report import ModelReport, Report, RuleInfo
+from npugate.types import Finding, Severity
+
+GROUP_FROM: Final = 10  # fewer equal findings are worth a line each
+PLACES: Final = 3
+WORST_FIRST: Final = (Severity.ERROR, Severity.WARNING, Severity.NOTE)
+
+_FIX: Final = re.compile(r"\*\*Fix\.\*\*\s*(.+?)(?:\n\s*\n|\Z)", re.DOTALL)
+_SENTENCE: Final = re.compile(r"(.+?[.!?])(?=\s+[A-Z`])", re.DOTALL)
+_KIB: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Findings that read as one: of one rule, one severity and one kind of node.
+
+    Attributes:
+        findings: at least one, in report order.
+    """
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def first(self) -> Finding:
+        """The finding that stands for all."""
+        return self.findings[0]
+
+    def __len__(self) -> int:
+        """Return the number of findings."""
+        return len(self.findings)
+
+
+def groups(findings: Iterable[Finding], group_from: int = GROUP_FROM) -> tuple[Group, ...]:
+    """Put equal findings together, each group where its first finding stood.
+
+    Args:
+        findings: in report order.
+        group_from: smaller sets of equal findings stay apart.
+    """
+    equal: dict[tuple[str, Severity, str], list[Finding]] = {}
+    ordered = list(findings)
+    for finding in ordered:
+        equal.setdefault(_kind(finding), []).append(finding)
+    result: list[Group] = []
+    for finding in ordered:
+        same = equal[_kind(finding)]
+        if len(same) < group_from:
+            result.append(Group((finding,)))
+        elif same[0] is finding:
+            result.append(Group(tuple(same)))
+    return tuple(result)
+
+
+def counted(model: ModelReport) -> tuple[Finding, ...]:
+    """Return the findings of a model that are not suppressed."""
+    return tuple(finding for finding in model.findings if finding.suppression is None)
+
+
+def suppressed(model: ModelReport) -> tuple[Finding, ...]:
+    """Return the suppressed findings of a model."""
+    return tuple(finding for finding in model.findings if finding.suppression is not None)
+
+
+def rules_of(report: Report) -> dict[str, RuleInfo]:
+    """Return every rule that ran or has a finding, by id; an unlisted one goes by its finding."""
+    found = dict(report.rules)
+    for model in report.models:
+        for f in model.findings:
+            if f.rule not in found:
+                found[f.rule] = RuleInfo(f.rule, f.name, f.severity, f.name, f.name, f.repair)
+    return dict(sorted(found.items()))
+
+
+def fix_of(rule: RuleInfo | None) -> str:
+    """Return the first sentence of the rule's Fix paragraph; empty when it has none."""
+    match = _FIX.search(rule.doc) if rule else None
+    if match is None:
+        return ""
+    text = " ".join(match[1].split())
+    sentence = _SENTENCE.match(text)
+    return sentence[1] if sentence else text
+
+
+def plural(count: int, noun: str) -> str:
+    """Return for example ``1 error`` or ``2 errors``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def tally(model: ModelReport) -> str:
+    """Return the counts of a model in words, worst first, without the zeros."""
+    parts = [plural(n, level.label) for level in WORST_FIRST if (n := model.counted(level))]
+    if hidden := len(suppressed(model)):
+        parts.append(f"{hidden} suppressed")
+    return ", ".join(parts) or "no findings"
+
+
+def describe(model: ModelReport) -> str:
+    """Return what the model is in one line: opset, IR, nodes, quantisation, size."""
+    census = model.census
+    size = f"{size_text(model.size_bytes)}"
+    if not (census.opset or census.ir_version or census.nodes):
+        return f"not read as a model, {size}"
+    nodes = plural(census.nodes, "node")
+    return f"opset {census.opset}, IR {census.ir_version}, {nodes}, {census.quantized}, {size}"
+
+
+def size_text(size_bytes: int) -> str:
+    """Return a size in bytes, KiB, MiB or GiB."""
+    if size_bytes < _KIB:
+        return plural(size_bytes, "byte")
+    value = float(size_bytes)
+    for unit in ("KiB", "MiB"):
+        value /= _KIB
+        if value < _KIB:
+            return f"{value:.1f} {unit}"
+    return f"{value / _KIB:.1f} GiB"
+
+
+def verdicts(report: Report) -> dict[str, int]:
+    """Return how many models passed, failed or could not be read."""
+    found = {"pass": 0, "fail": 0, "unreadable": 0}
+    for model in report.models:
+        found[model.verdict(report.threshold)] += 1
+    return found
+
+
+def verdict_word(report: Report) -> str:
+    """Return ``PASS``, ``FAIL`` or, when a rule crashed, ``ERROR``."""
+    if report.crashed:
+        return "ERROR"
+    return "FAIL" if report.failed else "PASS"
+
+
+def reasons(findings: Sequence[Finding]) -> list[tuple[int, str, str, str]]:
+    """Return (count, rule, by, reason) of suppressed findings, in report order."""
+    found: dict[tuple[str, str, str], int] = {}
+    for finding in findings:
+        if finding.suppression is not None:
+            key = (finding.rule, finding.suppression.by, finding.suppression.reason)
+            found[key] = found.get(key, 0) + 1
+    return [(count, *key) for key, count in found.items()]
+
+
+def _kind(finding: Finding) -> tuple[str, Severity, str]:
+    return finding.rule, finding.severity, finding.location.op_type

@@ -1,0 +1,192 @@
+"""The report as SARIF 2.1.0, in the subset that GitHub code scanning accepts and uses.
+
+GitHub tells alerts apart by rule, file and the text of the line. So the findings of one rule in one
+model are one result, and those whose Python line is known are one result for each line, with the
+model as the related location. Every result has a location, or the whole upload would be refused;
+a model, being binary, is located at its line 1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from npugate.report import ModelReport, Report, RuleInfo
+from npugate.reporters import escape, outline
+from npugate.types import Finding, Severity, Source
+
+_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
+_MAX_RESULTS: Final = 25_000  # a run with more is refused
+_MAX_TEXT: Final = 1_000  # GitHub: 1,024 for the descriptions of a rule
+_MAX_NAME: Final = 255
+_NODES: Final = 10  # nodes listed in a message
+_PROBLEM: Final = {
+    Severity.ERROR: "error",
+    Severity.WARNING: "warning",
+    Severity.NOTE: "recommendation",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    model: ModelReport
+    findings: tuple[Finding, ...]
+    source: Source | None
+
+    @property
+    def severity(self) -> Severity:
+        return max(finding.severity for finding in self.findings)
+
+
+def render(report: Report, *, category: str = "") -> str:
+    """Return the report as one SARIF log with one run.
+
+    Args:
+        report: the run.
+        category: keeps several runs on one commit apart; by default ``npugate/<target>``.
+    """
+    rules = outline.rules_of(report)
+    results = [result for model in report.models for result in _results(model)]
+    kept = sorted(results, key=lambda result: -result.severity)[:_MAX_RESULTS]
+    category = (category or f"npugate/{report.target}").strip("/")
+    return escape.json_document(
+        {
+            "$schema": _SCHEMA,
+            "version": "2.1.0",
+            "runs": [
+                {
+                    "tool": {"driver": _driver(report, rules)},
+                    "automationDetails": {"id": f"{escape.visible(category)}/"},
+                    "invocations": [_invocation(report, len(results) - len(kept))],
+                    "columnKind": "unicodeCodePoints",
+                    "results": _written(kept, {rule: n for n, rule in enumerate(rules)}),
+                }
+            ],
+        }
+    )
+
+
+def _driver(report: Report, rules: Mapping[str, RuleInfo]) -> dict[str, object]:
+    return {
+        "name": "npugate",
+        "version": report.version,
+        "semanticVersion": report.version,
+        "rules": [_rule(rule, report.target) for rule in rules.values()],
+    }
+
+
+def _rule(rule: RuleInfo, target: str) -> dict[str, object]:
+    summary = escape.clip(rule.summary, _MAX_TEXT)
+    return {
+        "id": rule.id,
+        "name": escape.visible(rule.name, _MAX_NAME - 55),  # room for the note about the cut
+        "shortDescription": {"text": summary},
+        "fullDescription": {"text": summary},
+        "help": {"text": rule.doc.strip(), "markdown": rule.doc.strip()},
+        "defaultConfiguration": {"level": rule.severity.label},
+        "properties": {
+            "precision": "high",
+            "problem.severity": _PROBLEM[rule.severity],
+            "tags": ["onnx", "npu", escape.visible(target)],
+        },
+    }
+
+
+def _invocation(report: Report, left_out: int) -> dict[str, object]:
+    notices = [escape.sarif_message(notice) for notice in report.notices]
+    if left_out:
+        notices.append(f"{left_out} results are left out: a run holds at most {_MAX_RESULTS}.")
+    return {
+        "executionSuccessful": not report.crashed,
+        "exitCode": report.exit_code,
+        "toolExecutionNotifications": [
+            {"level": "note", "message": {"text": notice}} for notice in notices
+        ],
+    }
+
+
+def _results(model: ModelReport) -> Iterator[_Result]:
+    """Yield the results of a model: by rule, then by line of Python."""
+    found: dict[tuple[str, str, int], list[Finding]] = {}
+    for finding in outline.counted(model):
+        place = (finding.source.file, finding.source.line) if finding.source else ("", 0)
+        found.setdefault((finding.rule, *place), []).append(finding)
+    for findings in found.values():
+        yield _Result(model, tuple(findings), findings[0].source)
+
+
+def _written(results: list[_Result], index: Mapping[str, int]) -> list[dict[str, object]]:
+    seen: Counter[str] = Counter()
+    written = []
+    for result in results:
+        identity = _identity(result)
+        seen[identity] += 1
+        fingerprint = hashlib.sha256(
+            f"{identity}\0{seen[identity]}".encode("utf-8", "backslashreplace")
+        ).hexdigest()
+        written.append(_result(result, index, fingerprint[:32]))
+    return written
+
+
+def _identity(result: _Result) -> str:
+    """Return what makes the result the same one tomorrow: its line may have moved by then."""
+    rule, path = result.findings[0].rule, result.model.path
+    if result.source is None:
+        return f"{rule}\0{path}"
+    return f"{rule}\0{path}\0{result.source.file}\0{result.source.text.strip()}"
+
+
+def _result(result: _Result, index: Mapping[str, int], fingerprint: str) -> dict[str, object]:
+    model, source, rule = result.model, result.source, result.findings[0].rule
+    written: dict[str, object] = {
+        "ruleId": rule,
+        "ruleIndex": index[rule],
+        "level": result.severity.label,
+        "message": {"text": _message(result)},
+        "locations": [_location(model.path, 1)],
+        "partialFingerprints": {"npugateFingerprint/v1": fingerprint},
+    }
+    if source is not None:
+        written["locations"] = [_location(source.file, source.line, source.text.strip())]
+        related = {"id": 0, "message": {"text": "The model."}}
+        written["relatedLocations"] = [related | _location(model.path, 1)]
+    return written
+
+
+def _location(path: str, line: int, text: str = "") -> dict[str, object]:
+    address = escape.uri(path.replace("\\", "/").removeprefix("./"))
+    region: dict[str, object] = {"startLine": max(line, 1)}
+    if text:
+        region["snippet"] = {"text": escape.visible(text)}
+    return {"physicalLocation": {"artifactLocation": {"uri": address}, "region": region}}
+
+
+def _message(result: _Result) -> str:
+    """Return a title sentence and the nodes, each with its figures; GitHub shows it as text."""
+    findings = result.findings
+    lines = [escape.sarif_message(_closed(findings[0].message))]
+    if len(findings) > 1:
+        more = outline.plural(len(findings) - 1, "more finding")
+        lines[0] += f" And {more} of this rule."
+    if result.source is not None:
+        # The link leads to the related location 0; its text is ours, the name follows as text.
+        lines.append(f"In [the model](0) {escape.sarif_message(result.model.path)}.")
+    lines += [f"- {_node(finding)}" for finding in findings[:_NODES]]
+    if len(findings) > _NODES:
+        lines.append(f"- and {len(findings) - _NODES} more")
+    repairs = sorted({finding.repair for finding in findings if finding.repair})
+    if repairs:
+        lines.append(f"Repairable by {escape.sarif_message(', '.join(repairs))}.")
+    return "\n".join(lines)
+
+
+def _node(finding: Finding) -> str:
+    place = escape.sarif_message(str(finding.location), escape.NAME_LIMIT)
+    return f"{place}: {escape.sarif_message(finding.message, 2 * escape.NAME_LIMIT)}"
+
+
+def _closed(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."

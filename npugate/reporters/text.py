@@ -1,0 +1,212 @@
+"""The report for a person at a terminal: per model a verdict and what to do, totals at the end."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import Final
+
+from npugate.report import ModelReport, Report, RuleInfo
+from npugate.reporters import escape, outline
+from npugate.types import Finding, Location, Severity
+
+_WIDTH: Final = 100
+_HEADINGS: Final = {
+    Severity.ERROR: "VIOLATIONS (must fix):",
+    Severity.WARNING: "WARNINGS (should fix):",
+    Severity.NOTE: "NOTES:",
+}
+_COLOURS: Final = {
+    "fail": "1;31",
+    "unreadable": "1;31",
+    "pass": "1;32",
+    "path": "1",
+    Severity.ERROR: "31",
+    Severity.WARNING: "33",
+    Severity.NOTE: "36",
+}
+
+
+def render(report: Report, *, colour: bool = False, verbose: bool = False) -> str:
+    """Return the report as text of at most 100 columns, unbreakable names apart.
+
+    Args:
+        report: the run.
+        colour: True adds terminal colours.
+        verbose: True lists every finding for itself, suppressed ones too, and more of each model.
+    """
+    page = _Page(report, colour=colour, verbose=verbose)
+    return escape.log_document("\n".join(page.lines()) + "\n")
+
+
+class _Page:
+    def __init__(self, report: Report, *, colour: bool, verbose: bool) -> None:
+        self._report = report
+        self._colour = colour
+        self._verbose = verbose
+
+    def lines(self) -> Iterator[str]:
+        report = self._report
+        models = outline.plural(len(report.models), "model")
+        against = escape.visible(f"{report.target}, toolchain {report.toolchain}")
+        yield f"npugate {report.version}: {models} against {against}"
+        for model in report.models:
+            yield ""
+            yield from self._model(model)
+        yield ""
+        yield from self._totals()
+
+    def _model(self, model: ModelReport) -> Iterator[str]:
+        verdict = model.verdict(self._report.threshold)
+        path = self._paint(escape.visible(model.path, escape.DATA_LIMIT), "path")
+        yield path
+        yield f"  {escape.visible(outline.describe(model))}"
+        if self._verbose:
+            yield from self._details(model)
+        yield f"  {self._paint(verdict.upper(), verdict)}: {outline.tally(model)}"
+        explained: set[str] = set()
+        for severity in outline.WORST_FIRST:
+            yield from self._section(model, severity, explained)
+        yield from self._suppressed(model)
+
+    def _details(self, model: ModelReport) -> Iterator[str]:
+        census = model.census
+        for label, values in (
+            ("sha256", (model.digest,)),
+            ("producer", (census.producer,)),
+            ("inputs", census.inputs),
+            ("outputs", census.outputs),
+            ("domains", [f"{name or 'ai.onnx'} {n}" for name, n in census.domains.items()]),
+        ):
+            text = ", ".join(escape.visible(value, escape.NAME_LIMIT) for value in values if value)
+            if text:
+                yield from _wrapped(text, f"  {label}: ", "    ")
+
+    def _section(
+        self, model: ModelReport, severity: Severity, explained: set[str]
+    ) -> Iterator[str]:
+        found = [f for f in outline.counted(model) if f.severity is severity]
+        if not found:
+            return
+        yield ""
+        yield f"  {self._paint(_HEADINGS[severity], severity)}"
+        size = len(found) + 1 if self._verbose else outline.GROUP_FROM
+        for number, group in enumerate(outline.groups(found, size), 1):
+            yield from self._item(number, group, explained)
+
+    def _item(self, number: int, group: outline.Group, explained: set[str]) -> Iterator[str]:
+        first = group.first
+        label = f"{number:>3}. "
+        rest = " " * (len(label) + 2)
+        many = f"{len(group)} x {first.location.op_type or 'equal'}, first: "
+        text = f"{first.rule} {first.name}: {many if len(group) > 1 else ''}{first.message}"
+        yield from _wrapped(escape.visible(text), f"  {label}", rest)
+        places = [_place(finding) for finding in group.findings[: outline.PLACES]]
+        more = len(group) - len(places)
+        listed = "; ".join(places) + (f"; and {more} more" if more else "")
+        if first.location != Location():
+            yield from _wrapped(listed, f"{rest}at ", f"{rest}   ")
+        for line in _sources(group):
+            yield from _wrapped(line, rest, f"{rest}  ")
+        yield from self._advice(first, rest, explained)
+
+    def _advice(self, finding: Finding, indent: str, explained: set[str]) -> Iterator[str]:
+        if finding.repair:
+            yield from _wrapped(escape.visible(f"repairable by {finding.repair}"), indent, indent)
+        rule: RuleInfo | None = self._report.rules.get(finding.rule)
+        fix = "" if finding.rule in explained else outline.fix_of(rule)
+        explained.add(finding.rule)
+        if fix:
+            yield from _wrapped(escape.visible(fix), f"{indent}fix: ", f"{indent}     ")
+
+    def _suppressed(self, model: ModelReport) -> Iterator[str]:
+        hidden = outline.suppressed(model)
+        if not hidden:
+            return
+        yield ""
+        yield "  SUPPRESSED (not counted):"
+        for count, rule, by, reason in outline.reasons(hidden):
+            text = f"{count} x {rule} by {by}: {reason or 'no reason given'}"
+            yield from _wrapped(escape.visible(text), "    ", "      ")
+            if self._verbose:
+                yield from (
+                    f"      at {_place(f)}: {escape.visible(f.message)}"
+                    for f in hidden
+                    if (f.rule, f.suppression and f.suppression.reason) == (rule, reason)
+                )
+
+    def _totals(self) -> Iterator[str]:
+        report = self._report
+        counts = outline.verdicts(report)
+        yield self._paint("FINAL DIAGNOSTIC REPORT", "path")
+        judged = f"{counts['pass']} passed, {counts['fail']} failed"
+        yield f"  Models:     {len(report.models)} ({judged}, {counts['unreadable']} unreadable)"
+        yield f"  Violations: {report.total(Severity.ERROR)}"
+        yield f"  Warnings:   {report.total(Severity.WARNING)}"
+        yield f"  Notes:      {report.total(Severity.NOTE)}"
+        if hidden := sum(len(outline.suppressed(model)) for model in report.models):
+            yield f"  Suppressed: {hidden}"
+        yield from self._outlook()
+        for notice in report.notices:
+            yield from _wrapped(escape.visible(notice), "  notice: ", "    ")
+        word = outline.verdict_word(report)
+        shade = "pass" if word == "PASS" else "fail"
+        yield self._paint(_sentence(report), shade)
+        yield f"verdict: {self._paint(word, shade)} (exit status {report.exit_code})"
+
+    def _outlook(self) -> Iterator[str]:
+        every = [finding for model in self._report.models for finding in outline.counted(model)]
+        repairs = sorted({finding.repair for finding in every if finding.repair})
+        if repairs:
+            count = sum(1 for finding in every if finding.repair)
+            text = f"{outline.plural(count, 'finding')} repairable by {', '.join(repairs)}"
+            yield from _wrapped(escape.visible(text), "  ", "    ")
+        if every:
+            yield f"  More about a rule: npugate explain {escape.visible(every[0].rule)}"
+
+    def _paint(self, text: str, shade: str | Severity) -> str:
+        return f"\x1b[{_COLOURS[shade]}m{text}\x1b[0m" if self._colour else text
+
+
+def _sentence(report: Report) -> str:
+    target = escape.visible(report.target).upper()
+    whole = outline.plural(len(report.models), "model").upper()
+    has = "HAS" if len(report.models) == 1 else "HAVE"
+    failing = sum(1 for model in report.models if model.fails(report.threshold))
+    of = f"{failing} OF {whole}" if len(report.models) > 1 else "MODEL"
+    if report.crashed:
+        return "NPUGATE ITSELF FAILED: A RULE CRASHED, SO THE VERDICT IS INCOMPLETE"
+    if report.failed and report.total(Severity.ERROR):
+        return f"{of} {has} VIOLATIONS - MUST FIX BEFORE {target} DEPLOYMENT"
+    if report.failed and report.threshold is not None:
+        return f"{of} {has} FINDINGS AT OR ABOVE --fail-on {report.threshold.label}"
+    if report.total(Severity.ERROR):
+        return "THERE ARE VIOLATIONS, BUT NOTHING FAILS WITH --fail-on never"
+    if not report.models:
+        return "NO MODEL WAS CHECKED"
+    return f"NO VIOLATIONS OF THE LIMITS OF {target} FOUND IN {whole}"
+
+
+def _place(finding: Finding) -> str:
+    return escape.visible(str(finding.location), escape.NAME_LIMIT)
+
+
+def _sources(group: outline.Group) -> list[str]:
+    found: dict[str, None] = {}
+    for finding in group.findings:
+        if finding.source is not None:
+            source = finding.source
+            text = escape.visible(source.text.strip(), escape.NAME_LIMIT)
+            found[f"{escape.visible(source.file)}:{source.line}: {text}"] = None
+    return list(found)[: outline.PLACES]
+
+
+def _wrapped(text: str, first: str, rest: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,  # a name stays in one piece, so that it can be copied
+        break_on_hyphens=False,
+    )
