@@ -218,8 +218,9 @@ def _examine(
     proto: ModelProto, dropped: Mapping[wire.Path, Counts], folder: Path | None, limits: Limits
 ) -> tuple[Problem, ...]:
     """Find faults of the tensors and drop what is still held of the large ones."""
-    repair_text(proto)
     places = survey(proto, limits)
+    if repair_text(proto):
+        places = survey(proto, limits)  # the places are named after the text
     found = [*_payload_problems(places, dropped), *external.problems(places, folder)]
     for place in places:
         drop_large(place.tensor)

@@ -7,7 +7,7 @@ from typing import Final
 
 from onnx import TensorProto
 
-from npugate.wire import KEEP_BYTES, PAYLOADS, Counts, payload_bytes
+from npugate.wire import KEEP_BYTES, PAYLOADS, VALUE_BYTES, Counts, payload_bytes
 
 _DIMS_SHOWN: Final = 8
 _INT64_MAX: Final = 2**63 - 1
@@ -119,7 +119,7 @@ def _disagreement(
     layout: _Layout, count: int, shape: str, counts: Counts, *, external: bool
 ) -> str | None:
     bits, typed, values, elements = layout
-    filled = [name for name, number in counts.items() if number]
+    filled = [name for name in VALUE_BYTES if counts.get(name)]
     if external:
         return f"its data is both in another file and in {filled[0]}" if filled else None
     if len(filled) > 1:

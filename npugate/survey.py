@@ -7,7 +7,7 @@ shape inference or an inliner walks the graph.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Final
@@ -28,8 +28,8 @@ from npugate.types import Limits, Location
 from npugate.wire import Path, routes
 
 ANALYSIS_LIMIT: Final = "analysis-limit"
-# Tensors and attributes allowed for each node allowed; real models stay below 10.
-_PER_NODE: Final = 20
+# Tensors and attributes allowed for each node allowed; real models have fewer than 5 a node.
+_PER_NODE: Final = 5
 _NAME_SHOWN: Final = 80
 
 _FunctionKey = tuple[str, str]
@@ -151,6 +151,7 @@ class _Walk:
             label = f"{function.domain}.{function.name}" if function.domain else function.name
             path = (_FUNCTIONS, index)
             self._nodes(function.node, (*path, _FUNCTION_NODE), label, 0, body)
+            self._take(len(function.attribute_proto))
             for position, attribute in enumerate(function.attribute_proto):
                 self._attribute(
                     attribute, (*path, _FUNCTION_ATTRIBUTE, position), (label, None), 0, body
@@ -161,34 +162,30 @@ class _Walk:
         if depth > self._limits.depth:
             raise too_deep(self._limits)
         body.depth = max(body.depth, depth)
+        self._take(len(graph.initializer) + len(graph.sparse_initializer))
         for index, tensor in enumerate(graph.initializer):
             name = f"initializer {index}"
-            self._add(Place((*path, _INITIALIZER, index), tensor, label, None, name))
+            self.places.append(Place((*path, _INITIALIZER, index), tensor, label, None, name))
         for index, sparse in enumerate(graph.sparse_initializer):
             name = f"sparse initializer {index}"
             self._sparse(sparse, (*path, _SPARSE_INITIALIZER, index), (label, None), name)
         self._nodes(graph.node, (*path, _NODE), label, depth, body)
 
     def _nodes(
-        self,
-        nodes: object,
-        path: Path,
-        label: str,
-        depth: int,
-        body: _Body,
+        self, nodes: Sequence[NodeProto], path: Path, label: str, depth: int, body: _Body
     ) -> None:
+        body.nodes += len(nodes)  # counted before any is looked at
+        if body.nodes > self._limits.nodes:
+            raise _too_many_nodes(self._limits)
+        self._take(sum(len(node.attribute) for node in nodes))
         keys = self._keys
-        for index, node in enumerate(nodes):  # type: ignore[var-annotated, arg-type]  # a repeated field has no public type
-            body.nodes += 1
-            if keys and (_domain(node.domain), node.op_type) in keys:
-                key = (_domain(node.domain), node.op_type)
+        for index, node in enumerate(nodes):
+            if keys and (key := (_domain(node.domain), node.op_type)) in keys:
                 times, deepest = body.calls.get(key, (0, 0))
                 body.calls[key] = (times + 1, max(deepest, depth))
             for position, attribute in enumerate(node.attribute):
                 inner = (*path, index, _ATTRIBUTE, position)
                 self._attribute(attribute, inner, (label, node), depth, body)
-        if body.nodes > self._limits.nodes:
-            raise _too_many_nodes(self._limits)
 
     def _attribute(
         self,
@@ -198,16 +195,17 @@ class _Walk:
         depth: int,
         body: _Body,
     ) -> None:
-        self._take()
         for item, value in attribute.ListFields():
             number = item.number
             if number not in _HOLDERS:
                 continue
-            for index, part in enumerate(value if item.is_repeated else (value,)):
+            parts = value if item.is_repeated else (value,)
+            self._take(len(parts))
+            for index, part in enumerate(parts):
                 name = f"{attribute.name}[{index}]" if item.is_repeated else attribute.name
                 inner = (*path, number, index)
                 if isinstance(part, TensorProto):
-                    self._add(Place(inner, part, *owner, name))
+                    self.places.append(Place(inner, part, *owner, name))
                 elif isinstance(part, SparseTensorProto):
                     self._sparse(part, inner, owner, name)
                 else:
@@ -223,14 +221,10 @@ class _Walk:
         for part, number in _SPARSE_PARTS.items():
             if sparse.HasField(part):
                 tensor = getattr(sparse, part)
-                self._add(Place((*path, number, 0), tensor, *owner, f"{name}.{part}"))
+                self.places.append(Place((*path, number, 0), tensor, *owner, f"{name}.{part}"))
 
-    def _add(self, place: Place) -> None:
-        self._take()
-        self.places.append(place)
-
-    def _take(self) -> None:
-        self._items_left -= 1
+    def _take(self, items: int) -> None:
+        self._items_left -= items
         if self._items_left < 0:
             most = self._limits.nodes * _PER_NODE
             raise ModelError(

@@ -12,28 +12,32 @@ from google.protobuf.message import Message
 from onnx import ModelProto
 
 
-def repair_text(model: ModelProto) -> None:
-    """Escape, in place, every string of a model that is no UTF-8.
+def repair_text(model: ModelProto) -> bool:
+    """Escape, in place, every string of a model that is no UTF-8; tell whether there was one.
 
     A part that serialises to ASCII needs no second look, which is nearly every one.
     """
-    _repair(model, is_large=True)
+    return _repair(model, is_large=True)
 
 
-def _repair(message: Message, *, is_large: bool = False) -> None:
+def _repair(message: Message, *, is_large: bool = False) -> bool:
     if not is_large and message.SerializeToString().isascii():
-        return
+        return False
+    changed = False
     for item, value in message.ListFields():
         if item.type == FieldDescriptor.TYPE_STRING:
             if not item.is_repeated:
                 if isinstance(value, bytes):
                     setattr(message, item.name, _escaped(value))
+                    changed = True
             elif any(isinstance(text, bytes) for text in value):
                 value[:] = [_escaped(text) for text in value]
+                changed = True
         elif item.type == FieldDescriptor.TYPE_MESSAGE:
             # The main graph and the list of functions are looked at piece by piece.
             for child in value if item.is_repeated else (value,):
-                _repair(child, is_large=is_large and not item.is_repeated)
+                changed |= _repair(child, is_large=is_large and not item.is_repeated)
+    return changed
 
 
 def _escaped(text: str | bytes) -> str:
