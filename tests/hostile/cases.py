@@ -470,7 +470,7 @@ def _field(number: int, body: bytes) -> bytes:
 
 def _many_attributes() -> bytes:
     node = _field(1, b"\x2a\x00" * 2000)
-    return b"\x08\x08" + _field(7, node * 1000)
+    return b"\x08\x08" + _field(7, node * 510)
 
 
 _edit("function calls itself", LIMIT, _functions([_call("f0")]))
@@ -485,7 +485,7 @@ _edit("33 nested Ifs", LIMIT, _nested(33))
 _bytes("200 nested Ifs", LIMIT, lambda: _nested_bytes(200))
 _bytes("5000 nested Ifs", LIMIT, lambda: _nested_bytes(5000))
 _bytes("200001 nodes", LIMIT, lambda: b"\x08\x08" + _field(7, b"\x0a\x00" * 200_001))
-_bytes("two million attributes", LIMIT, _many_attributes)
+_bytes("a million attributes", LIMIT, _many_attributes)
 
 
 # --- names and text -------------------------------------------------------------------------------
