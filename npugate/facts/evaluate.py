@@ -23,8 +23,14 @@ Evaluator = Callable[[Node, list[Array | None], int, int], Array | None]
 _AXES_AS_INPUT: Final = 13  # Squeeze, Unsqueeze, Split, ReduceSum
 _REDUCE_AXES_AS_INPUT: Final = 18
 _RANDOM: Final = frozenset(
-    {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial",
-     "Bernoulli"}
+    {
+        "RandomNormal",
+        "RandomUniform",
+        "RandomNormalLike",
+        "RandomUniformLike",
+        "Multinomial",
+        "Bernoulli",
+    }
 )
 
 
@@ -169,7 +175,9 @@ def _concat(node: Node, inputs: list[Array | None], opset: int, bound: int) -> A
     return np.concatenate(parts, axis=node.int_attribute("axis", 0)) if parts else None
 
 
-def _axes(node: Node, inputs: list[Array | None], position: int, since: int, opset: int) -> tuple[int, ...] | None:
+def _axes(
+    node: Node, inputs: list[Array | None], position: int, since: int, opset: int
+) -> tuple[int, ...] | None:
     if opset < since:
         return node.ints_attribute("axes")
     given = inputs[position] if position < len(inputs) else None

@@ -20,8 +20,13 @@ VIEWS: Final = frozenset({"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatt
 _DYNAMIC: Final = frozenset({"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"})
 _QOPERATOR: Final = frozenset({"QLinearConv", "QLinearMatMul"})
 _BITS: Final = {
-    TensorProto.INT8: 8, TensorProto.UINT8: 8, TensorProto.INT4: 4, TensorProto.UINT4: 4,
-    TensorProto.INT16: 16, TensorProto.UINT16: 16, TensorProto.INT32: 32,
+    TensorProto.INT8: 8,
+    TensorProto.UINT8: 8,
+    TensorProto.INT4: 4,
+    TensorProto.UINT4: 4,
+    TensorProto.INT16: 16,
+    TensorProto.UINT16: 16,
+    TensorProto.INT32: 32,
 }
 
 

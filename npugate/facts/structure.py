@@ -170,7 +170,9 @@ def _unique_outputs(skeleton: Skeleton, graph: GraphProto, path: str, known: set
                 made.add(name)
     for name, count in names.items():
         if count > 1:
-            message = f"{count} nodes are named {name!r}; reports and repairs cannot tell them apart"
+            message = (
+                f"{count} nodes are named {name!r}; reports and repairs cannot tell them apart"
+            )
             skeleton.fault("duplicate-node-name", message, Location(graph=path, node=name))
 
 
@@ -197,7 +199,9 @@ def _report_undefined(
             skeleton.fault("undefined-value", message, Location(graph=path, value=info.name))
 
 
-def _sort(skeleton: Skeleton, graph: GraphProto, path: str, given: frozenset[str] | set[str]) -> None:
+def _sort(
+    skeleton: Skeleton, graph: GraphProto, path: str, given: frozenset[str] | set[str]
+) -> None:
     """Put the nodes into an order in which every value is made before it is read."""
     if not _out_of_order(graph, given):
         return
@@ -221,9 +225,7 @@ def _sort(skeleton: Skeleton, graph: GraphProto, path: str, given: frozenset[str
     graph.node.extend(copies)
 
 
-def _out_of_order(
-    graph: GraphProto, given: frozenset[str] | set[str]
-) -> tuple[int, str] | None:
+def _out_of_order(graph: GraphProto, given: frozenset[str] | set[str]) -> tuple[int, str] | None:
     made = {name for node in graph.node for name in node.output}
     seen = set(given)
     for index, node in enumerate(graph.node):
@@ -315,6 +317,15 @@ def nodes_below(graph: GraphProto) -> Iterator[NodeProto]:
                 yield from nodes_below(attribute.g)
 
 
+def graphs_below(graph: GraphProto) -> Iterator[GraphProto]:
+    """Yield a graph and every body below it."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == AttributeProto.GRAPH:
+                yield from graphs_below(attribute.g)
+
+
 def _used_domains(graph: GraphProto) -> Iterator[tuple[str, str]]:
     seen: set[str] = set()
     for node in nodes_below(graph):
@@ -351,8 +362,11 @@ def _mend_operators(skeleton: Skeleton) -> None:
         if key not in known:
             known[key] = bool(node.domain) or _defined(node.op_type, version)
             if not known[key]:
-                skeleton.fault("operator-not-in-opset", _undefined_text(node.op_type, version),
-                               Location(node=label(node, 0), op_type=node.op_type))
+                skeleton.fault(
+                    "operator-not-in-opset",
+                    _undefined_text(node.op_type, version),
+                    Location(node=label(node, 0), op_type=node.op_type),
+                )
         if not known[key]:
             node.domain = UNKNOWN_DOMAIN
     if not all(known.values()):
@@ -360,7 +374,11 @@ def _mend_operators(skeleton: Skeleton) -> None:
 
 
 def _defined(op_type: str, version: int) -> bool:
-    return bool(onnx.defs.has(op_type, max_inclusive_version=min(version, 2**31 - 1))) if version > 0 else True
+    return (
+        bool(onnx.defs.has(op_type, max_inclusive_version=min(version, 2**31 - 1)))
+        if version > 0
+        else True
+    )
 
 
 def _undefined_text(op_type: str, version: int) -> str:
