@@ -1,7 +1,7 @@
 """What is known of a model, computed once and only read afterwards.
 
-The order is: inline local functions and make the graph legal enough to look at (``structure``, which
-also reads a symbolic leading batch as 1), infer shapes and fold what shapes are computed from
+The order is: inline local functions and make the graph legal enough to look at (``structure``,
+which also reads a symbolic leading batch as 1), infer shapes and fold what shapes are computed from
 (``inference``, ``evaluate``), link nodes and tensors (``graph``), ask the ONNX checker
 (``validity``). What goes wrong on the way is kept as a ``Problem`` and reported by the rule of that
 name; unknown stays None and is never guessed.

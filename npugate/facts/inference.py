@@ -1,8 +1,8 @@
 """Shapes and types, through onnx's own inference and our partial evaluation, until neither learns.
 
-``infer_shapes`` runs on the skeleton, so the weights are never copied. What partial evaluation finds
-out about values is handed back as initializers under names of our own, and inference runs again:
-a model whose shapes are computed by nodes is then as static as one that states them.
+``infer_shapes`` runs on the skeleton, so the weights are never copied. What partial evaluation
+finds out about values is handed back as initializers under names of our own, and inference runs
+again: a model whose shapes are computed by nodes is then as static as one that states them.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TypeProto
 
 from npugate.facts import evaluate
-from npugate.facts.graph import FOLDED, Graph, Node, Tensor, build, shape_of, walk
-from npugate.facts.structure import UNKNOWN_DOMAIN, Skeleton
+from npugate.facts.graph import FOLDED, UNKNOWN_DOMAIN, Graph, Node, Tensor, build, shape_of, walk
+from npugate.facts.structure import Skeleton
 from npugate.types import Limits, Problem
 
 _ROUNDS: Final = 64  # one for each Reshape whose target hangs on the result of the one before
@@ -116,7 +116,8 @@ def _proto_of(graph: Graph, main: GraphProto) -> GraphProto:
     if graph.owner is None:
         return main
     node, attribute = graph.owner
-    return next(item.g for item in node.proto.attribute if item.name == attribute)
+    found: GraphProto = next(item.g for item in node.proto.attribute if item.name == attribute)
+    return found
 
 
 def _news(graph: Graph, learned: dict[str, Tensor]) -> dict[str, Tensor]:

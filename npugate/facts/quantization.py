@@ -19,7 +19,7 @@ WEIGHTED: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 VIEWS: Final = frozenset({"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Identity"})
 _DYNAMIC: Final = frozenset({"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"})
 _QOPERATOR: Final = frozenset({"QLinearConv", "QLinearMatMul"})
-_BITS: Final = {
+_BITS: Final[Mapping[int, int]] = {
     TensorProto.INT8: 8,
     TensorProto.UINT8: 8,
     TensorProto.INT4: 4,

@@ -11,8 +11,15 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import onnx
-from onnx import inliner
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+from onnx import (
+    AttributeProto,
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    ValueInfoProto,
+    inliner,
+)
 
 from npugate.facts.graph import UNKNOWN_DOMAIN
 from npugate.facts.provenance import frames
@@ -254,7 +261,7 @@ def captured(graph: GraphProto) -> Iterator[str]:
 
 
 def _topological(nodes: list[NodeProto]) -> tuple[list[int], list[int]]:
-    """Return node positions in an order that keeps the file's where it can, and those in a cycle."""
+    """Return node positions in a legal order near the file's, and those in a cycle."""
     maker = {name: i for i, node in enumerate(nodes) for name in node.output if name}
     needs = [{maker[name] for name in reads(node) if name in maker} for node in nodes]
     done = [False] * len(nodes)
@@ -374,16 +381,15 @@ def _mend_operators(skeleton: Skeleton) -> None:
 
 
 def _defined(op_type: str, version: int) -> bool:
-    return (
-        bool(onnx.defs.has(op_type, max_inclusive_version=min(version, 2**31 - 1)))
-        if version > 0
-        else True
-    )
+    if version < 1:
+        return True  # no usable opset: the opset rule reports that, not each operator
+    return bool(onnx.defs.has(op_type, max_inclusive_version=min(version, 2**31 - 1)))
 
 
 def _undefined_text(op_type: str, version: int) -> str:
     if not onnx.defs.has(op_type):
-        return f"{op_type} is no operator of ai.onnx in any version up to {onnx.defs.onnx_opset_version()}"
+        newest = onnx.defs.onnx_opset_version()
+        return f"{op_type} is no operator of ai.onnx in any version up to {newest}"
     first = min(schema.since_version for schema in _schemas(op_type))
     return f"{op_type} does not exist in opset {version}; it came with opset {first}"
 

@@ -8,14 +8,8 @@ import onnx
 from onnx import AttributeProto, ModelProto, TensorProto
 from onnx.checker import ValidationError
 
-from npugate.facts.graph import Graph, Shape, Tensor, walk
-from npugate.facts.structure import (
-    UNKNOWN_DOMAIN,
-    Skeleton,
-    declared_shapes,
-    graphs_below,
-    nodes_below,
-)
+from npugate.facts.graph import UNKNOWN_DOMAIN, Graph, Shape, Tensor, walk
+from npugate.facts.structure import Skeleton, declared_shapes, graphs_below, nodes_below
 from npugate.model import holds_data
 from npugate.types import Location, Problem
 
