@@ -1,9 +1,9 @@
 """The model is larger, deeper or longer than what is examined.
 
 **Why.** A few hundred bytes can stand for endless work: functions that call themselves, or each the
-one before twice; bodies within bodies. Such a file would hang the checker, the exporter's tools and
-the compiler, so it is refused before anything walks its graph. The limits are far above real
-models: 4 GiB, 200,000 nodes once functions are inlined, 32 levels of bodies and calls.
+one before twice; bodies within bodies. Such a file would hang the checker, shape inference and the
+compiler, so it is refused before anything walks its graph. The limits are far above real models:
+200,000 nodes once functions are inlined, and 32 levels of bodies and calls.
 
 **Fix.** Look at what made the model. Inline or remove the function that the message names; save
 large weights as external data.

@@ -21,6 +21,8 @@ from pathlib import Path
 
 from npugate.api import Example, Facts, Hit, Rule, Severity, Target
 
+_OID = "ab" * 32
+
 
 def check(facts: Facts, target: Target) -> Iterator[Hit]:
     """Yield what the reader of the file has found."""
@@ -30,8 +32,7 @@ def check(facts: Facts, target: Target) -> Iterator[Hit]:
 
 def _pointer(folder: object) -> object:
     path = Path(str(folder), "net.onnx")
-    oid = "ab" * 32
-    text = f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 4194304\n"
+    text = f"version https://git-lfs.github.com/spec/v1\noid sha256:{_OID}\nsize 4194304\n"
     path.write_text(text, encoding="ascii")
     return path
 
@@ -48,10 +49,10 @@ RULE = Rule(
             title="a checkout without Git LFS",
             bad="""The pointer that Git LFS leaves in place of a model.""",
             messages=(
-                "the file is a Git LFS pointer (oid sha256:"
-                + "ab" * 32
-                + ", 4194304 bytes), not the file it "
-                "stands for: check out with `lfs: true`, or run `git lfs pull`",
+                (
+                    f"the file is a Git LFS pointer (oid sha256:{_OID}, 4194304 bytes), not the "
+                    "file it stands for: check out with `lfs: true`, or run `git lfs pull`"
+                ),
             ),
             good="""
                 <ir_version: 8, opset_import: ["" : 14]>

@@ -49,8 +49,10 @@ RULE = Rule(
             title="a model that was committed without its weights",
             bad="""A model whose weights `w` and `b` are in `net.onnx.data`, which is not there.""",
             messages=(
-                "external data of 2 tensors ('w', 'b'): the file 'net.onnx.data' does not exist beside the "
-                "model",
+                (
+                    "external data of 2 tensors ('w', 'b'): the file 'net.onnx.data' does not "
+                    "exist beside the model"
+                ),
             ),
             good="""
                 <ir_version: 8, opset_import: ["" : 14]>

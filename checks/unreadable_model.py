@@ -57,8 +57,10 @@ RULE = Rule(
             title="a file that was cut short",
             bad="""A model of which the last half is missing.""",
             messages=(
-                "the file breaks off: at byte 2, a field is longer than what is left, and at least 60 bytes "
-                "are missing; fetch or export the model again",
+                (
+                    "the file breaks off: at byte 2, a field is longer than what is left, and at "
+                    "least 39 bytes are missing; fetch or export the model again"
+                ),
             ),
             good="""
                 <ir_version: 8, opset_import: ["" : 14]>
