@@ -43,8 +43,8 @@ RULE = Rule(
             """,
             messages=(
                 (
-                    "concat-batch: it joins along axis 0, which the compiler takes as the batch; join"
-                    " along another axis"
+                    "concat-batch: it joins along axis 0, which the compiler takes as the batch;"
+                    " join along another axis"
                 ),
                 (
                     "transpose-batch: perm (1, 0) moves the leading axis of 2, which the compiler"
@@ -71,9 +71,9 @@ RULE = Rule(
             """,
             messages=(
                 (
-                    "slice-batch: it cuts the leading axis of 4 from 1 to 3, which the compiler takes"
-                    " as the batch; move the samples to another axis (the compiler prints: NOT"
-                    " IMPLEMENTED: Slice on batch dimension)"
+                    "slice-batch: it cuts the leading axis of 4 from 1 to 3, which the compiler"
+                    " takes as the batch; move the samples to another axis (the compiler prints:"
+                    " NOT IMPLEMENTED: Slice on batch dimension)"
                 ),
             ),
             good="""

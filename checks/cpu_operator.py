@@ -54,8 +54,8 @@ RULE = Rule(
             """,
             messages=(
                 (
-                    "InstanceNormalization runs on the CPU; use BatchNormalization, which folds into"
-                    " a Conv"
+                    "InstanceNormalization runs on the CPU; use BatchNormalization, which folds"
+                    " into a Conv"
                 ),
                 "Elu runs on the CPU",
             ),

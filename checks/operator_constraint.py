@@ -1,8 +1,8 @@
 """An operator breaks a condition under which the target takes it.
 
 **Why.** Each unit of the hardware has its sizes: a window, a stride, a line buffer; and the
-importer takes some attributes with their default only. Beyond them an operator is split into several
-passes, falls back to the CPU, or is refused.
+importer takes some attributes with their default only. Beyond them an operator is split into
+several passes, falls back to the CPU, or is refused.
 
 **Fix.** The message names it. The level says what it costs: a note is a slower form, a warning a
 fallback or an undocumented case, an error a refusal that was seen.
@@ -49,12 +49,12 @@ RULE = Rule(
             """,
             messages=(
                 (
-                    "conv-kernel: kernel 5x5 is larger than the 3x6 of the convolution unit at stride"
-                    " 1: it is split into several passes; use stacked 3x3 kernels"
+                    "conv-kernel: kernel 5x5 is larger than the 3x6 of the convolution unit at"
+                    " stride 1: it is split into several passes; use stacked 3x3 kernels"
                 ),
                 (
-                    "matmul-operand: the second operand is computed at run time, so the product runs"
-                    " on the CPU; make one operand constant, or accept the cost"
+                    "matmul-operand: the second operand is computed at run time, so the product"
+                    " runs on the CPU; make one operand constant, or accept the cost"
                 ),
                 (
                     "matmul-rank: an operand has 4 dimensions; the importer documents 3; fold the"
