@@ -1,22 +1,31 @@
 """What is known of a model, computed once and only read afterwards.
 
-The order is: make the graph legal enough to look at (``structure``), inline local functions, read
-a symbolic leading batch as 1, infer shapes and fold what shapes are computed from (``inference``,
-``evaluate``), link nodes and tensors (``graph``). What goes wrong on the way is kept as a
-``Problem`` and reported by the rule of that name; unknown stays None and is never guessed.
+The order is: inline local functions and make the graph legal enough to look at (``structure``, which
+also reads a symbolic leading batch as 1), infer shapes and fold what shapes are computed from
+(``inference``, ``evaluate``), link nodes and tensors (``graph``), ask the ONNX checker
+(``validity``). What goes wrong on the way is kept as a ``Problem`` and reported by the rule of that
+name; unknown stays None and is never guessed.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 
-from npugate.facts.graph import Array, Dim, Graph, Node, Shape, Tensor
+from npugate.facts import quantization, validity
+from npugate.facts.graph import Array, Dim, Graph, Node, Shape, Tensor, build, shape_of, walk
+from npugate.facts.inference import infer
+from npugate.facts.quantization import Quantization
+from npugate.facts.structure import legalise
 from npugate.model import Model
 from npugate.types import Census, Limits, Problem
 
-__all__ = ["Array", "Dim", "Facts", "Graph", "Node", "Shape", "Tensor"]
+__all__ = ["Array", "Dim", "Facts", "Graph", "Node", "Quantization", "Shape", "Tensor"]
+
+
+def _silent(_stage: str) -> None:
+    """Ignore progress; the isolated worker passes a function that reports it."""
 
 
 class Facts:
@@ -30,14 +39,40 @@ class Facts:
         symbolic_batches: name of an input -> the symbol of its leading axis, which is read as 1.
     """
 
-    model: Model
-    opsets: Mapping[str, int]
-    ir_version: int
-    graphs: tuple[Graph, ...]
-    symbolic_batches: Mapping[str, str]
+    def __init__(
+        self,
+        model: Model,
+        limits: Limits | None = None,
+        stage: Callable[[str], None] = _silent,
+        *,
+        inference: bool = True,
+    ) -> None:
+        """Compute the facts of a model.
 
-    def __init__(self, model: Model, limits: Limits | None = None) -> None:
-        raise NotImplementedError
+        Args:
+            model: as ``model.load`` returns it.
+            limits: bounds on what is computed.
+            stage: told what is being done, so that a crash in onnx can be placed.
+            inference: False leaves every shape unknown; for a model that inference dies of.
+        """
+        limits = limits or Limits()
+        stage("structure")
+        skeleton = legalise(model.proto)
+        self.model = model
+        self.ir_version = int(model.proto.ir_version)
+        self.opsets: Mapping[str, int] = skeleton.opsets
+        self.symbolic_batches: Mapping[str, str] = skeleton.symbolic_batches
+        if inference:
+            main = infer(skeleton, limits, stage)
+            validity.compare_outputs(skeleton, model.proto, main)
+        else:
+            main = build(skeleton.proto.graph, skeleton.inputs)
+        self.graphs = tuple(walk(main))
+        stage("ONNX checker")
+        validity.check(skeleton, main)
+        self._problems: dict[str, list[Problem]] = defaultdict(list)
+        for problem in (*model.problems, *skeleton.problems):
+            self._problems[problem.rule].append(problem)
 
     @property
     def main(self) -> Graph:
@@ -76,11 +111,40 @@ class Facts:
         """Every value of every graph: inputs, initializers, node outputs."""
         return tuple(tensor for graph in self.graphs for tensor in graph.tensors.values())
 
+    @cached_property
+    def quantization(self) -> Quantization:
+        """How the model is quantised."""
+        return quantization.census(self.nodes)
+
+    @cached_property
+    def declared_inputs(self) -> Mapping[str, Shape | None]:
+        """Shapes of the user's inputs as the file states them, symbols included."""
+        real = {tensor.name for tensor in self.main.inputs}
+        inputs = self.model.proto.graph.input
+        return {info.name: shape_of(info.type)[1] for info in inputs if info.name in real}
+
     def problems(self, rule: str) -> Iterator[Problem]:
         """Yield the faults that one rule owns, in the order they were found."""
-        raise NotImplementedError
+        yield from self._problems.get(rule, ())
 
     @cached_property
     def census(self) -> Census:
         """The model in a few figures, for the reports."""
-        raise NotImplementedError
+        proto = self.model.proto
+        producer = f"{proto.producer_name} {proto.producer_version}".strip()
+        return Census(
+            ir_version=self.ir_version,
+            opset=self.opset,
+            producer=producer,
+            nodes=len(self.nodes),
+            quantized=self.quantization.label,
+            inputs=tuple(_described(tensor) for tensor in self.main.inputs),
+            outputs=tuple(_described(tensor) for tensor in self.main.outputs),
+            domains=dict(self.opsets),
+        )
+
+
+def _described(tensor: Tensor) -> str:
+    if tensor.shape is None:
+        return f"{tensor.name}[?]"
+    return f"{tensor.name}[{', '.join('?' if dim is None else str(dim) for dim in tensor.shape)}]"

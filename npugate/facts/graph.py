@@ -34,6 +34,8 @@ _ATTRIBUTE: Final = {
     AttributeProto.FLOATS: "floats",
     AttributeProto.STRINGS: "strings",
 }
+UNKNOWN_DOMAIN: Final = "npugate.unknown"  # structure.py moves undefined operators here
+FOLDED: Final = "::folded"  # suffix of the initializers that carry a known value to its readers
 _REPEATED: Final = frozenset(
     {AttributeProto.INTS, AttributeProto.FLOATS, AttributeProto.STRINGS}
 )
@@ -206,11 +208,13 @@ class Graph:
     Attributes:
         path: ``""`` for the main graph, else ``node/attribute`` from the outside in.
         parent: the graph that the owner node is in; None for the main graph.
+        owner: the node that holds it and the attribute's name; None for the main graph.
         tensors: by name, those defined here; ``find`` looks outwards too.
     """
 
     path: str
     parent: Graph | None
+    owner: tuple[Node, str] | None = None
     tensors: dict[str, Tensor] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
     inputs: list[Tensor] = field(default_factory=list)
@@ -269,6 +273,8 @@ def _build(proto: GraphProto, path: str, parent: Graph | None, inputs: frozenset
         if real:
             graph.inputs.append(tensor)
     for item in proto.initializer:
+        if item.name.endswith(FOLDED):
+            continue
         tensor = Tensor(item.name, graph, item.data_type, tuple(item.dims), "initializer")
         tensor.is_constant = True
         graph.tensors[item.name] = tensor
@@ -286,7 +292,7 @@ def _build(proto: GraphProto, path: str, parent: Graph | None, inputs: frozenset
 def _node(
     index: int, proto: NodeProto, graph: Graph, types: dict[str, tuple[int, Shape | None]]
 ) -> Node:
-    domain = "" if proto.domain == "ai.onnx" else proto.domain
+    domain = "" if proto.domain in {"ai.onnx", UNKNOWN_DOMAIN} else proto.domain
     node = Node(index, proto.name, proto.op_type, domain, proto, graph)
     node.inputs = tuple(_used(name, node) if name else None for name in proto.input)
     outputs: list[Tensor | None] = []
@@ -302,11 +308,14 @@ def _node(
     for attribute in proto.attribute:
         if attribute.type == AttributeProto.GRAPH:
             path = f"{graph.path}/{node.label}.{attribute.name}".lstrip("/")
-            node.subgraphs[attribute.name] = _build(attribute.g, path, graph, None)
+            body = _build(attribute.g, path, graph, None)
+            body.owner = (node, attribute.name)
+            node.subgraphs[attribute.name] = body
     return node
 
 
 def _used(name: str, node: Node) -> Tensor:
+    name = name.removesuffix(FOLDED)
     tensor = node.graph.find(name)
     if tensor is None:
         tensor = node.graph.tensors[name] = Tensor(name, node.graph)

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import onnx
+from onnx import inliner
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
+from npugate.facts.graph import UNKNOWN_DOMAIN
 from npugate.facts.provenance import frames
 from npugate.model import holds_data
 from npugate.types import Location, Problem
 
-UNKNOWN_DOMAIN: Final = "npugate.unknown"  # ops that their opset does not define move here
 _ASSUMED_OPSETS: Final = (14, 13, 17, 18, 20, 21, 12, 11, 10, 9, 8, 7)
 _FIRST_SEPARATE_INITIALIZERS: Final = 4  # IR version from which weights need not be inputs
 
@@ -50,7 +51,9 @@ def legalise(proto: ModelProto) -> Skeleton:
     copy = ModelProto()
     copy.CopyFrom(proto)
     skeleton = Skeleton(copy)
-    graph = copy.graph
+    if copy.functions:
+        _inline(skeleton)
+    graph = skeleton.proto.graph
     if not graph.name:
         skeleton.fault("unnamed-graph", "the graph has no name")
         graph.name = "main"
@@ -60,6 +63,15 @@ def legalise(proto: ModelProto) -> Skeleton:
     _mend_operators(skeleton)
     _mend_types(skeleton)
     return skeleton
+
+
+def _inline(skeleton: Skeleton) -> None:
+    """Replace calls of local functions by their bodies; the reader has bounded their number."""
+    try:
+        skeleton.proto = inliner.inline_local_functions(skeleton.proto)
+    except (RuntimeError, ValueError, onnx.checker.ValidationError) as error:
+        text = " ".join(str(error).split())[:400]
+        skeleton.fault("invalid-model", f"its local functions cannot be inlined: {text}")
 
 
 def _separate_weights(skeleton: Skeleton) -> None:

@@ -1,0 +1,199 @@
+"""Shapes and types, through onnx's own inference and our partial evaluation, until neither learns.
+
+``infer_shapes`` runs on the skeleton, so the weights are never copied. What partial evaluation finds
+out about values is handed back as initializers under names of our own, and inference runs again:
+a model whose shapes are computed by nodes is then as static as one that states them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import onnx
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TypeProto
+
+from npugate.facts import evaluate
+from npugate.facts.graph import FOLDED, Graph, Node, Tensor, build, walk
+from npugate.facts.structure import UNKNOWN_DOMAIN, Skeleton
+from npugate.types import Limits, Problem
+
+_ROUNDS: Final = 8
+_RULE: Final = "shape-inference-failed"
+_MAX_TEXT: Final = 400
+# Operators outside ai.onnx (or ahead of their opset) whose result has the first input's shape.
+_SAME_SHAPE: Final = frozenset(
+    {"LayerNormalization", "SimplifiedLayerNormalization", "RMSNormalization", "Gelu", "FastGelu",
+     "BiasGelu", "QuickGelu", "Mish", "Swish", "HardSwish", "GroupNormalization", "BatchNormalization",
+     "QLinearLeakyRelu", "QLinearSigmoid", "QLinearSoftmax"}
+)
+Stage = Callable[[str], None]
+
+
+def infer(skeleton: Skeleton, limits: Limits, stage: Stage) -> Graph:
+    """Return the linked graph with every shape and constant that can be known.
+
+    Args:
+        skeleton: the mended model; faults are added to its problems.
+        limits: bounds on what partial evaluation computes.
+        stage: told what is being done, so that a crash can be placed.
+    """
+    model = skeleton.proto
+    opset = skeleton.opsets.get("", 0)
+    learned: dict[str, Tensor] = {}
+    graph = build(model.graph, skeleton.inputs)
+    for round_number in range(_ROUNDS):
+        stage("shape inference")
+        inferred = _infer(model)
+        graph = _link(inferred, skeleton, opset, limits)
+        fresh = _news(graph, learned)
+        if not fresh or round_number == _ROUNDS - 1:
+            break
+        learned.update(fresh)
+        model = _teach(model, fresh, limits)
+    _report_failures(graph, skeleton, stage)
+    return graph
+
+
+def _infer(model: ModelProto) -> ModelProto:
+    """Infer what can be inferred; a node that fails leaves its outputs unknown."""
+    for strict, values in ((False, True), (False, False)):
+        try:
+            return onnx.shape_inference.infer_shapes(model, strict_mode=strict, data_prop=values)
+        except (onnx.shape_inference.InferenceError, RuntimeError, ValueError, IndexError):
+            continue  # value propagation is the part that raises on odd graphs: go on without it
+    return model
+
+
+def _link(inferred: ModelProto, skeleton: Skeleton, opset: int, limits: Limits) -> Graph:
+    graph = build(inferred.graph, skeleton.inputs)
+    for body in walk(graph):
+        evaluate.set_initializers(body, _proto_of(body, inferred.graph))
+        evaluate.fold(body, opset, limits.fold_elements)
+    return graph
+
+
+def _proto_of(graph: Graph, main: GraphProto) -> GraphProto:
+    if graph.owner is None:
+        return main
+    node, attribute = graph.owner
+    return next(item.g for item in node.proto.attribute if item.name == attribute)
+
+
+def _news(graph: Graph, learned: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the values worth telling inference: known now, and read where a shape is not."""
+    fresh: dict[str, Tensor] = {}
+    for node in graph.nodes:
+        unresolved = any(t is not None and t.static_shape is None for t in node.outputs)
+        if unresolved:
+            for tensor in node.inputs:
+                if (
+                    tensor is not None
+                    and tensor.kind == "node"
+                    and tensor.graph is graph
+                    and tensor.constant is not None
+                    and tensor.name not in learned
+                ):
+                    fresh[tensor.name] = tensor
+            fresh.update(_guesses(node, learned))
+    return fresh
+
+
+def _guesses(node: Node, learned: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """Yield outputs whose shape follows from the operator's meaning although onnx lacks it."""
+    output = node.output()
+    if output is None or output.name in learned or output.shape is not None:
+        return
+    source = node.input(0)
+    if node.op_type in _SAME_SHAPE and source is not None and source.static_shape is not None:
+        output.dtype, output.shape = source.dtype, source.shape
+        yield output.name, output
+    test = node.constant(0) if node.op_type == "If" else None
+    if test is not None and test.size == 1:
+        branch = node.subgraphs.get("then_branch" if bool(test.reshape(-1)[0]) else "else_branch")
+        for made, inner in zip(node.outputs, branch.outputs if branch else (), strict=False):
+            if made is not None and inner.static_shape is not None and made.name not in learned:
+                made.dtype, made.shape = inner.dtype, inner.shape
+                yield made.name, made
+
+
+def _teach(model: ModelProto, fresh: dict[str, Tensor], limits: Limits) -> ModelProto:
+    """Return a model in which the readers of known values read them from initializers."""
+    taught = ModelProto()
+    taught.CopyFrom(model)
+    folded: set[str] = set()
+    for name, tensor in fresh.items():
+        if tensor.constant is None:
+            shape = list(tensor.static_shape or ())
+            info = onnx.helper.make_tensor_value_info(name, tensor.dtype or 1, shape)
+            taught.graph.value_info.append(info)
+        elif tensor.constant.size <= limits.fold_elements:
+            item = onnx.numpy_helper.from_array(tensor.constant, name + FOLDED)
+            taught.graph.initializer.append(item)
+            folded.add(name)
+    _redirect(taught.graph, folded)
+    return taught
+
+
+def _redirect(graph: GraphProto, names: set[str]) -> None:
+    for node in graph.node:
+        for position, name in enumerate(node.input):
+            if name in names:
+                node.input[position] = name + FOLDED
+        for attribute in node.attribute:
+            if attribute.type == AttributeProto.GRAPH:
+                own = {n for inner in attribute.g.node for n in inner.output}
+                own |= {info.name for info in attribute.g.input}
+                _redirect(attribute.g, names - own)
+
+
+def _report_failures(graph: Graph, skeleton: Skeleton, stage: Stage) -> None:
+    """Name the first nodes at which inference stopped although it knew their inputs."""
+    for body in walk(graph):
+        for node in body.nodes:
+            if node.domain or node.proto.domain == UNKNOWN_DOMAIN or node.subgraphs:
+                continue
+            if all(t is None or t.shape is not None for t in node.outputs):
+                continue
+            if any(t is not None and t.shape is None for t in node.inputs):
+                continue
+            stage(f"shape inference of {node.full_type} {node.label!r}")
+            reason = _reason(node, skeleton)
+            if reason:
+                place = node.location()
+                message = f"{node.op_type}: {reason}"
+                skeleton.problems.append(Problem(_RULE, place, message, node.frames))
+
+
+def _reason(node: Node, skeleton: Skeleton) -> str:
+    """Return why inference of one node fails; empty when its result depends on data."""
+    version = skeleton.opsets.get("", 0)
+    try:
+        schema = onnx.defs.get_schema(node.op_type, version, "")
+        types = {t.name: _type(t) for t in node.inputs if t is not None}
+        data = {
+            t.name: onnx.numpy_helper.from_array(t.constant, t.name)
+            for t in node.inputs
+            if t is not None and t.constant is not None
+        }
+        proto = NodeProto()
+        proto.CopyFrom(node.proto)
+        for position, tensor in enumerate(node.inputs):
+            if tensor is not None:
+                proto.input[position] = tensor.name
+        onnx.shape_inference.infer_node_outputs(
+            schema, proto, types, data, opset_imports=[onnx.helper.make_opsetid("", version)]
+        )
+    except (onnx.shape_inference.InferenceError, onnx.defs.SchemaError) as error:
+        return _clean(str(error))
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        return f"shape inference raises {type(error).__name__}: {_clean(str(error))}"
+    return ""
+
+
+def _type(tensor: Tensor) -> TypeProto:
+    return onnx.helper.make_tensor_type_proto(tensor.dtype or 1, tensor.shape)
+
+
+def _clean(text: str) -> str:
+    return " ".join(text.split())[:_MAX_TEXT]
