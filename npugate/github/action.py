@@ -23,7 +23,7 @@ from npugate.github import event, inputs, outputs, summary
 from npugate.github.commands import workflow_command
 from npugate.github.inputs import Inputs
 from npugate.report import Report
-from npugate.reporters import REPORTERS, outline, sarif
+from npugate.reporters import REPORTERS, escape, outline, sarif
 from npugate.types import Severity
 
 Run = Callable[[Sequence[str]], Report]
@@ -65,7 +65,7 @@ def main(environment: Mapping[str, str], stdout: TextIO, run: Run) -> int:
     except NpugateError as error:
         return _give_up(str(error), error.exit_code, environment, stdout)
     except Exception as error:  # noqa: BLE001  # the edge: whatever broke, the gate says so itself
-        stdout.write(_quoted(traceback.format_exc()))
+        stdout.write(_quoted(escape.log_document(traceback.format_exc())))
         return _give_up(f"this is a fault of npugate: {error!r}", 3, environment, stdout)
     _tell(report, chosen, environment, stdout)
     values = _values(report) | {"folder": str(_folder(environment)), **paths}
@@ -156,7 +156,8 @@ def _tell(report: Report, chosen: Inputs, environment: Mapping[str, str], stdout
 def _quoted(text: str) -> str:
     """Return text in which the runner looks for no commands, whatever it holds."""
     token = secrets.token_hex(16)
-    return f"{workflow_command('stop-commands', token)}\n{text.rstrip()}\n::{token}::\n"
+    inert = text.rstrip().encode("utf-8", "backslashreplace").decode()
+    return f"{workflow_command('stop-commands', token)}\n{inert}\n::{token}::\n"
 
 
 def _values(report: Report) -> dict[str, str | int]:
@@ -182,4 +183,5 @@ def _give_up(reason: str, exit_code: int, environment: Mapping[str, str], stdout
 
 
 def _line(command: str, message: str) -> str:
-    return workflow_command(command, message, title="npugate") + "\n"
+    safe = escape.log_document(escape.visible(message))
+    return workflow_command(command, safe, title="npugate") + "\n"

@@ -51,14 +51,19 @@ def _annotation(command: str, model: ModelReport) -> str:
     return workflow_command(
         command,
         _message(first, model),
-        file=first.source.file if first.source else model.path,
+        file=_safe(first.source.file if first.source else model.path),
         line=first.source.line if first.source else None,
-        title=f"npugate: {escape.visible(model.path)}: {outline.tally(model)}",
+        title=f"npugate: {_safe(model.path)}: {outline.tally(model)}",
     )
 
 
 def _message(finding: Finding, model: ModelReport) -> str:
-    place = escape.visible(str(finding.location))
-    told = f"{finding.rule} {finding.name}: {escape.visible(finding.message)} ({place})"
+    told = (
+        f"{finding.rule} {finding.name}: {_safe(finding.message)} ({_safe(str(finding.location))})"
+    )
     others = len(outline.counted(model)) - 1
     return f"{told}; and {outline.plural(others, 'more finding')}" if others else told
+
+
+def _safe(text: str) -> str:
+    return escape.log_document(escape.visible(text))
