@@ -47,7 +47,7 @@ fi
 
 run=(
   "$engine" run --rm --network none --cap-drop ALL --security-opt no-new-privileges --read-only
-  --tmpfs /tmp:rw,nosuid,nodev,noexec,size=256m --pids-limit 1024
+  --tmpfs '/tmp:rw,nosuid,nodev,noexec,size=256m' --pids-limit 1024
   # The workspace and the files that come out belong to this user, who may delete them again.
   --user "$(id -u):$(id -g)"
   # The same paths inside and outside, so that none has to be translated.
