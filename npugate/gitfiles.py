@@ -10,6 +10,7 @@ is declared safe.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ _ENVIRONMENT: Final = {
 _FILTERS: Final = r"^filter\..*\.(clean|smudge|process|required)$"
 _SETTING: Final = "overruled "  # marks our own settings; GIT_ variables of the caller are dropped
 _RENAMED: Final = ("R", "C")
+_STATUS: Final = re.compile(r"[ADMTUX]|[RC]\d{1,3}")
 
 
 class GitError(Exception):
@@ -95,6 +97,26 @@ def changes(root: Path, revision: str, environment: Mapping[str, str]) -> list[C
     quiet = {**environment, **_without_filters(root, environment)}
     unstaged = _git(root, quiet, "diff-files", "--no-renames", *diff)
     return [*_changes(_names(staged)), *_changes(_names(unstaged))]
+
+
+def recorded(output: bytes) -> list[Change]:
+    """Read what ``git diff --name-status -z`` printed.
+
+    Raises:
+        ValueError: it is cut off, or something else.
+    """
+    fields = _names(output)
+    if any(not _STATUS.fullmatch(status) for status in _statuses(fields)):
+        raise ValueError("this is not what `git diff --name-status -z` prints")
+    return list(_changes(fields))
+
+
+def _statuses(fields: Sequence[str]) -> Iterator[str]:
+    at = 0
+    while at < len(fields):
+        status = fields[at]
+        at += 3 if status.startswith(_RENAMED) else 2
+        yield status if at <= len(fields) else ""
 
 
 def _without_filters(root: Path, environment: Mapping[str, str]) -> Mapping[str, str]:
