@@ -84,6 +84,8 @@ def load(file: Path, path: str, limits: Limits) -> Model:
             else:
                 digest = _digest(fd, size)
                 proto, dropped = _parse_skeleton(window, limits)
+        except WireError as error:
+            raise ModelError(UNREADABLE, f"the file cannot be read: {error}") from error
         finally:
             _check_unchanged(file, before, os.fstat(fd))
     problems = _examine(proto, dropped, file.parent, limits)

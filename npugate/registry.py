@@ -48,9 +48,7 @@ def rules(folder: Path | None = None, package: str = "npugate.checks") -> Mappin
     return dict(sorted(found.items()))
 
 
-def _declared(
-    folder: Path, package: str, name: str, kind: type[T]
-) -> Iterator[tuple[Path, T]]:
+def _declared(folder: Path, package: str, name: str, kind: type[T]) -> Iterator[tuple[Path, T]]:
     for path, module in _modules(folder, package):
         value = getattr(module, name, None)
         if not isinstance(value, kind):

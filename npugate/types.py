@@ -207,7 +207,7 @@ class Limits:
     Attributes:
         model_bytes: largest model file read.
         nodes: most nodes, counted after inlining local functions.
-        depth: deepest nesting of subgraphs.
+        depth: deepest nesting of subgraphs and of calls of local functions.
         fold_elements: largest tensor that partial evaluation may compute, in elements.
         memory_bytes: address space of the process that examines one model.
         seconds: wall clock for one model.

@@ -171,6 +171,12 @@ def test_a_payload_at_the_limit_stays_and_one_byte_more_goes():
     assert kept.problems == ()
 
 
+def test_of_raw_data_given_twice_only_the_last_is_kept():
+    tensor = length_delimited(9, bytes(100_000)) + length_delimited(9, bytes(8))
+    data = b"\x08\x08" + length_delimited(7, length_delimited(5, tensor))
+    assert len(skip_payloads(window(data), 1 << 20).data) < 100
+
+
 MALFORMED = {
     "a packed float field of 4097 bytes": length_delimited(4, bytes(4097)),
     "a packed number of eleven bytes": length_delimited(7, b"\xff" * 5000 + b"\x01"),

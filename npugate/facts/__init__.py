@@ -1,7 +1,7 @@
 """What is known of a model, computed once and only read afterwards.
 
-The order is: inline local functions and make the graph legal enough to look at (``structure``, which
-also reads a symbolic leading batch as 1), infer shapes and fold what shapes are computed from
+The order is: inline local functions and make the graph legal enough to look at (``structure``,
+which also reads a symbolic leading batch as 1), infer shapes and fold what shapes are computed from
 (``inference``, ``evaluate``), link nodes and tensors (``graph``), ask the ONNX checker
 (``validity``). What goes wrong on the way is kept as a ``Problem`` and reported by the rule of that
 name; unknown stays None and is never guessed.
@@ -12,16 +12,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from typing import Literal
 
 from npugate.facts import quantization, validity
 from npugate.facts.graph import Array, Dim, Graph, Node, Shape, Tensor, build, shape_of, walk
-from npugate.facts.inference import infer
+from npugate.facts.inference import infer, trace
 from npugate.facts.quantization import Quantization
 from npugate.facts.structure import legalise
 from npugate.model import Model
 from npugate.types import Census, Limits, Problem
 
 __all__ = ["Array", "Dim", "Facts", "Graph", "Node", "Quantization", "Shape", "Tensor"]
+
+
+# ``full``; ``careful`` without value propagation; ``traced`` node by node first, so that a crash
+# names the node; ``off`` with every shape unknown. Tried in this order when onnx dies of a model.
+Inference = Literal["full", "careful", "traced", "off"]
 
 
 def _silent(_stage: str) -> None:
@@ -44,8 +50,7 @@ class Facts:
         model: Model,
         limits: Limits | None = None,
         stage: Callable[[str], None] = _silent,
-        *,
-        inference: bool = True,
+        inference: Inference = "full",
     ) -> None:
         """Compute the facts of a model.
 
@@ -53,7 +58,7 @@ class Facts:
             model: as ``model.load`` returns it.
             limits: bounds on what is computed.
             stage: told what is being done, so that a crash in onnx can be placed.
-            inference: False leaves every shape unknown; for a model that inference dies of.
+            inference: how far to trust onnx with this model, see ``Inference``.
         """
         limits = limits or Limits()
         stage("structure")
@@ -62,8 +67,10 @@ class Facts:
         self.ir_version = int(model.proto.ir_version)
         self.opsets: Mapping[str, int] = skeleton.opsets
         self.symbolic_batches: Mapping[str, str] = skeleton.symbolic_batches
-        if inference:
-            main = infer(skeleton, limits, stage)
+        if inference == "traced":
+            trace(skeleton, stage)
+        if inference != "off":
+            main = infer(skeleton, limits, stage, propagate=inference == "full")
             validity.compare_outputs(skeleton, model.proto, main)
         else:
             main = build(skeleton.proto.graph, skeleton.inputs)

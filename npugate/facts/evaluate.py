@@ -22,9 +22,21 @@ Evaluator = Callable[[Node, list[Array | None], int, int], Array | None]
 
 _AXES_AS_INPUT: Final = 13  # Squeeze, Unsqueeze, Split, ReduceSum
 _REDUCE_AXES_AS_INPUT: Final = 18
+_LITERALS: Final = (
+    ("value_int", np.int64),
+    ("value_float", np.float32),
+    ("value_ints", np.int64),
+    ("value_floats", np.float32),
+)
 _RANDOM: Final = frozenset(
-    {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial",
-     "Bernoulli"}
+    {
+        "RandomNormal",
+        "RandomUniform",
+        "RandomNormalLike",
+        "RandomUniformLike",
+        "Multinomial",
+        "Bernoulli",
+    }
 )
 
 
@@ -83,18 +95,14 @@ def _is_fixed(node: Node) -> bool:
 
 
 def _evaluate(node: Node, opset: int, bound: int) -> list[Array | None] | None:
-    if node.domain or not any(output is not None for output in node.outputs):
+    if node.domain:
         return None
     if node.op_type in {"Shape", "Size"}:
         return _pad(node, _measure(node))
     evaluator = EVALUATORS.get(node.op_type)
-    if evaluator is None:
+    if evaluator is None or any(t is not None and t.constant is None for t in node.inputs):
         return None
-    inputs: list[Array | None] = []
-    for tensor in node.inputs:
-        if tensor is not None and tensor.constant is None:
-            return None
-        inputs.append(None if tensor is None else tensor.constant)
+    inputs = [None if tensor is None else tensor.constant for tensor in node.inputs]
     if sum(value.size for value in inputs if value is not None) > bound:
         return None
     try:
@@ -130,16 +138,10 @@ def _constant(node: Node, inputs: list[Array | None], opset: int, bound: int) ->
     value = node.attribute("value")
     if isinstance(value, TensorProto):
         return array_of(value) if prod(value.dims) <= bound else None
-    number = node.attribute("value_int")
-    if isinstance(number, int):
-        return np.array(number, np.int64)
-    real = node.attribute("value_float")
-    if isinstance(real, float):
-        return np.array(real, np.float32)
-    for name, dtype in (("value_ints", np.int64), ("value_floats", np.float32)):
-        many = node.attribute(name)
-        if isinstance(many, tuple):
-            return np.array(many, dtype)
+    for name, dtype in _LITERALS:
+        literal = node.attribute(name)
+        if isinstance(literal, int | float | tuple):
+            return np.array(literal, dtype)
     return None
 
 
@@ -169,7 +171,9 @@ def _concat(node: Node, inputs: list[Array | None], opset: int, bound: int) -> A
     return np.concatenate(parts, axis=node.int_attribute("axis", 0)) if parts else None
 
 
-def _axes(node: Node, inputs: list[Array | None], position: int, since: int, opset: int) -> tuple[int, ...] | None:
+def _axes(
+    node: Node, inputs: list[Array | None], position: int, since: int, opset: int
+) -> tuple[int, ...] | None:
     if opset < since:
         return node.ints_attribute("axes")
     given = inputs[position] if position < len(inputs) else None
@@ -228,7 +232,7 @@ def _range(node: Node, inputs: list[Array | None], opset: int, bound: int) -> Ar
     count = max(0, int(np.ceil((limit.item() - start.item()) / delta.item())))
     if count > bound:
         return None
-    return (start.item() + np.arange(count) * delta.item()).astype(start.dtype)
+    return np.asarray(start.item() + np.arange(count) * delta.item(), start.dtype)
 
 
 def _constant_of_shape(

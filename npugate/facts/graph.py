@@ -36,9 +36,7 @@ _ATTRIBUTE: Final = {
 }
 UNKNOWN_DOMAIN: Final = "npugate.unknown"  # structure.py moves undefined operators here
 FOLDED: Final = "::folded"  # suffix of the initializers that carry a known value to its readers
-_REPEATED: Final = frozenset(
-    {AttributeProto.INTS, AttributeProto.FLOATS, AttributeProto.STRINGS}
-)
+_REPEATED: Final = frozenset({AttributeProto.INTS, AttributeProto.FLOATS, AttributeProto.STRINGS})
 
 
 @dataclass(slots=True, eq=False)
@@ -258,7 +256,9 @@ def build(proto: GraphProto, inputs: frozenset[str]) -> Graph:
     return _build(proto, "", None, inputs)
 
 
-def _build(proto: GraphProto, path: str, parent: Graph | None, inputs: frozenset[str] | None) -> Graph:
+def _build(
+    proto: GraphProto, path: str, parent: Graph | None, inputs: frozenset[str] | None
+) -> Graph:
     graph = Graph(path, parent)
     types = {info.name: shape_of(info.type) for info in proto.value_info}
     for info in proto.output:

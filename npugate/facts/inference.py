@@ -1,68 +1,107 @@
 """Shapes and types, through onnx's own inference and our partial evaluation, until neither learns.
 
-``infer_shapes`` runs on the skeleton, so the weights are never copied. What partial evaluation finds
-out about values is handed back as initializers under names of our own, and inference runs again:
-a model whose shapes are computed by nodes is then as static as one that states them.
+``infer_shapes`` runs on the skeleton, so the weights are never copied. What partial evaluation
+finds out about values is handed back as initializers under names of our own, and inference runs
+again: a model whose shapes are computed by nodes is then as static as one that states them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TypeProto
 
 from npugate.facts import evaluate
-from npugate.facts.graph import FOLDED, Graph, Node, Tensor, build, walk
-from npugate.facts.structure import UNKNOWN_DOMAIN, Skeleton
+from npugate.facts.graph import FOLDED, UNKNOWN_DOMAIN, Graph, Node, Tensor, build, shape_of, walk
+from npugate.facts.structure import Skeleton
 from npugate.types import Limits, Problem
 
-_ROUNDS: Final = 8
+_ROUNDS: Final = 64  # one for each Reshape whose target hangs on the result of the one before
+PROPAGATION: Final = "shape inference with value propagation"
 _RULE: Final = "shape-inference-failed"
 _MAX_TEXT: Final = 400
 # Operators outside ai.onnx (or ahead of their opset) whose result has the first input's shape.
 _SAME_SHAPE: Final = frozenset(
-    {"LayerNormalization", "SimplifiedLayerNormalization", "RMSNormalization", "Gelu", "FastGelu",
-     "BiasGelu", "QuickGelu", "Mish", "Swish", "HardSwish", "GroupNormalization", "BatchNormalization",
-     "QLinearLeakyRelu", "QLinearSigmoid", "QLinearSoftmax"}
+    {
+        "LayerNormalization",
+        "SimplifiedLayerNormalization",
+        "RMSNormalization",
+        "Gelu",
+        "FastGelu",
+        "BiasGelu",
+        "QuickGelu",
+        "Mish",
+        "Swish",
+        "HardSwish",
+        "GroupNormalization",
+        "BatchNormalization",
+        "QLinearLeakyRelu",
+        "QLinearSigmoid",
+        "QLinearSoftmax",
+    }
 )
+_ODD: Final = (RuntimeError, ValueError, KeyError, TypeError)
 Stage = Callable[[str], None]
 
 
-def infer(skeleton: Skeleton, limits: Limits, stage: Stage) -> Graph:
+def infer(skeleton: Skeleton, limits: Limits, stage: Stage, *, propagate: bool = True) -> Graph:
     """Return the linked graph with every shape and constant that can be known.
 
     Args:
         skeleton: the mended model; faults are added to its problems.
         limits: bounds on what partial evaluation computes.
         stage: told what is being done, so that a crash can be placed.
+        propagate: also let onnx propagate symbolic values where shapes stay open; that part of
+            onnx aborts the process on some real models.
     """
     model = skeleton.proto
     opset = skeleton.opsets.get("", 0)
     learned: dict[str, Tensor] = {}
-    graph = build(model.graph, skeleton.inputs)
-    for round_number in range(_ROUNDS):
-        stage("shape inference")
-        inferred = _infer(model)
-        graph = _link(inferred, skeleton, opset, limits)
+    stage("shape inference")
+    for _ in range(_ROUNDS):
+        graph = _link(_infer(model, propagate=False), skeleton, opset, limits)
         fresh = _news(graph, learned)
-        if not fresh or round_number == _ROUNDS - 1:
+        if not fresh:
             break
         learned.update(fresh)
         model = _teach(model, fresh, limits)
+    if propagate and any(_is_open(tensor) for node in graph.nodes for tensor in node.outputs):
+        stage(PROPAGATION)
+        graph = _link(_infer(model, propagate=True), skeleton, opset, limits)
     _report_failures(graph, skeleton, stage)
     return graph
 
 
-def _infer(model: ModelProto) -> ModelProto:
-    """Infer what can be inferred; a node that fails leaves its outputs unknown."""
-    for strict, values in ((False, True), (False, False)):
+def trace(skeleton: Skeleton, stage: Stage) -> None:
+    """Infer node by node and say which before each; only to place a crash of onnx."""
+    graph = build(skeleton.proto.graph, skeleton.inputs)
+    evaluate.set_initializers(graph, skeleton.proto.graph)
+    version = skeleton.opsets.get("", 0)
+    for node in graph.nodes:
+        if node.domain or node.subgraphs or node.proto.domain == UNKNOWN_DOMAIN:
+            continue
+        stage(f"shape inference of {node.full_type} {node.label!r}")
         try:
-            return onnx.shape_inference.infer_shapes(model, strict_mode=strict, data_prop=values)
-        except (onnx.shape_inference.InferenceError, RuntimeError, ValueError, IndexError):
-            continue  # value propagation is the part that raises on odd graphs: go on without it
-    return model
+            found = _infer_node(node, version)
+        except (onnx.shape_inference.InferenceError, onnx.defs.SchemaError, *_ODD):
+            continue  # reported by the inference of the whole graph
+        for tensor in node.outputs:
+            if tensor is not None and tensor.name in found:
+                tensor.dtype, tensor.shape = shape_of(found[tensor.name])
+
+
+def _is_open(tensor: Tensor | None) -> bool:
+    return tensor is not None and tensor.static_shape is None
+
+
+def _infer(model: ModelProto, *, propagate: bool) -> ModelProto:
+    """Infer what can be inferred; a node that fails leaves its outputs unknown."""
+    try:
+        return onnx.shape_inference.infer_shapes(model, strict_mode=False, data_prop=propagate)
+    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError, IndexError):
+        return model  # an odd graph as a whole; _report_failures then names the nodes
 
 
 def _link(inferred: ModelProto, skeleton: Skeleton, opset: int, limits: Limits) -> Graph:
@@ -77,7 +116,8 @@ def _proto_of(graph: Graph, main: GraphProto) -> GraphProto:
     if graph.owner is None:
         return main
     node, attribute = graph.owner
-    return next(item.g for item in node.proto.attribute if item.name == attribute)
+    found: GraphProto = next(item.g for item in node.proto.attribute if item.name == attribute)
+    return found
 
 
 def _news(graph: Graph, learned: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -167,28 +207,33 @@ def _report_failures(graph: Graph, skeleton: Skeleton, stage: Stage) -> None:
 
 def _reason(node: Node, skeleton: Skeleton) -> str:
     """Return why inference of one node fails; empty when its result depends on data."""
-    version = skeleton.opsets.get("", 0)
     try:
-        schema = onnx.defs.get_schema(node.op_type, version, "")
-        types = {t.name: _type(t) for t in node.inputs if t is not None}
-        data = {
-            t.name: onnx.numpy_helper.from_array(t.constant, t.name)
-            for t in node.inputs
-            if t is not None and t.constant is not None
-        }
-        proto = NodeProto()
-        proto.CopyFrom(node.proto)
-        for position, tensor in enumerate(node.inputs):
-            if tensor is not None:
-                proto.input[position] = tensor.name
-        onnx.shape_inference.infer_node_outputs(
-            schema, proto, types, data, opset_imports=[onnx.helper.make_opsetid("", version)]
-        )
+        _infer_node(node, skeleton.opsets.get("", 0))
     except (onnx.shape_inference.InferenceError, onnx.defs.SchemaError) as error:
         return _clean(str(error))
-    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+    except _ODD as error:
         return f"shape inference raises {type(error).__name__}: {_clean(str(error))}"
     return ""
+
+
+def _infer_node(node: Node, version: int) -> Mapping[str, TypeProto]:
+    schema = onnx.defs.get_schema(node.op_type, version, "")
+    known = [tensor for tensor in node.inputs if tensor is not None]
+    types = {tensor.name: _type(tensor) for tensor in known}
+    data = {
+        tensor.name: onnx.numpy_helper.from_array(tensor.constant, tensor.name)
+        for tensor in known
+        if tensor.constant is not None
+    }
+    proto = NodeProto()
+    proto.CopyFrom(node.proto)
+    for position, tensor in enumerate(node.inputs):
+        if tensor is not None:
+            proto.input[position] = tensor.name  # without the suffix of a folded value
+    imports = [onnx.helper.make_opsetid("", version)]
+    return onnx.shape_inference.infer_node_outputs(
+        schema, proto, types, data, opset_imports=imports
+    )
 
 
 def _type(tensor: Tensor) -> TypeProto:

@@ -19,9 +19,14 @@ WEIGHTED: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 VIEWS: Final = frozenset({"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Identity"})
 _DYNAMIC: Final = frozenset({"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"})
 _QOPERATOR: Final = frozenset({"QLinearConv", "QLinearMatMul"})
-_BITS: Final = {
-    TensorProto.INT8: 8, TensorProto.UINT8: 8, TensorProto.INT4: 4, TensorProto.UINT4: 4,
-    TensorProto.INT16: 16, TensorProto.UINT16: 16, TensorProto.INT32: 32,
+_BITS: Final[Mapping[int, int]] = {
+    TensorProto.INT8: 8,
+    TensorProto.UINT8: 8,
+    TensorProto.INT4: 4,
+    TensorProto.UINT4: 4,
+    TensorProto.INT16: 16,
+    TensorProto.UINT16: 16,
+    TensorProto.INT32: 32,
 }
 
 

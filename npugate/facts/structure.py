@@ -11,8 +11,15 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import onnx
-from onnx import inliner
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+from onnx import (
+    AttributeProto,
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    ValueInfoProto,
+    inliner,
+)
 
 from npugate.facts.graph import UNKNOWN_DOMAIN
 from npugate.facts.provenance import frames
@@ -170,7 +177,9 @@ def _unique_outputs(skeleton: Skeleton, graph: GraphProto, path: str, known: set
                 made.add(name)
     for name, count in names.items():
         if count > 1:
-            message = f"{count} nodes are named {name!r}; reports and repairs cannot tell them apart"
+            message = (
+                f"{count} nodes are named {name!r}; reports and repairs cannot tell them apart"
+            )
             skeleton.fault("duplicate-node-name", message, Location(graph=path, node=name))
 
 
@@ -197,7 +206,9 @@ def _report_undefined(
             skeleton.fault("undefined-value", message, Location(graph=path, value=info.name))
 
 
-def _sort(skeleton: Skeleton, graph: GraphProto, path: str, given: frozenset[str] | set[str]) -> None:
+def _sort(
+    skeleton: Skeleton, graph: GraphProto, path: str, given: frozenset[str] | set[str]
+) -> None:
     """Put the nodes into an order in which every value is made before it is read."""
     if not _out_of_order(graph, given):
         return
@@ -221,9 +232,7 @@ def _sort(skeleton: Skeleton, graph: GraphProto, path: str, given: frozenset[str
     graph.node.extend(copies)
 
 
-def _out_of_order(
-    graph: GraphProto, given: frozenset[str] | set[str]
-) -> tuple[int, str] | None:
+def _out_of_order(graph: GraphProto, given: frozenset[str] | set[str]) -> tuple[int, str] | None:
     made = {name for node in graph.node for name in node.output}
     seen = set(given)
     for index, node in enumerate(graph.node):
@@ -252,7 +261,7 @@ def captured(graph: GraphProto) -> Iterator[str]:
 
 
 def _topological(nodes: list[NodeProto]) -> tuple[list[int], list[int]]:
-    """Return node positions in an order that keeps the file's where it can, and those in a cycle."""
+    """Return node positions in a legal order near the file's, and those in a cycle."""
     maker = {name: i for i, node in enumerate(nodes) for name in node.output if name}
     needs = [{maker[name] for name in reads(node) if name in maker} for node in nodes]
     done = [False] * len(nodes)
@@ -315,6 +324,15 @@ def nodes_below(graph: GraphProto) -> Iterator[NodeProto]:
                 yield from nodes_below(attribute.g)
 
 
+def graphs_below(graph: GraphProto) -> Iterator[GraphProto]:
+    """Yield a graph and every body below it."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == AttributeProto.GRAPH:
+                yield from graphs_below(attribute.g)
+
+
 def _used_domains(graph: GraphProto) -> Iterator[tuple[str, str]]:
     seen: set[str] = set()
     for node in nodes_below(graph):
@@ -351,8 +369,11 @@ def _mend_operators(skeleton: Skeleton) -> None:
         if key not in known:
             known[key] = bool(node.domain) or _defined(node.op_type, version)
             if not known[key]:
-                skeleton.fault("operator-not-in-opset", _undefined_text(node.op_type, version),
-                               Location(node=label(node, 0), op_type=node.op_type))
+                skeleton.fault(
+                    "operator-not-in-opset",
+                    _undefined_text(node.op_type, version),
+                    Location(node=label(node, 0), op_type=node.op_type),
+                )
         if not known[key]:
             node.domain = UNKNOWN_DOMAIN
     if not all(known.values()):
@@ -360,12 +381,15 @@ def _mend_operators(skeleton: Skeleton) -> None:
 
 
 def _defined(op_type: str, version: int) -> bool:
-    return bool(onnx.defs.has(op_type, max_inclusive_version=min(version, 2**31 - 1))) if version > 0 else True
+    if version < 1:
+        return True  # no usable opset: the opset rule reports that, not each operator
+    return bool(onnx.defs.has(op_type, max_inclusive_version=min(version, 2**31 - 1)))
 
 
 def _undefined_text(op_type: str, version: int) -> str:
     if not onnx.defs.has(op_type):
-        return f"{op_type} is no operator of ai.onnx in any version up to {onnx.defs.onnx_opset_version()}"
+        newest = onnx.defs.onnx_opset_version()
+        return f"{op_type} is no operator of ai.onnx in any version up to {newest}"
     first = min(schema.since_version for schema in _schemas(op_type))
     return f"{op_type} does not exist in opset {version}; it came with opset {first}"
 

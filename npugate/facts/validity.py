@@ -8,8 +8,8 @@ import onnx
 from onnx import AttributeProto, ModelProto, TensorProto
 from onnx.checker import ValidationError
 
-from npugate.facts.graph import Graph, Shape, Tensor, walk
-from npugate.facts.structure import UNKNOWN_DOMAIN, Skeleton, declared_shapes, nodes_below
+from npugate.facts.graph import UNKNOWN_DOMAIN, Graph, Shape, Tensor, walk
+from npugate.facts.structure import Skeleton, declared_shapes, graphs_below, nodes_below
 from npugate.model import holds_data
 from npugate.types import Location, Problem
 
@@ -40,6 +40,10 @@ def _complete(proto: ModelProto, graph: Graph) -> ModelProto:
         for attribute in node.attribute:
             if attribute.type == AttributeProto.TENSOR and not holds_data(attribute.t):
                 attribute.t.CopyFrom(_empty(attribute.t))
+    for body in graphs_below(model.graph):
+        for index, item in enumerate(body.initializer):
+            if not holds_data(item):
+                body.initializer[index].CopyFrom(_empty(item))
     for info in model.graph.output:
         kind = info.type.WhichOneof("value")
         if kind is None or (kind == "tensor_type" and not info.type.tensor_type.HasField("shape")):
@@ -96,8 +100,12 @@ def _contradict(declared: Shape, computed: Shape, *, frozen_batch: bool) -> bool
 
 
 def _mismatch(tensor: Tensor, declared: Shape) -> Problem:
-    shapes = [", ".join("?" if d is None else str(d) for d in s) for s in (declared, tensor.shape or ())]
-    message = f"output {tensor.name!r} is declared as [{shapes[0]}], but its node makes [{shapes[1]}]"
+    shapes = [
+        ", ".join("?" if d is None else str(d) for d in s) for s in (declared, tensor.shape or ())
+    ]
+    message = (
+        f"output {tensor.name!r} is declared as [{shapes[0]}], but its node makes [{shapes[1]}]"
+    )
     node = tensor.producer
     place = node.location(tensor.name) if node else Location(value=tensor.name)
     return Problem("shape-inference-failed", place, message, node.frames if node else ())

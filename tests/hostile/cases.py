@@ -390,6 +390,7 @@ _tensor("2^64 elements, 0 in int64", MISMATCH, data_type=3, dims=[2**32, 2**32],
 _tensor("negative dimension", MISMATCH, data_type=1, dims=[-1], raw_data=bytes(4))
 _tensor("two negative dimensions", MISMATCH, data_type=1, dims=[-2, -2], raw_data=bytes(16))
 _tensor("a hundred thousand dimensions", CLEAN, data_type=3, dims=[1] * 10**5, raw_data=b"1")
+_tensor("dimensions of six million bits", MISMATCH, data_type=1, dims=[2**62] * 10**5)
 _tensor("typed and raw", MISMATCH, data_type=1, dims=[1], raw_data=bytes(4), float_data=[2.0])
 _tensor("undefined type", MISMATCH, data_type=0, dims=[1], raw_data=bytes(4))
 _tensor("type 9999", MISMATCH, data_type=9999, dims=[1], raw_data=bytes(4))
