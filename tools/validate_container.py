@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -87,6 +88,8 @@ def _checks(setting: Setting) -> Iterator[tuple[str, Callable[[], None]]]:
     for user in ("0:0", "12345:12345"):
         yield f"as {user} it says what the command line says", partial(_same, setting, user)
     yield "no module of the workspace is imported", partial(_isolated, setting)
+    for words in (("--version",), ("check", "models"), ("rules",)):
+        yield f"{words[0]}: every module has its bytecode", partial(_compiled, setting, words)
     for model, verdict, code in ((_BAD, "fail", 1), (_CLEAN, "pass", 0)):
         check = partial(_docker_action, setting, model, verdict, code)
         yield f"the plain Docker action: {model}", check
@@ -155,6 +158,16 @@ def _isolated(setting: Setting) -> None:
          "--volume", f"{hostile}:/src:ro", "--workdir", "/src", _IMAGE, "--version"]
     )  # fmt: skip
     _expect("exit status", (done.returncode, done.stderr), (0, ""))
+
+
+def _compiled(setting: Setting, words: Sequence[str]) -> None:
+    """What tools/image/precompile.py left out would be compiled again in every run."""
+    python = ["--entrypoint", "/usr/local/bin/python3"]
+    mount = ("--volume", f"{setting.workspace}:/src:ro", "--workdir", "/src")
+    program = ("-v", "-I", "/app/entrypoint.py")
+    done = _run(["docker", "run", *_SEALED, *python, *mount, _IMAGE, *program, *words])
+    found = re.findall(r"^# code object from '?(.*\.py)'?$", done.stderr, re.MULTILINE)
+    _expect("modules without bytecode", found, [])
 
 
 def _docker_action(setting: Setting, model: str, verdict: str, code: int) -> None:
