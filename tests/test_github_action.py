@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from npugate.errors import UsageError
-from npugate.github import action
+from npugate.github import action, outputs
 from npugate.github.inputs import OUTPUTS
 from npugate.github.summary import annotation_lines
 from tests import sample_report
@@ -246,3 +246,32 @@ def test_a_hostile_notice_stays_one_line(step):
     run = step(UsageError(f"no {sample_report.HOSTILE['newline command']}"))
     assert run.run() == 2
     assert run.commands == ["::error title=npugate::no x\\n::error file=a::owned"]
+
+
+def test_the_log_of_a_run_is_quoted_whatever_its_text(step):
+    run = step(CLEAN)
+    run.log.write(action._quoted("::error::a\n::0::\n::stop-commands::b\n\ud800"))
+    run.log.write("::notice::after\n")
+    assert run.commands == ["::notice::after"]
+    run.log.getvalue().encode("utf-8")
+
+
+def test_reports_that_cannot_be_written_are_no_verdict(step, tmp_path):
+    (tmp_path / "file").touch()
+    run = step(CLEAN)
+    assert run.run(NPUGATE_FOLDER=str(tmp_path / "file")) == 3
+    assert run.outputs["verdict"] == "error"
+    assert "the reports cannot be written" in run.commands[0]
+
+
+def test_outside_of_a_runner_there_are_no_files_to_write(tmp_path):
+    log = io.StringIO()
+    environment = {"NPUGATE_FOLDER": str(tmp_path / "reports")}
+    assert action.main(environment, log, lambda _: CLEAN) == 0
+    assert (tmp_path / "reports" / "npugate.json").exists()
+
+
+@pytest.mark.parametrize("name", ["a=b", "a\nb", "", "a<<b"])
+def test_an_output_with_a_name_that_means_something_is_refused(name):
+    with pytest.raises(ValueError, match="no name of an output"):
+        outputs.render({name: "x"})
