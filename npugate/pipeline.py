@@ -156,14 +156,14 @@ def _renames(options: Options, candidates: Sequence[Candidate]) -> Mapping[str, 
 def _jobs(
     options: Options, candidates: Sequence[Candidate], rules: Mapping[str, Rule]
 ) -> list[_Job]:
-    targets: dict[tuple[str | None, str | None], Target] = {}
+    loaded: dict[tuple[str | None, str | None], Target] = {}
     jobs: list[_Job] = []
     for candidate in candidates:
         judgement = options.judgement(candidate.path)
         key = (judgement.target, judgement.toolchain)
-        if key not in targets:
-            targets[key] = targets.load(judgement.target or "", judgement.toolchain)
-        jobs.append(_Job(candidate, targets[key], _chosen(judgement, rules), judgement))
+        if key not in loaded:
+            loaded[key] = targets.load(judgement.target or "", judgement.toolchain)
+        jobs.append(_Job(candidate, loaded[key], _chosen(judgement, rules), judgement))
     return jobs
 
 
