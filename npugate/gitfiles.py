@@ -68,13 +68,15 @@ def root_above(folder: Path) -> Path | None:
     return None
 
 
-def tracked(folder: Path, environment: Mapping[str, str]) -> list[str]:
-    """Return the ONNX files that git tracks below a folder, relative to it.
+def tracked(
+    folder: Path, environment: Mapping[str, str], pattern: str = "*.onnx"
+) -> list[str]:
+    """Return the files of one kind that git tracks below a folder, relative to it.
 
     Raises:
         GitError: git cannot tell.
     """
-    return _names(_git(folder, environment, "ls-files", "-z", "--", ":(icase)*.onnx"))
+    return _names(_git(folder, environment, "ls-files", "-z", "--", f":(icase){pattern}"))
 
 
 def changes(root: Path, revision: str, environment: Mapping[str, str]) -> list[Change]:
@@ -117,6 +119,22 @@ def _statuses(fields: Sequence[str]) -> Iterator[str]:
         status = fields[at]
         at += 3 if status.startswith(_RENAMED) else 2
         yield status if at <= len(fields) else ""
+
+
+def renames_since(root: Path, file: Path, environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the old paths, by the new ones, of what was renamed since a file was last committed.
+
+    Raises:
+        GitError: git cannot tell.
+    """
+    last = _git(root, environment, "log", "-1", "--format=%H", "--", str(file)).decode().strip()
+    if not last:
+        return {}
+    try:
+        found = changes(root, last, environment)
+    except UsageError as error:
+        raise GitError(str(error)) from error
+    return {change.path: change.previous for change in found if change.previous}
 
 
 def _without_filters(root: Path, environment: Mapping[str, str]) -> Mapping[str, str]:

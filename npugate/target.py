@@ -1,175 +1,47 @@
 """Read a target profile: what a chip and its compiler accept, as data with sources.
 
-A profile is one TOML file in ``targets/``; every row says where it is known from and how sure that
-is. Rules take numbers from here and hold none of their own. Each row may be restricted to some
-toolchains; a row that is applied to a newer toolchain without a text of its own says so in
-``carried``.
+A profile is one TOML file in ``targets/``, see ``targetrows`` for what a row holds. Rules take
+numbers from here and hold none of their own.
 """
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from difflib import get_close_matches
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar, get_args, Literal
+from typing import TypeVar
 
 from npugate.errors import TargetError
-from npugate.types import Severity
+from npugate.targetfile import FOLDER, ProfileFile, bundled, hint, holds, key_of, listed, read
+from npugate.targetrows import (
+    Confidence,
+    Constraint,
+    Limit,
+    Operator,
+    Reference,
+    Region,
+    Row,
+    RunsOn,
+    Toolchain,
+    Trap,
+)
 
-FOLDER: Final = Path(__file__).resolve().parent / "targets"
-
-Confidence = Literal["documented", "observed", "third-party", "inferred"]
-RunsOn = Literal["npu", "cpu", "conditional", "folded", "none"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limit:
-    """A number that a model must keep to, for example ``rank`` 5.
-
-    Attributes:
-        name: what is limited; the names that rules ask for are listed in docs/writing-a-target.md.
-        value: the bound itself; a limit is broken by a value *above* it (below it for ``*_min``).
-        severity: level of a finding that breaks it.
-        unit: for the docs, for example ``dimensions``.
-        error_text: what the compiler prints, when a real text is known.
-    """
-
-    name: str
-    value: int
-    severity: Severity
-    source: str
-    confidence: Confidence
-    unit: str = ""
-    error_text: str = ""
-    note: str = ""
-    toolchains: tuple[str, ...] = ()
-    carried: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operator:
-    """One row of the operator table: where an operator runs when it is quantised to int8.
-
-    Attributes:
-        op_type: ONNX name.
-        domain: ``""`` is ai.onnx.
-        runs_on: ``npu``; ``cpu``; ``conditional`` (see the constraints); ``folded`` (disappears
-            at import); ``none`` (the compiler rejects or cannot import it).
-        costly: True when the CPU version is slow enough to be worth a warning, not a note.
-        fix: what to do instead, one sentence.
-        evidence: models or reports that show it, one sentence.
-    """
-
-    op_type: str
-    runs_on: RunsOn
-    source: str
-    confidence: Confidence
-    domain: str = ""
-    costly: bool = False
-    fix: str = ""
-    evidence: str = ""
-    note: str = ""
-    error_text: str = ""
-    toolchains: tuple[str, ...] = ()
-    carried: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Constraint:
-    """A condition under which an operator leaves the NPU, is decomposed or is rejected.
-
-    Attributes:
-        id: stable kebab-case name, shown in the message and usable in the docs.
-        op_types: operators it applies to.
-        when: name of a predicate of ``npugate.constraints`` that is true when it is *broken*.
-        args: the predicate's arguments.
-        effect: ``rejected``, ``cpu``, ``decomposed`` or ``slow``.
-        severity: level of a finding.
-        text: the sentence that the user reads; ``{…}`` fields are filled from the predicate.
-        fix: what to do instead.
-        error_text: the compiler's own words, when known.
-        evidence: what was seen in a real compile, and in which model.
-    """
-
-    id: str
-    op_types: tuple[str, ...]
-    when: str
-    effect: Literal["rejected", "cpu", "decomposed", "slow"]
-    severity: Severity
-    text: str
-    source: str
-    confidence: Confidence
-    args: Mapping[str, object]
-    fix: str = ""
-    error_text: str = ""
-    evidence: str = ""
-    toolchains: tuple[str, ...] = ()
-    carried: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trap:
-    """The severity of a whole rule on this target; a rule without a row keeps its own.
-
-    Attributes:
-        rule: kebab-case rule name.
-        severity: ``off`` in the file switches the rule off for the toolchains named (None here).
-        error_text: what the compiler prints, when known.
-    """
-
-    rule: str
-    severity: Severity | None
-    source: str
-    confidence: Confidence
-    error_text: str = ""
-    note: str = ""
-    toolchains: tuple[str, ...] = ()
-    carried: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Region:
-    """A memory of the chip or board.
-
-    Attributes:
-        size_bytes: capacity.
-        address: first byte.
-        kind: ``on-chip``, ``external-ram`` or ``flash``.
-        cycles_per_byte: cost of an access by the NPU, in NPU cycles; 0 when not known.
-    """
-
-    name: str
-    size_bytes: int
-    kind: Literal["on-chip", "external-ram", "flash"]
-    source: str
-    confidence: Confidence
-    address: int = 0
-    cycles_per_byte: float = 0.0
-    note: str = ""
-    toolchains: tuple[str, ...] = ()
-    carried: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Toolchain:
-    """A version of the compiler that rows can be restricted to."""
-
-    version: str
-    label: str
-    source: str
-    confidence: Confidence
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
-    """A source that rows name by ``id``; a row's ``source`` may add a place after a colon."""
-
-    id: str
-    title: str
-    url: str = ""
+__all__ = [
+    "FOLDER",
+    "Confidence",
+    "Constraint",
+    "Limit",
+    "Operator",
+    "Reference",
+    "Region",
+    "RunsOn",
+    "Target",
+    "Toolchain",
+    "Trap",
+    "load",
+    "names",
+]
+T = TypeVar("T", bound=Row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,3 +67,61 @@ class Target:
     def operator(self, op_type: str, domain: str = "") -> Operator | None:
         """Return the row of an operator; None when the table does not list it."""
         return self.operators.get((domain, op_type))
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of the bundled profiles, sorted."""
+    return bundled()
+
+
+def load(name: str, toolchain: str | None = None) -> Target:
+    """Read a profile and narrow it to one toolchain.
+
+    Args:
+        name: a bundled profile, or the path of a profile file (it ends in ``.toml``).
+        toolchain: a version that the profile lists; None for its default.
+
+    Raises:
+        TargetError: the profile is missing or malformed, or does not list the toolchain.
+    """
+    path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    if not name.endswith(".toml") and name not in names():
+        raise TargetError(f"no target {name!r}{hint(name, names())}; there are: {listed(names())}")
+    file = read(path)
+    version = toolchain or file.default
+    versions = [item.version for item in file.versions]
+    if version not in versions:
+        raise TargetError(
+            f"target {file.name!r} has no toolchain {version!r}{hint(version, versions)};"
+            f" it lists: {listed(versions)}"
+        )
+    return _narrow(file, version)
+
+
+def _narrow(file: ProfileFile, version: str) -> Target:
+    def rows(section: str, kind: type[T]) -> dict[str, T]:
+        """Take the rows that hold for the version; a later row of one key replaces the first."""
+        return {
+            key_of(row): row
+            for row in file.every(section)
+            if isinstance(row, kind) and holds(row, version)
+        }
+
+    constraints: dict[str, tuple[Constraint, ...]] = {}
+    for row in rows("constraints", Constraint).values():
+        for op_type in row.op_types:
+            constraints[op_type] = (*constraints.get(op_type, ()), row)
+    operators = rows("operators", Operator).values()
+    return Target(
+        name=file.name,
+        title=file.title,
+        toolchain=version,
+        toolchains=file.versions,
+        npu=file.npu,
+        limits=rows("limits", Limit),
+        operators={(row.domain, row.op_type): row for row in operators},
+        constraints=constraints,
+        traps=rows("traps", Trap),
+        regions=tuple(rows("regions", Region).values()),
+        references=rows("references", Reference),
+    )

@@ -1,0 +1,34 @@
+"""Hold the constraints of a target against a node; the conditions are in ``predicates``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+# Each of the three modules registers its predicates when it is imported.
+from npugate.predicates import layout, values, windows
+from npugate.predicates.base import PREDICATES, Predicate
+
+if TYPE_CHECKING:  # annotations only: both import this module or onnx
+    from npugate.facts.graph import Node
+    from npugate.target import Constraint, Target
+
+__all__ = ["PREDICATES", "Predicate", "acts_on_batch", "broken", "layout", "values", "windows"]
+
+
+def broken(node: Node, target: Target) -> Iterator[tuple[Constraint, str]]:
+    """Yield the constraints of a target that a node breaks, each with its text filled in.
+
+    A node whose results are all known at compile time is folded by the compiler and breaks none.
+    """
+    if node.domain or all(out is None or out.is_constant for out in node.outputs):
+        return
+    for row in target.constraints.get(node.op_type, ()):
+        found = PREDICATES[row.when].test(node, row.args)
+        if found is not None:
+            yield row, row.text.format_map(found)
+
+
+def acts_on_batch(constraint: Constraint) -> bool:
+    """Tell whether a constraint is about the leading axis of a tensor."""
+    return PREDICATES[constraint.when].on_batch

@@ -1,0 +1,1 @@
+"""The conditions that a target profile can put on an operator, by subject."""
