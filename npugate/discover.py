@@ -48,6 +48,8 @@ class Search:
         patterns: files, folders and globs; empty for the default.
         files_from: a file of names, ``-`` for ``stdin``; None for no such list.
         changed_since: a revision; only models that differ from it are kept.
+        changes_from: a file with what ``git diff --name-status -z`` said elsewhere, for where there
+            is no git; only models that it names are kept.
         allow_empty: True when it is no error to find nothing.
         environment: for git.
         stdin: read for ``files_from`` ``-``.
@@ -58,6 +60,7 @@ class Search:
     patterns: Sequence[str] = ()
     files_from: str | None = None
     changed_since: str | None = None
+    changes_from: str | None = None
     allow_empty: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     stdin: BinaryIO | None = None
@@ -67,7 +70,8 @@ class Search:
 def discover(search: Search) -> tuple[Candidate, ...]:
     """Return the models to check, sorted by reported path, each file once.
 
-    With ``changed_since`` the outcome may be empty: a change that touches no model is no mistake.
+    With ``changed_since`` or ``changes_from`` the outcome may be empty: a change that touches no
+    model is no mistake.
 
     Raises:
         UsageError: a path does not exist or leaves the repository through a link, the revision is
@@ -78,8 +82,8 @@ def discover(search: Search) -> tuple[Candidate, ...]:
     found = list(_unique(_files(search, cwd, root), root))
     if not found and not search.allow_empty:
         raise UsageError(_nothing(search))
-    if search.changed_since is not None:
-        found = _changed(found, search, cwd)
+    if search.changed_since is not None or search.changes_from is not None:
+        found = _changed(found, search, cwd, root)
     return tuple(sorted(found, key=lambda candidate: candidate.path))
 
 
@@ -241,16 +245,14 @@ def _reported(path: Path, root: Path) -> str:
     return shown(Path(os.path.relpath(path, root)).as_posix())
 
 
-def _changed(found: Sequence[Candidate], search: Search, cwd: Path) -> list[Candidate]:
+def _changed(found: Sequence[Candidate], search: Search, cwd: Path, root: Path) -> list[Candidate]:
     """Keep the models that changed themselves or whose side files did."""
-    root = gitfiles.root_above(cwd)
-    revision = search.changed_since or ""
-    if root is None:
-        raise UsageError(f"--changed-since {revision}: {cwd} is in no git repository")
-    try:
-        changes = gitfiles.changes(root, revision, search.environment)
-    except GitError as error:
-        raise UsageError(f"--changed-since {revision}: {error}") from error
+    if search.changes_from is not None:
+        changes = _recorded(cwd / search.changes_from)
+        since = "the base"
+    else:
+        changes = _asked(search, cwd)
+        since = search.changed_since or ""
     own = {root / change.path: change for change in changes}
     sides = _side_files(changes, root)
     kept = []
@@ -261,8 +263,26 @@ def _changed(found: Sequence[Candidate], search: Search, cwd: Path) -> list[Cand
         elif _touches(candidate.file, sides):
             kept.append(candidate)
     if not kept:
-        search.notify(f"no model has changed since {revision}")
+        search.notify(f"no model has changed since {since}")
     return kept
+
+
+def _asked(search: Search, cwd: Path) -> list[Change]:
+    root = gitfiles.root_above(cwd)
+    revision = search.changed_since or ""
+    if root is None:
+        raise UsageError(f"--changed-since {revision}: {cwd} is in no git repository")
+    try:
+        return gitfiles.changes(root, revision, search.environment)
+    except GitError as error:
+        raise UsageError(f"--changed-since {revision}: {error}") from error
+
+
+def _recorded(list_file: Path) -> list[Change]:
+    try:
+        return gitfiles.recorded(list_file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--changes-from {list_file}: {error}") from error
 
 
 def _side_files(changes: Iterable[Change], root: Path) -> list[Path]:

@@ -10,6 +10,7 @@ is declared safe.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ _ENVIRONMENT: Final = {
 _FILTERS: Final = r"^filter\..*\.(clean|smudge|process|required)$"
 _SETTING: Final = "overruled "  # marks our own settings; GIT_ variables of the caller are dropped
 _RENAMED: Final = ("R", "C")
+_STATUS: Final = re.compile(r"[ADMTUX]|[RC]\d{1,3}")
 
 
 class GitError(Exception):
@@ -66,13 +68,15 @@ def root_above(folder: Path) -> Path | None:
     return None
 
 
-def tracked(folder: Path, environment: Mapping[str, str]) -> list[str]:
-    """Return the ONNX files that git tracks below a folder, relative to it.
+def tracked(
+    folder: Path, environment: Mapping[str, str], pattern: str = "*.onnx"
+) -> list[str]:
+    """Return the files of one kind that git tracks below a folder, relative to it.
 
     Raises:
         GitError: git cannot tell.
     """
-    return _names(_git(folder, environment, "ls-files", "-z", "--", ":(icase)*.onnx"))
+    return _names(_git(folder, environment, "ls-files", "-z", "--", f":(icase){pattern}"))
 
 
 def changes(root: Path, revision: str, environment: Mapping[str, str]) -> list[Change]:
@@ -95,6 +99,42 @@ def changes(root: Path, revision: str, environment: Mapping[str, str]) -> list[C
     quiet = {**environment, **_without_filters(root, environment)}
     unstaged = _git(root, quiet, "diff-files", "--no-renames", *diff)
     return [*_changes(_names(staged)), *_changes(_names(unstaged))]
+
+
+def recorded(output: bytes) -> list[Change]:
+    """Read what ``git diff --name-status -z`` printed.
+
+    Raises:
+        ValueError: it is cut off, or something else.
+    """
+    fields = _names(output)
+    if any(not _STATUS.fullmatch(status) for status in _statuses(fields)):
+        raise ValueError("this is not what `git diff --name-status -z` prints")
+    return list(_changes(fields))
+
+
+def _statuses(fields: Sequence[str]) -> Iterator[str]:
+    at = 0
+    while at < len(fields):
+        status = fields[at]
+        at += 3 if status.startswith(_RENAMED) else 2
+        yield status if at <= len(fields) else ""
+
+
+def renames_since(root: Path, file: Path, environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the old paths, by the new ones, of what was renamed since a file was last committed.
+
+    Raises:
+        GitError: git cannot tell.
+    """
+    last = _git(root, environment, "log", "-1", "--format=%H", "--", str(file)).decode().strip()
+    if not last:
+        return {}
+    try:
+        found = changes(root, last, environment)
+    except UsageError as error:
+        raise GitError(str(error)) from error
+    return {change.path: change.previous for change in found if change.previous}
 
 
 def _without_filters(root: Path, environment: Mapping[str, str]) -> Mapping[str, str]:

@@ -69,6 +69,7 @@ class Report:
         rules: every rule that ran, by id.
         notices: sentences about the run itself (a limit not enforced, a baseline entry unused).
         crashed: True when a rule raised; the run then ends with 3.
+        failure: exit code of a run that came to no verdict; its reason is the only notice.
     """
 
     version: str
@@ -79,6 +80,13 @@ class Report:
     rules: Mapping[str, RuleInfo]
     notices: tuple[str, ...] = ()
     crashed: bool = False
+    failure: int = 0
+
+    @classmethod
+    def failure_of(cls, version: str, reason: str, exit_code: int) -> Report:
+        """Return the report of a run that came to no verdict, for those who read only reports."""
+        threshold = Severity.ERROR
+        return cls(version, "", "", threshold, (), {}, (reason,), failure=exit_code)
 
     def total(self, severity: Severity) -> int:
         """Number of unsuppressed findings of one level over all models."""
@@ -91,7 +99,9 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0 pass, 1 findings at or above the threshold, 3 our own failure."""
+        """0 pass, 1 findings at or above the threshold, 2 usage, 3 our own failure."""
+        if self.failure:
+            return self.failure
         if self.crashed:
             return 3
         return 1 if self.failed else 0

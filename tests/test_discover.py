@@ -184,6 +184,34 @@ def test_only_models_changed_since_a_revision_are_kept(checkout):
     assert paths(checkout, changed_since="HEAD") == []
 
 
+def test_changes_recorded_elsewhere_are_used_where_there_is_no_git(checkout, tmp_path):
+    git(checkout, "checkout", "-q", "-b", "topic")
+    put(checkout, "new.onnx", "sub/c.onnx.data", data=b"new")
+    git(checkout, "mv", "a.onnx", "moved.onnx")
+    git(checkout, "add", "-A")
+    git(checkout, "commit", "-qm", "two")
+    said = git(checkout, "diff", "--name-status", "-M", "-z", "main", "HEAD")
+    (tmp_path / "changes").write_bytes(said.encode())
+    bare = {"PATH": "/nonexistent"}
+    recorded = discover(
+        Search(checkout, ["."], changes_from=str(tmp_path / "changes"), environment=bare)
+    )
+    found = {candidate.path: candidate.previous for candidate in recorded}
+    assert found == {
+        "moved.onnx": "a.onnx",
+        "new.onnx": "",
+        "sub/c.onnx": "",
+        "untracked.onnx": "",
+    }
+
+
+@pytest.mark.parametrize("data", [b"M\0", b"a.onnx\0", b"R100\0a\0", b"M\0a\0whatever\0b\0"])
+def test_a_damaged_list_of_changes_is_refused(checkout, data):
+    (checkout / "changes").write_bytes(data)
+    with pytest.raises(UsageError, match="--changes-from"):
+        paths(checkout, changes_from="changes")
+
+
 def test_what_others_changed_since_the_branch_began_does_not_count(checkout):
     git(checkout, "checkout", "-qb", "work")
     put(checkout, "mine.onnx")

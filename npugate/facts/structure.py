@@ -424,6 +424,8 @@ def _mend_types(skeleton: Skeleton) -> None:
         elif info.type.WhichOneof("value") == "tensor_type" and not tensor.HasField("shape"):
             message = f"graph output {info.name!r} has no shape"
             skeleton.fault("output-without-shape", message, Location(value=info.name))
+        elif info.name not in custom:
+            tensor.ClearField("shape")  # computed, then compared with what is declared
 
 
 def _freeze_batch(info: ValueInfoProto) -> str | None:

@@ -1,0 +1,33 @@
+# The image holds CPython, the libraries it loads, the locked packages and npugate, and little else.
+# Only what every builder knows is used: BuildKit, docker's old builder, podman (docs/container.md).
+ARG BASE_IMAGE=python:3.12-slim-bookworm
+
+# hadolint ignore=DL3006
+FROM ${BASE_IMAGE} AS build
+WORKDIR /src
+# The packages come first: they change least, so most builds find them in the cache.
+COPY requirements/build.lock requirements/run.lock requirements/
+RUN python -m venv /opt/build \
+ && /opt/build/bin/pip install --no-cache-dir --require-hashes -r requirements/build.lock \
+ && python -m venv --without-pip /opt/venv \
+ && pip --python /opt/venv/bin/python install \
+      --no-cache-dir --no-compile --only-binary :all: --require-hashes -r requirements/run.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY npugate npugate
+COPY checks checks
+COPY fixers fixers
+RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation -w /dist . \
+ && pip --python /opt/venv/bin/python install --no-cache-dir --no-compile --no-deps /dist/*.whl
+COPY entrypoint.py ./
+COPY tools/image tools/image
+RUN tools/image/make_rootfs.sh /opt/venv /rootfs
+
+FROM scratch
+LABEL org.opencontainers.image.title="npugate" \
+      org.opencontainers.image.description="Checks ONNX models against the limits of an NPU" \
+      org.opencontainers.image.licenses="Apache-2.0"
+ENV PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8
+COPY --from=build /rootfs /
+# No USER: GitHub's runner mounts its folders for root. Any other uid works too (docs/container.md).
+ENTRYPOINT ["/usr/local/bin/python3", "-I", "/app/entrypoint.py"]
+CMD ["--help"]

@@ -1,0 +1,75 @@
+# The same commands on a laptop, in our CI and on GitHub. The first call makes .venv from the lock.
+.DEFAULT_GOAL := help
+.SUFFIXES:
+.PHONY: help gate test lint format docs validate bench lock clean venv
+
+# The first Python that is new enough; PYTHON=… names another.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+  if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
+MODELS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+VALIDATE := .venv-validate
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+gate: $(INSTALLED) ## check models: make gate MODELS="a.onnx models/"; without MODELS, the demo
+	@if [ -n "$(MODELS)" ]; then \
+	  code=0; $(BIN)/npugate check $(MODELS) || code=$$?; \
+	  if [ $$code -eq 0 ]; then word=PASS; elif [ $$code -eq 1 ]; then word=FAIL; else word=ERROR; fi; \
+	  echo "gate verdict: $$word (exit status $$code)"; exit $$code; \
+	else \
+	  code=0; $(BIN)/npugate check examples/demo || code=$$?; \
+	  if [ $$code -eq 1 ]; then echo "gate verdict: FAIL (exit status 1), as the demo intends"; \
+	  else echo "gate verdict: exit status $$code, where the demo intends 1" >&2; exit 1; fi; \
+	fi
+
+test: lint ## lint, types, generated pages, tests with coverage
+	$(BIN)/python -m npugate.docs --check
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+lint: $(INSTALLED) ## ruff and mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(INSTALLED) ## rewrite the code as the formatter has it
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+docs: $(INSTALLED) ## rewrite the generated pages
+	$(BIN)/python -m npugate.docs
+
+validate: $(INSTALLED) $(VALIDATE)/.installed ## what needs heavy or system tools
+	tools/validate_repo.sh $(VALIDATE)/bin
+	$(VALIDATE)/bin/python tools/validate_container.py --npugate $(BIN)/npugate --act $(VALIDATE)/bin/act
+
+bench: $(INSTALLED) ## CPU time and memory against the bare load and a peer
+	$(BIN)/python tools/bench.py
+
+venv: $(INSTALLED) ## make .venv and stop
+
+lock: ## solve requirements/*.in again; needs uv
+	for name in build run dev validate; do \
+	  uv pip compile --quiet --no-config --universal --generate-hashes --python-version 3.11 \
+	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	    requirements/$$name.in --output-file requirements/$$name.lock || exit 1; \
+	done
+
+clean: ## remove what make made
+	rm -rf $(VENV) $(VALIDATE) build dist .coverage .mypy_cache .pytest_cache .ruff_cache
+
+$(INSTALLED): requirements/dev.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "npugate needs Python 3.11 or newer; name one: make PYTHON=…" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VALIDATE)/.installed: requirements/validate.lock
+	@test -n "$(PYTHON)" || { echo "npugate needs Python 3.11 or newer; name one: make PYTHON=…" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VALIDATE)
+	$(VALIDATE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/validate.lock
+	@touch $@

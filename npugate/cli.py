@@ -1,0 +1,169 @@
+"""The command line: arguments in, reports and an exit code out.
+
+This module and ``github`` are the only readers of the environment. Nothing heavy is imported before
+a sub-command needs it: ``--help`` and ``--version`` load neither onnx nor numpy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import platform
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TextIO
+
+from npugate import __version__
+from npugate.errors import NpugateError
+
+FORMATS: Final = ("text", "json", "junit", "sarif", "markdown", "gitlab")
+SHELLS: Final = ("bash", "zsh", "tcsh")
+_INTERRUPTED: Final = 130
+_CRASHED: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """What the program may touch of its surroundings.
+
+    Attributes:
+        environment: variables; passed on to git.
+        stdout: the report, alone.
+        stderr: log, progress, errors.
+    """
+
+    environment: Mapping[str, str]
+    stdout: TextIO
+    stderr: TextIO
+
+    @property
+    def colour(self) -> bool:
+        """True when the report may be coloured (NO_COLOR and FORCE_COLOR are respected)."""
+        if self.environment.get("NO_COLOR"):
+            return False
+        return bool(self.environment.get("FORCE_COLOR")) or self.stdout.isatty()
+
+    @property
+    def progress(self) -> bool:
+        """True when somebody is watching."""
+        return self.stderr.isatty() and not self.environment.get("CI")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run npugate and return its exit code.
+
+    Args:
+        arguments: None takes those of the process.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    console = Console(os.environ, sys.stdout, sys.stderr)
+    try:
+        status = _run(sys.argv[1:] if arguments is None else arguments, console)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has seen enough; point stdout elsewhere so that the exit stays quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _INTERRUPTED
+    return status
+
+
+def _run(arguments: Sequence[str], console: Console) -> int:
+    try:
+        chosen = parser().parse_args(arguments)
+    except SystemExit as stop:  # argparse has said why
+        return stop.code if isinstance(stop.code, int) else 2
+    level = logging.DEBUG if getattr(chosen, "verbose", False) else logging.WARNING
+    logging.basicConfig(stream=console.stderr, level=level, format="npugate: %(message)s")
+    try:
+        return _dispatch(chosen, console)
+    except NpugateError as error:
+        console.stderr.write(f"npugate: error: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        console.stderr.write("npugate: interrupted\n")
+        return _INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception:  # noqa: BLE001 - the edge: our own fault, told so that it can be reported
+        versions = f"npugate {__version__}, Python {platform.python_version()}"
+        console.stderr.write(
+            f"npugate: this is a fault of npugate; please report it with these lines "
+            f"({versions}, {platform.platform()}):\n{traceback.format_exc()}"
+        )
+        return _CRASHED
+
+
+def _dispatch(chosen: argparse.Namespace, console: Console) -> int:
+    if chosen.command == "check":
+        from npugate.commands import check  # noqa: PLC0415 - loads onnx
+
+        return check.run(chosen, console)
+    if chosen.command == "action":
+        from npugate.commands import action  # noqa: PLC0415 - loads onnx
+
+        return action.run(console)
+    if chosen.command == "completion":
+        import shtab  # noqa: PLC0415 - needed here only
+
+        console.stdout.write(shtab.complete(parser(), shell=chosen.shell) + "\n")
+        return 0
+    from npugate.commands import describe  # noqa: PLC0415 - loads the rules, and so onnx
+
+    return describe.run(chosen, console)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the whole command line."""
+    root = argparse.ArgumentParser(
+        prog="npugate",
+        description="Check ONNX models against what a neural accelerator can run.",
+        epilog="Exit status: 0 pass, 1 findings at or above --fail-on, 2 usage, 3 our own failure.",
+    )
+    root.add_argument("--version", action="version", version=f"npugate {__version__}")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_check(commands.add_parser("check", help="check models", description=_CHECK))
+    explain = commands.add_parser("explain", help="explain a rule")
+    explain.add_argument("rule", help="id or name, for example NPU101 or tensor-rank")
+    listing = commands.add_parser("rules", help="list the rules")
+    listing.add_argument("--format", choices=("text", "json"), default="text")
+    targets = commands.add_parser("targets", help="list the targets, or show one")
+    targets.add_argument("target", nargs="?", help="name of a target")
+    targets.add_argument("--toolchain", help="version of its compiler")
+    completion = commands.add_parser("completion", help="print a shell completion script")
+    completion.add_argument("shell", choices=SHELLS)
+    commands.add_parser("action", help="run as a GitHub Action (reads INPUT_* and GITHUB_*)")
+    return root
+
+
+_CHECK: Final = (
+    "Check models. Without PATHS: every ONNX file that git tracks below the working directory, or "
+    "where there is no git, every one found below it."
+)
+
+
+def _add_check(check: argparse.ArgumentParser) -> None:
+    add = check.add_argument
+    add("paths", nargs="*", metavar="PATHS", help="files, folders, globs")
+    add("--target", help="what to judge by: a name (npugate targets) or a .toml file")
+    add("--toolchain", help="version of the target's compiler")
+    add("--select", action="append", metavar="RULE[,RULE]", help="run only these rules")
+    add("--ignore", action="append", metavar="RULE[,RULE]", help="do not run these rules")
+    add("--severity", action="append", metavar="RULE=LEVEL", help="error, warning, note or off")
+    add("--fail-on", choices=("error", "warning", "never"), help="lowest level that fails")
+    add("--format", choices=FORMATS, default="text", help="of standard output")
+    add("--report", action="append", metavar="FORMAT=FILE", help="also write a report; repeatable")
+    add("--baseline", metavar="FILE", help="findings in it do not count")
+    add("--write-baseline", metavar="FILE", help="record the findings of this run")
+    add("--config", metavar="FILE", help="instead of the nearest npugate.toml or pyproject.toml")
+    add("--files-from", metavar="FILE", help="a list of models, one a line or NUL; - for stdin")
+    add("--changed-since", metavar="REV", help="only models that differ from a git revision")
+    add("--changes-from", metavar="FILE", help="as git diff --name-status -z wrote it elsewhere")
+    add("--allow-empty", action="store_true", help="no model is no error")
+    add("--jobs", type=int, metavar="N", help="models at a time (default: one a core)")
+    add("--quiet", action="store_true", help="no report on standard output")
+    add("--verbose", action="store_true", help="every finding for itself, and a log on stderr")

@@ -1,0 +1,1 @@
+"""The sub-commands, each loaded when it is called."""

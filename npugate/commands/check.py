@@ -1,0 +1,193 @@
+"""``npugate check``: options from arguments and configuration, reports to where they belong."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+from npugate import __version__, config, files, gitfiles, pipeline, registry
+from npugate.cli import FORMATS, Console, parser
+from npugate.discover import Search
+from npugate.errors import NpugateError, UsageError
+from npugate.options import Judgement, Options, Settings
+from npugate.report import Report
+from npugate.reporters import REPORTERS, text
+from npugate.selection import all_ids, ids, level, suggestion
+from npugate.types import Rule, Severity
+
+_BAR_AFTER_SECONDS: Final = 1.0
+
+
+def run(chosen: argparse.Namespace, console: Console) -> int:
+    """Check as the arguments say; write the reports whatever the outcome."""
+    reports = destinations(chosen.report or ())
+    try:
+        with _Progress(console) as progress:
+            report = examine(chosen, console, progress.update)
+    except NpugateError as error:
+        _write(Report.failure_of(__version__, str(error), error.exit_code), reports)
+        raise
+    except Exception as error:
+        with suppress(UsageError):  # the fault itself matters more than where it is written
+            _write(Report.failure_of(__version__, f"npugate failed: {error!r}", 3), reports)
+        raise
+    _write(report, reports)
+    if not chosen.quiet:
+        console.stdout.write(_rendered(report, chosen, console))
+    return report.exit_code
+
+
+def report_of(arguments: Sequence[str], environment: Mapping[str, str]) -> Report:
+    """Check by the arguments of the command line, for another edge than the terminal.
+
+    Raises:
+        NpugateError: as the command line would end with.
+    """
+    try:
+        chosen = parser().parse_args(["check", *arguments])
+    except SystemExit as stop:
+        raise UsageError(f"npugate check does not take {' '.join(arguments)}") from stop
+    return examine(chosen, Console(environment, sys.stdout, sys.stderr), lambda _done, _all: None)
+
+
+def examine(
+    chosen: argparse.Namespace, console: Console, progress: Callable[[int, int], None]
+) -> Report:
+    """Turn arguments into options and run.
+
+    Raises:
+        UsageError: the arguments, the configuration or the file list must be changed.
+    """
+    rules = registry.rules()
+    return pipeline.run(options(chosen, rules, console, progress), rules)
+
+
+def options(
+    chosen: argparse.Namespace,
+    rules: Mapping[str, Rule],
+    console: Console,
+    progress: Callable[[int, int], None],
+) -> Options:
+    """Read the settings of a run from the command line and the configuration file."""
+    if chosen.jobs is not None and chosen.jobs < 1:
+        raise UsageError(f"--jobs must be at least 1, not {chosen.jobs}")
+    cwd = Path.cwd()
+    settings = _settings(chosen, rules, cwd)
+    search = Search(
+        cwd,
+        tuple(chosen.paths),
+        chosen.files_from,
+        chosen.changed_since,
+        chosen.changes_from,
+        allow_empty=chosen.allow_empty,
+        environment=console.environment,
+        stdin=sys.stdin.buffer,
+        notify=lambda notice: None,
+    )
+    return Options(
+        search,
+        settings,
+        _judgement(chosen, rules),
+        Path(chosen.baseline) if chosen.baseline else _present(settings, chosen),
+        Path(chosen.write_baseline) if chosen.write_baseline else None,
+        datetime.datetime.now(datetime.UTC).date(),
+        chosen.jobs,
+        progress=progress,
+    )
+
+
+def _present(settings: Settings, chosen: argparse.Namespace) -> Path | None:
+    """Return the configured baseline; one that is only about to be written need not exist yet."""
+    if settings.baseline is not None and chosen.write_baseline and not settings.baseline.exists():
+        return None
+    return settings.baseline
+
+
+def _settings(chosen: argparse.Namespace, rules: Mapping[str, Rule], cwd: Path) -> Settings:
+    if chosen.config:
+        return config.load(Path(chosen.config), rules)
+    found = config.find(cwd, gitfiles.root_above(cwd) or cwd)
+    return config.load(found, rules) if found else Settings()
+
+
+def _judgement(chosen: argparse.Namespace, rules: Mapping[str, Rule]) -> Judgement:
+    severity: dict[str, Severity | None] = {}
+    for pair in chosen.severity or ():
+        name, equals, word = pair.partition("=")
+        if not equals:
+            raise UsageError(f"--severity {pair}: write RULE=LEVEL, for example NPU107=note")
+        severity |= dict.fromkeys(ids(name, rules, "--severity"), level(word, "--severity"))
+    select = _names(chosen.select)
+    return Judgement(
+        chosen.target,
+        chosen.toolchain,
+        all_ids(select, rules, "--select") if select else None,
+        all_ids(_names(chosen.ignore), rules, "--ignore"),
+        severity,
+        chosen.fail_on,
+    )
+
+
+def _names(values: Sequence[str] | None) -> list[str]:
+    return [name for value in values or () for name in value.split(",") if name.strip()]
+
+
+def destinations(values: Sequence[str]) -> list[tuple[str, Path]]:
+    """Read ``FORMAT=FILE`` pairs.
+
+    Raises:
+        UsageError: an unknown format, or no file.
+    """
+    found: list[tuple[str, Path]] = []
+    for value in values:
+        form, equals, name = value.partition("=")
+        if form not in FORMATS:
+            known = ", ".join(FORMATS)
+            raise UsageError(f"--report {value}: formats are {known}{suggestion(form, FORMATS)}")
+        if not equals or not name or name == "-":
+            raise UsageError(f"--report {value}: name a file; --format is for standard output")
+        found.append((form, Path(name)))
+    return found
+
+
+def _write(report: Report, reports: Sequence[tuple[str, Path]]) -> None:
+    for form, path in reports:
+        files.write_text(path, REPORTERS[form](report))
+
+
+def _rendered(report: Report, chosen: argparse.Namespace, console: Console) -> str:
+    if chosen.format == "text":
+        return text.render(report, colour=console.colour, verbose=chosen.verbose)
+    return REPORTERS[chosen.format](report)
+
+
+class _Progress:
+    """A bar on a terminal, from the second on that a run takes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._started = monotonic()
+        self._bar: object = None
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()  # type: ignore[attr-defined]  # tqdm, loaded only when shown
+
+    def update(self, done: int, every: int) -> None:
+        """Show how far the run is."""
+        late = monotonic() - self._started > _BAR_AFTER_SECONDS
+        if self._bar is None and late and self._console.progress:
+            from tqdm import tqdm  # noqa: PLC0415 - costs start-up, needed by few runs
+
+            self._bar = tqdm(total=every, unit="model", file=self._console.stderr, leave=False)
+        if self._bar is not None:
+            self._bar.update(done - self._bar.n)  # type: ignore[attr-defined]

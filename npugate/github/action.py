@@ -1,0 +1,187 @@
+"""The sub-command ``npugate action``: inputs from GitHub, a check, and everything GitHub shows.
+
+Only this package reads ``INPUT_*`` and ``GITHUB_*``. Three more variables come from the composite
+action, whose container has no git and a checkout that it cannot write to:
+
+- ``NPUGATE_TRACKED``: a file with what ``git ls-files -z`` said of ``*.onnx``
+- ``NPUGATE_CHANGES``: a file with what ``git diff --name-status -z`` said of the event
+- ``NPUGATE_FOLDER``: where the reports go; by default ``npugate-report`` in the workspace
+"""
+
+from __future__ import annotations
+
+import secrets
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final, TextIO
+
+from npugate import gitfiles
+from npugate.errors import NpugateError, UsageError
+from npugate.github import event, inputs, outputs, summary
+from npugate.github.commands import workflow_command
+from npugate.github.inputs import Inputs
+from npugate.report import Report
+from npugate.reporters import REPORTERS, escape, outline, sarif
+from npugate.types import Severity
+
+Run = Callable[[Sequence[str]], Report]
+"""Check by the arguments of ``npugate check``; raises NpugateError."""
+
+_FILES: Final = {
+    "json": "npugate.json",
+    "sarif": "npugate.sarif",
+    "junit": "npugate.junit.xml",
+    "markdown": "npugate.md",
+    "gitlab": "npugate.gitlab.json",
+    "text": "npugate.txt",
+}
+_CONFIGURATIONS: Final = frozenset({"npugate.toml", "pyproject.toml"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What to check, in the words of the command line, and what to tell about that choice."""
+
+    arguments: tuple[str, ...]
+    notices: tuple[str, ...]
+
+
+def main(environment: Mapping[str, str], stdout: TextIO, run: Run) -> int:
+    """Check as the inputs say; return the exit code of ``npugate check`` for the same.
+
+    Args:
+        environment: of the process.
+        stdout: the step's log, where GitHub reads its commands.
+        run: checks the models.
+    """
+    try:
+        chosen = inputs.read(environment)
+        plan = _plan(chosen, event.read(environment), environment)
+        stdout.writelines(_line("notice", notice) for notice in plan.notices)
+        report = run(plan.arguments)
+        paths = _write_reports(report, chosen, _folder(environment))
+    except NpugateError as error:
+        return _give_up(str(error), error.exit_code, environment, stdout)
+    except Exception as error:  # noqa: BLE001  # the edge: whatever broke, the gate says so itself
+        stdout.write(_quoted(escape.log_document(traceback.format_exc())))
+        return _give_up(f"this is a fault of npugate: {error!r}", 3, environment, stdout)
+    _tell(report, chosen, environment, stdout)
+    values = _values(report) | {"folder": str(_folder(environment)), **paths}
+    outputs.append(environment.get("GITHUB_OUTPUT", ""), outputs.render(values))
+    return report.exit_code
+
+
+def _folder(environment: Mapping[str, str]) -> Path:
+    workspace = environment.get("GITHUB_WORKSPACE") or "."
+    return Path(environment.get("NPUGATE_FOLDER") or Path(workspace, "npugate-report"))
+
+
+def _plan(chosen: Inputs, happened: event.Event, environment: Mapping[str, str]) -> _Plan:
+    arguments: list[str] = []
+    for flag in ("target", "toolchain", "config", "fail-on"):
+        value = getattr(chosen, flag.replace("-", "_"))
+        arguments += [f"--{flag}={value}"] if value else []
+    notices: list[str] = []
+    if inputs.wants_changes(chosen, happened.name):
+        changed, notices = _changes(chosen, environment)
+        arguments += changed
+    return _Plan((*arguments, *_models(chosen, environment)), tuple(notices))
+
+
+def _models(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
+    tracked = environment.get("NPUGATE_TRACKED", "")
+    if chosen.models:
+        return ["--", *chosen.models]
+    if not tracked:
+        return []
+    if not Path(tracked).stat().st_size:
+        raise UsageError(
+            "git tracks no .onnx file here: is there an actions/checkout step before this one? "
+            "Models that git does not track are named by the input models"
+        )
+    return [f"--files-from={tracked}"]
+
+
+def _changes(chosen: Inputs, environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Return the arguments that keep to what changed, or why everything is checked instead."""
+    recorded = environment.get("NPUGATE_CHANGES", "")
+    if not recorded:
+        return [], ["what changed is not known here, so every model is checked"]
+    try:
+        changes = gitfiles.recorded(Path(recorded).read_bytes())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"the list of changes cannot be read: {error}") from error
+    own = PurePosixPath(chosen.config) if chosen.config else None
+    for change in changes:
+        path = PurePosixPath(change.path)
+        if path == own or path.name in _CONFIGURATIONS:
+            return [], [f"{change.path} changed, so every model is checked"]
+    return [f"--changes-from={recorded}"], []
+
+
+def _write_reports(report: Report, chosen: Inputs, folder: Path) -> dict[str, str]:
+    paths = dict.fromkeys(("json", "sarif", "junit", "markdown"), "")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for form in chosen.reports:
+            path = folder / _FILES[form]
+            path.write_text(
+                _rendered(report, form, chosen.name),
+                encoding="utf-8",
+                newline="\n",
+                errors="backslashreplace",
+            )
+            if form in paths:
+                paths[form] = str(path)
+    except OSError as error:
+        raise NpugateError(f"the reports cannot be written: {error}") from error
+    return paths
+
+
+def _rendered(report: Report, form: str, name: str) -> str:
+    if form == "sarif" and name:
+        return sarif.render(report, category=f"npugate/{report.target}/{name}")
+    return REPORTERS[form](report)
+
+
+def _tell(report: Report, chosen: Inputs, environment: Mapping[str, str], stdout: TextIO) -> None:
+    stdout.write(_quoted(REPORTERS["text"](report)))
+    stdout.writelines(f"{line}\n" for line in summary.annotation_lines(report))
+    page = summary.summary(report, chosen.name)
+    outputs.append(environment.get("GITHUB_STEP_SUMMARY", ""), page)
+
+
+def _quoted(text: str) -> str:
+    """Return text in which the runner looks for no commands, whatever it holds."""
+    token = secrets.token_hex(16)
+    inert = text.rstrip().encode("utf-8", "backslashreplace").decode()
+    return f"{workflow_command('stop-commands', token)}\n{inert}\n::{token}::\n"
+
+
+def _values(report: Report) -> dict[str, str | int]:
+    verdicts = outline.verdicts(report)
+    return {
+        "verdict": outline.verdict_word(report).lower(),
+        "exit-code": report.exit_code,
+        "models": len(report.models),
+        "failed": verdicts["fail"] + verdicts["unreadable"],
+        "errors": report.total(Severity.ERROR),
+        "warnings": report.total(Severity.WARNING),
+        "notes": report.total(Severity.NOTE),
+    }
+
+
+def _give_up(reason: str, exit_code: int, environment: Mapping[str, str], stdout: TextIO) -> int:
+    """Tell why there is no verdict; an action that says nothing would pass for a pass."""
+    stdout.write(_line("error", reason))
+    values: dict[str, str | int] = dict.fromkeys((row.name for row in inputs.OUTPUTS), "")
+    values |= {"verdict": "error", "exit-code": exit_code}
+    outputs.append(environment.get("GITHUB_OUTPUT", ""), outputs.render(values))
+    return exit_code
+
+
+def _line(command: str, message: str) -> str:
+    safe = escape.log_document(escape.visible(message))
+    return workflow_command(command, safe, title="npugate") + "\n"

@@ -1,0 +1,69 @@
+"""What the run's page shows: the job summary, and one annotation a model at most.
+
+GitHub shows ten annotations of a kind for each step, so the tenth tells how many more there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from npugate.github.commands import workflow_command
+from npugate.report import ModelReport, Report
+from npugate.reporters import escape, markdown, outline
+from npugate.types import Finding, Severity
+
+_SHOWN: Final = 10
+_COMMANDS: Final = {Severity.ERROR: "error", Severity.WARNING: "warning"}
+
+
+def summary(report: Report, name: str) -> str:
+    """Return the job summary; ``name`` tells several on one page apart."""
+    title = f"# {escape.markdown(name)}\n\n" if name else ""
+    return title + markdown.render(report, budget=markdown.SUMMARY_BYTES - len(title.encode()))
+
+
+def annotation_lines(report: Report) -> Iterator[str]:
+    """Yield one command a model that has an error or a warning, without a newline at its end."""
+    for severity, command in _COMMANDS.items():
+        models = [model for model in report.models if _worst_level(model) is severity]
+        shown = models if len(models) <= _SHOWN else models[: _SHOWN - 1]
+        for model in shown:
+            yield _annotation(command, model)
+        if len(shown) < len(models):
+            more = outline.plural(len(models) - len(shown), "more model")
+            yield workflow_command(
+                command,
+                f"{more} with findings of this level; the summary lists them",
+                title="npugate",
+            )
+
+
+def _worst_level(model: ModelReport) -> Severity | None:
+    return max((finding.severity for finding in outline.counted(model)), default=None)
+
+
+def _annotation(command: str, model: ModelReport) -> str:
+    findings = outline.counted(model)
+    level = max(finding.severity for finding in findings)
+    worst = [finding for finding in findings if finding.severity is level]
+    first = next((finding for finding in worst if finding.source), worst[0])
+    return workflow_command(
+        command,
+        _message(first, model),
+        file=_safe(first.source.file if first.source else model.path),
+        line=first.source.line if first.source else None,
+        title=f"npugate: {_safe(model.path)}: {outline.tally(model)}",
+    )
+
+
+def _message(finding: Finding, model: ModelReport) -> str:
+    told = (
+        f"{finding.rule} {finding.name}: {_safe(finding.message)} ({_safe(str(finding.location))})"
+    )
+    others = len(outline.counted(model)) - 1
+    return f"{told}; and {outline.plural(others, 'more finding')}" if others else told
+
+
+def _safe(text: str) -> str:
+    return escape.log_document(escape.visible(text))

@@ -1,0 +1,150 @@
+"""Every setting of a run, read and checked once; nothing later asks the environment."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from npugate.discover import Search
+from npugate.types import Limits, Severity
+
+DEFAULT_TARGET: Final = "stm32n6"
+THRESHOLDS: Final[Mapping[str, Severity | None]] = {
+    "error": Severity.ERROR,
+    "warning": Severity.WARNING,
+    "never": None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """A finding that the team has decided to live with.
+
+    Attributes:
+        rules: rule ids.
+        paths: globs on the reported path; empty means every model.
+        node: glob on the node's name; empty means every node.
+        reason: why; shown in the reports.
+        expires: last day on which it holds; None for ever.
+    """
+
+    rules: frozenset[str]
+    reason: str
+    paths: tuple[str, ...] = ()
+    node: str = ""
+    expires: datetime.date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """By what a model is judged; None and empty mean: as the settings around it say.
+
+    Attributes:
+        select: rule ids that run; None for all.
+        ignore: rule ids that do not.
+        severity: level by rule id; None there switches the rule off.
+        threshold: key of ``THRESHOLDS``.
+    """
+
+    target: str | None = None
+    toolchain: str | None = None
+    select: frozenset[str] | None = None
+    ignore: frozenset[str] = frozenset()
+    severity: Mapping[str, Severity | None] = field(default_factory=dict)
+    threshold: str | None = None
+
+    def over(self, base: Judgement) -> Judgement:
+        """Return these settings on top of others."""
+        target = self.target or base.target
+        same = self.target is None or self.target == base.target
+        return Judgement(
+            target,
+            self.toolchain or (base.toolchain if same else None),
+            base.select if self.select is None else self.select,
+            base.ignore | self.ignore,
+            {**base.severity, **self.severity},
+            self.threshold or base.threshold,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PathSection:
+    """A judgement for some paths."""
+
+    paths: tuple[str, ...]
+    judgement: Judgement
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a configuration file says.
+
+    Attributes:
+        judgement: for every model.
+        sections: for some models; a later one wins.
+        ignores: what does not count.
+        exclude: globs of models that are left out.
+        baseline: path of the baseline, from the file's folder.
+    """
+
+    judgement: Judgement = field(default_factory=Judgement)
+    sections: tuple[PathSection, ...] = ()
+    ignores: tuple[Ignore, ...] = ()
+    exclude: tuple[str, ...] = ()
+    baseline: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """A run of ``check``.
+
+    Attributes:
+        search: where the models are.
+        settings: of the configuration file.
+        command: of the command line; wins over the file.
+        baseline: known findings; None for none.
+        write_baseline: where to record the findings of this run; None not to.
+        today: for ignores that expire.
+        jobs: models at a time; None for one on each core.
+        progress: called with (done, all) after each model.
+    """
+
+    search: Search
+    settings: Settings = field(default_factory=Settings)
+    command: Judgement = field(default_factory=Judgement)
+    baseline: Path | None = None
+    write_baseline: Path | None = None
+    today: datetime.date = datetime.date.max
+    jobs: int | None = None
+    limits: Limits = field(default_factory=Limits)
+    progress: Callable[[int, int], None] = lambda _done, _all: None
+
+    def judgement(self, path: str) -> Judgement:
+        """Return by what one model is judged."""
+        found = self.settings.judgement
+        for section in self.settings.sections:
+            if any(matches(path, pattern) for pattern in section.paths):
+                found = section.judgement.over(found)
+        base = Judgement(target=DEFAULT_TARGET, threshold="error")
+        return self.command.over(found.over(base))
+
+
+def matches(path: str, pattern: str) -> bool:
+    """Match a reported path with a glob: ``**`` spans folders; a bare name matches anywhere."""
+    parts = PurePosixPath(pattern).parts
+    if len(parts) == 1:
+        return PurePosixPath(path).match(pattern)
+    return _match_parts(PurePosixPath(path).parts, parts)
+
+
+def _match_parts(path: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    if not pattern:
+        return not path
+    if pattern[0] == "**":
+        return any(_match_parts(path[skip:], pattern[1:]) for skip in range(len(path) + 1))
+    return (
+        bool(path) and PurePosixPath(path[0]).match(pattern[0]) and _match_parts(path[1:], pattern[1:])
+    )

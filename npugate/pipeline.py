@@ -1,0 +1,298 @@
+"""The straight line: discover, load, facts, check, report; each model in a process of its own."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from npugate import __version__, baseline, check, gitfiles, isolate, suppress
+from npugate import target as targets
+from npugate.discover import Candidate, discover
+from npugate.errors import ModelError
+from npugate.facts import Facts, Inference
+from npugate.fingerprint import fingerprints
+from npugate.isolate import Died, Done, Raised
+from npugate.model import load
+from npugate.options import THRESHOLDS, Judgement, Options, matches
+from npugate.report import ModelReport, Report, RuleInfo
+from npugate.sources import Checkout
+from npugate.target import Target
+from npugate.types import Census, Finding, Hit, Limits, Location, Rule, Severity
+
+logger = logging.getLogger(__name__)
+
+_LIMIT: Final = "analysis-limit"
+# What is tried next when onnx dies of a model in this stage, so that the rules still run.
+_CALMER: Final[Mapping[Inference, Inference]] = {
+    "full": "careful",
+    "careful": "traced",
+    "traced": "off",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One model and by what it is judged."""
+
+    candidate: Candidate
+    target: Target
+    chosen: tuple[str, ...]
+    judgement: Judgement
+    inference: Inference = "full"
+    earlier: tuple[Hit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a worker sends back about one model; free of onnx, so that it can be pickled.
+
+    Attributes:
+        hits: (rule id, hit with its severity).
+        unreadable: True when the model could not be examined.
+        tracebacks: of rules that raised.
+    """
+
+    hits: tuple[tuple[str, Hit], ...]
+    digest: str = ""
+    size_bytes: int = 0
+    census: Census = Census()
+    unreadable: bool = False
+    tracebacks: tuple[str, ...] = ()
+
+
+def run(options: Options, rules: Mapping[str, Rule]) -> Report:
+    """Check every model that the options name.
+
+    Args:
+        options: all settings.
+        rules: every rule, by id.
+
+    Raises:
+        UsageError: no model, an unknown target, an unreadable baseline.
+    """
+    notices: list[str] = []
+    tell = options.search.notify
+
+    def notify(text: str) -> None:
+        notices.append(text)
+        tell(text)
+
+    candidates = discover(replace(options.search, notify=notify))
+    candidates = tuple(c for c in candidates if not _excluded(c.path, options))
+    known = baseline.read(options.baseline) if options.baseline else {}
+    known = baseline.follow(known, _renames(options, candidates))
+    jobs = _jobs(options, candidates, rules)
+    if jobs and not isolate.enforced():
+        notify("this system cannot bound a model's memory: check only models that you trust")
+    examined = _examine_all(jobs, options, rules)
+    checkout = Checkout(_root(options), options.search.environment)
+    models = tuple(
+        _model_report(job, found, rules, checkout, options, known)
+        for job, found in zip(jobs, examined, strict=True)
+    )
+    for ignore in options.settings.ignores:
+        if suppress.expired(ignore, options.today):
+            notify(f"the ignore of {', '.join(sorted(ignore.rules))} expired on {ignore.expires}")
+    if count := baseline.unused(known, models):
+        notify(f"{count} entries of the baseline are fixed: write it again to drop them")
+    if options.write_baseline:
+        baseline.write(options.write_baseline, models)
+    return _report(options, models, rules, tuple(notices), examined)
+
+
+def _report(
+    options: Options,
+    models: tuple[ModelReport, ...],
+    rules: Mapping[str, Rule],
+    notices: tuple[str, ...],
+    examined: Sequence[Examined],
+) -> Report:
+    overall = options.judgement("")
+    target = targets.load(overall.target or "", overall.toolchain)
+    return Report(
+        __version__,
+        target.name,
+        target.toolchain,
+        THRESHOLDS[overall.threshold or "error"],
+        models,
+        {
+            key: RuleInfo(rule.id, rule.name, rule.severity, rule.summary, rule.doc, rule.repair)
+            for key, rule in rules.items()
+            if key in _chosen(overall, rules)
+        },
+        notices,
+        crashed=any(found.tracebacks for found in examined),
+    )
+
+
+def _root(options: Options) -> Path:
+    cwd = options.search.cwd.resolve()
+    return gitfiles.root_above(cwd) or cwd
+
+
+def _excluded(path: str, options: Options) -> bool:
+    return any(matches(path, pattern) for pattern in options.settings.exclude)
+
+
+def _renames(options: Options, candidates: Sequence[Candidate]) -> Mapping[str, str]:
+    """Return old paths by new ones, as far as git can tell."""
+    found = {c.path: c.previous for c in candidates if c.previous}
+    if options.baseline is None:
+        return found
+    try:
+        return found | gitfiles.renames_since(
+            _root(options), options.baseline, options.search.environment
+        )
+    except gitfiles.GitError as error:
+        logger.debug("renames are not followed: %s", error)
+        return found
+
+
+def _jobs(
+    options: Options, candidates: Sequence[Candidate], rules: Mapping[str, Rule]
+) -> list[_Job]:
+    loaded: dict[tuple[str | None, str | None], Target] = {}
+    jobs: list[_Job] = []
+    for candidate in candidates:
+        judgement = options.judgement(candidate.path)
+        key = (judgement.target, judgement.toolchain)
+        if key not in loaded:
+            loaded[key] = targets.load(judgement.target or "", judgement.toolchain)
+        jobs.append(_Job(candidate, loaded[key], _chosen(judgement, rules), judgement))
+    return jobs
+
+
+def _chosen(judgement: Judgement, rules: Mapping[str, Rule]) -> tuple[str, ...]:
+    """Return the ids of the rules that run; those about the run itself cannot be switched off."""
+    return tuple(
+        key
+        for key, rule in rules.items()
+        if rule.unreadable
+        or rule.name == check.CRASHED
+        or (
+            (judgement.select is None or key in judgement.select)
+            and key not in judgement.ignore
+            and judgement.severity.get(key, rule.severity) is not None
+        )
+    )
+
+
+def _examine_all(
+    jobs: Sequence[_Job], options: Options, rules: Mapping[str, Rule]
+) -> list[Examined]:
+    """Examine every model; again and more carefully where onnx died of it."""
+    results: dict[int, Examined] = {}
+    waiting = dict(enumerate(jobs))
+    while waiting:
+        order = list(waiting)
+        finished = itertools.count(len(results) + 1)
+
+        def tell(_index: int, finished: Iterator[int] = finished) -> None:
+            options.progress(min(next(finished), len(jobs)), len(jobs))
+
+        work = partial(examine, rules=rules, limits=options.limits)
+        outcomes = isolate.run(
+            work, [waiting[key] for key in order], options.limits, options.jobs, tell
+        )
+        for key, outcome in zip(order, outcomes, strict=True):
+            job = waiting.pop(key)
+            again = _again(job, outcome)
+            if again is not None:
+                waiting[key] = again
+            else:
+                results[key] = _settled(job, outcome, rules)
+    return [results[key] for key in sorted(results)]
+
+
+def _again(job: _Job, outcome: Done[Examined] | Died | Raised) -> _Job | None:
+    if not isinstance(outcome, Died) or not outcome.stage.startswith("shape inference"):
+        return None
+    calmer = _CALMER.get(job.inference)
+    if calmer is None:
+        return None
+    earlier = job.earlier
+    if calmer == "off":
+        earlier = (Hit(Location(), f"{outcome.stage} was ended: {outcome.reason}", Severity.ERROR),)
+    return replace(job, inference=calmer, earlier=earlier)
+
+
+def _settled(
+    job: _Job, outcome: Done[Examined] | Died | Raised, rules: Mapping[str, Rule]
+) -> Examined:
+    if isinstance(outcome, Done):
+        limit = check.id_of(rules, _LIMIT)
+        hits = (*((limit, hit) for hit in job.earlier), *outcome.value.hits)
+        return replace(outcome.value, hits=hits)
+    if isinstance(outcome, Died):
+        doing = outcome.stage or "the start"
+        message = f"the examination was ended during {doing}: {outcome.reason}"
+        hit = Hit(Location(), message, Severity.ERROR)
+        return Examined(((check.id_of(rules, _LIMIT), hit),), unreadable=True)
+    last = outcome.text.strip().splitlines()[-1] if outcome.text.strip() else "no reason given"
+    hit = Hit(Location(), f"npugate itself failed on this model: {last}", Severity.ERROR)
+    crashed = check.id_of(rules, check.CRASHED)
+    return Examined(((crashed, hit),), unreadable=True, tracebacks=(outcome.text,))
+
+
+def examine(job: _Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
+    """Load one model, compute its facts and run the rules; called in a worker."""
+    file = job.candidate.file
+    isolate.stage("reading the file")
+    try:
+        model = load(file, job.candidate.path, limits)
+    except ModelError as error:
+        rule = check.id_of(rules, error.rule)
+        size = file.stat().st_size if file.is_file() else 0
+        hit = Hit(Location(), str(error), Severity.ERROR)
+        return Examined(((rule, hit),), size_bytes=size, unreadable=True)
+    facts = Facts(model, limits, isolate.stage, inference=job.inference)
+    outcome = check.run(facts, rules, job.chosen, job.target, isolate.stage)
+    unreadable = any(rules[key].unreadable for key, _ in outcome.hits)
+    return Examined(
+        outcome.hits, model.digest, model.size_bytes, facts.census, unreadable, outcome.tracebacks
+    )
+
+
+def _model_report(
+    job: _Job,
+    found: Examined,
+    rules: Mapping[str, Rule],
+    checkout: Checkout,
+    options: Options,
+    known: baseline.Known,
+) -> ModelReport:
+    for text in found.tracebacks:
+        logger.error("%s: %s", job.candidate.path, text)
+    pairs = [(key, _overridden(key, hit, job.judgement)) for key, hit in found.hits]
+    marks = fingerprints((key, hit.location) for key, hit in pairs)
+    findings = [
+        _finding(rules[key], hit, mark, checkout)
+        for (key, hit), mark in zip(pairs, marks, strict=True)
+    ]
+    path = job.candidate.path
+    findings.sort(key=lambda f: (-f.severity, f.rule))
+    marked = suppress.apply(
+        path, findings, options.settings.ignores, known.get(path, frozenset()), options.today
+    )
+    return ModelReport(
+        path, found.digest, found.size_bytes, marked, found.unreadable, found.census
+    )
+
+
+def _overridden(key: str, hit: Hit, judgement: Judgement) -> Hit:
+    """Return a hit at the level that the user gave its rule, if any."""
+    level = judgement.severity.get(key)
+    return hit if level is None else replace(hit, severity=level)
+
+
+def _finding(rule: Rule, hit: Hit, mark: str, checkout: Checkout) -> Finding:
+    severity = hit.severity or rule.severity
+    source = checkout.source(hit.frames)
+    return Finding(
+        rule.id, rule.name, severity, hit.message, hit.location, mark, source, None, rule.repair
+    )

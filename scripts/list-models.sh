@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# List, where there is git, what the container without git needs to know: the models that git tracks,
+# and what the event changed. Writes both to a new folder and tells the later steps where.
+#
+# Reads: NPUGATE_CHANGED_ONLY, NPUGATE_BASE (the commit the event is against; may be empty),
+#        GITHUB_EVENT_NAME, GITHUB_OUTPUT, GITHUB_SHA, GITHUB_WORKSPACE, RUNNER_TEMP
+set -euo pipefail
+
+state=$(mktemp -d "${RUNNER_TEMP:?}/npugate.XXXXXX")
+printf 'state=%s\n' "$state" >>"${GITHUB_OUTPUT:?}"
+cd "${GITHUB_WORKSPACE:?}"
+
+# The checkout may be a stranger's: nothing that its configuration names is started.
+git() {
+  command git --no-pager -c core.fsmonitor=false -c core.hooksPath=/dev/null \
+    -c core.quotePath=false -c safe.directory='*' "$@"
+}
+
+wanted() {
+  case ${NPUGATE_CHANGED_ONLY,,} in
+    true) true ;;
+    auto | '') [[ ${GITHUB_EVENT_NAME-} =~ ^(pull_request|pull_request_target|merge_group)$ ]] ;;
+    *) false ;;
+  esac
+}
+
+have() { git cat-file -e "$1^{commit}" 2>/dev/null; }
+
+obtain() { # COMMIT: fetch it where the checkout is too shallow to hold it
+  [[ $1 =~ ^[0-9a-f]{40,64}$ && ! $1 =~ ^0+$ ]] || return 1
+  have "$1" ||
+    GIT_TERMINAL_PROMPT=0 git fetch --quiet --no-tags --depth=1 origin "$1" 2>/dev/null ||
+    return 1
+}
+
+base() { # print the commit to compare with
+  local head parents
+  head=$(git rev-parse --verify --quiet HEAD) || return 1
+  if [[ ${GITHUB_EVENT_NAME-} = pull_request && $head = "${GITHUB_SHA-}" ]]; then
+    # The merge that GitHub tests: its first parent is the base branch as it was merged with.
+    read -r -a parents < <(git cat-file commit HEAD | sed -n '/^$/q; s/^parent //p' | tr '\n' ' ')
+    if ((${#parents[@]} == 2)) && obtain "${parents[0]}"; then
+      echo "${parents[0]}"
+      return
+    fi
+  fi
+  obtain "${NPUGATE_BASE-}" || return 1
+  # Equal commits say that the change is not what is checked out: look at everything then.
+  [[ $(git rev-parse "$NPUGATE_BASE^{commit}") != "$head" ]] || return 1
+  git merge-base "$NPUGATE_BASE" HEAD 2>/dev/null || echo "$NPUGATE_BASE"
+}
+
+if ! git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
+  echo "the workspace is no git checkout: the folders are searched instead"
+  exit 0
+fi
+git ls-files -z -- ':(icase)*.onnx' >"$state/tracked"
+if wanted; then
+  if commit=$(base); then
+    {
+      git diff --no-ext-diff --no-textconv --name-status -z -M "$commit" --
+      # What git does not track was made by this workflow, and so is new.
+      git ls-files -z --others -- ':(icase)*.onnx' | while IFS= read -r -d '' path; do
+        printf 'A\0%s\0' "$path"
+      done
+    } >"$state/changes.part"
+    mv "$state/changes.part" "$state/changes"
+    echo "compared with $commit"
+  else
+    echo "::notice title=npugate::the commit to compare with is not to be had; with fetch-depth: 2 in the checkout step it is"
+  fi
+fi

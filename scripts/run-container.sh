@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Check the models in a container that can reach nothing: no network, no capability, no token, no
+# engine's socket, a file system that it cannot write to, and of the environment only what is named
+# here. Ends with 0 whatever comes out: the gate is a later step, after the uploads.
+#
+# Reads: INPUT_* (the action's inputs), NPUGATE_STATE (the folder of list-models.sh), GITHUB_*
+# Every value stays in a variable; no text from a model, a path or an input becomes shell.
+set -uo pipefail
+
+state=${NPUGATE_STATE:?} action=${GITHUB_ACTION_PATH:?} workspace=${GITHUB_WORKSPACE:?}
+out=$state/out
+mkdir -p "$out"
+
+give_up() {
+  echo "::error title=npugate::$1"
+  printf 'verdict=error\nexit-code=3\n' >>"${GITHUB_OUTPUT:?}"
+  exit 0
+}
+
+if docker version >/dev/null 2>&1; then
+  engine=docker
+elif command -v podman >/dev/null; then
+  engine=podman
+else
+  give_up 'this runner has no container engine that answers (docker or podman)'
+fi
+
+digest() { # of everything that the build reads
+  cd "$action" || return 1
+  find .dockerignore Dockerfile LICENSE README.md pyproject.toml entrypoint.py \
+    checks fixers npugate requirements tools/image -type f ! -name '*.pyc' -print0 |
+    LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-16
+}
+
+image=${INPUT_IMAGE-}
+if [[ -z $image ]]; then
+  tag=$(digest) || give_up 'the files of the action cannot be read'
+  image=npugate-action:$tag
+  if ! "$engine" image inspect "$image" >/dev/null 2>&1; then
+    echo '::group::Build the image'
+    "$engine" build --tag "$image" "$action" || give_up 'the image could not be built'
+    echo '::endgroup::'
+  fi
+elif [[ $image = -* ]]; then
+  give_up 'the input image is an option, not an image'
+fi
+
+run=(
+  "$engine" run --rm --network none --cap-drop ALL --security-opt no-new-privileges --read-only
+  --tmpfs '/tmp:rw,nosuid,nodev,noexec,size=256m' --pids-limit 1024
+  # The workspace and the files that come out belong to this user, who may delete them again.
+  --user "$(id -u):$(id -g)"
+  # The same paths inside and outside, so that none has to be translated.
+  --mount "type=bind,source=$workspace,target=$workspace,readonly"
+  --mount "type=bind,source=$state,target=$state,readonly"
+  --mount "type=bind,source=$out,target=$out"
+  --workdir "$workspace"
+  --env HOME=/tmp
+  --env "NPUGATE_FOLDER=$out/npugate-report"
+  --env "GITHUB_OUTPUT=$out/output" --env "GITHUB_STEP_SUMMARY=$out/summary.md"
+  --env GITHUB_WORKSPACE --env GITHUB_EVENT_NAME --env GITHUB_ACTIONS --env CI --env RUNNER_DEBUG
+  --env INPUT_MODELS --env INPUT_TARGET --env INPUT_TOOLCHAIN --env INPUT_CONFIG
+  --env INPUT_FAIL_ON --env INPUT_CHANGED_ONLY --env INPUT_REPORTS --env INPUT_SARIF
+  --env INPUT_ARTIFACT --env INPUT_NAME --env INPUT_IMAGE
+)
+[[ $engine = docker ]] || run+=(--userns keep-id)
+if [[ -f ${GITHUB_EVENT_PATH-} ]]; then
+  run+=(
+    --mount "type=bind,source=$GITHUB_EVENT_PATH,target=$GITHUB_EVENT_PATH,readonly"
+    --env GITHUB_EVENT_PATH
+  )
+fi
+[[ ! -e $state/tracked ]] || run+=(--env "NPUGATE_TRACKED=$state/tracked")
+[[ ! -e $state/changes ]] || run+=(--env "NPUGATE_CHANGES=$state/changes")
+
+"${run[@]}" "$image" action
+code=$?
+[[ -s $out/output ]] || give_up "the container ended with status $code and said nothing"
+cat "$out/output" >>"${GITHUB_OUTPUT:?}"
+if [[ -s $out/summary.md ]]; then
+  cat "$out/summary.md" >>"${GITHUB_STEP_SUMMARY:?}"
+fi
