@@ -90,7 +90,7 @@ def test_an_ir_version_is_judged_by_the_limit_of_the_toolchain(ir, toolchain, co
 
 
 def test_an_operator_that_does_not_exist_is_named_by_one_rule_only():
-    text = NET + "{ g = Gelu (x) y = Celu (g) }"
+    text = NET + "{ g = Affine (x) y = Celu (g) }"
     assert len(found("operator-not-in-opset", text)) == 1
     assert [message.split()[0] for _, message in found("unsupported-operator", text)] == ["Celu"]
     assert found("custom-operator", text) == []
