@@ -304,13 +304,15 @@ def _check_predicate(place: str, row: Constraint) -> None:
         if not _fits(row.args[name], kind):
             raise TargetError(f"{place}, key 'args': {name!r} must be {kind}")
     try:
-        used = [name for _, name, _, _ in Formatter().parse(row.text) if name is not None]
+        parts = [part[1:] for part in Formatter().parse(row.text) if part[1] is not None]
     except ValueError as error:
         raise TargetError(f"{place}, key 'text': {error}") from error
-    for name in used:
-        if name not in predicate.fields:
-            near = hint(name, predicate.fields) or f"; there are: {listed(predicate.fields)}"
-            raise TargetError(f"{place}, key 'text': no field {name!r}{near}")
+    for field, style, conversion in parts:
+        if style or conversion:
+            raise TargetError(f"{place}, key 'text': field {field!r} must be a plain {{name}}")
+        if field not in predicate.fields:
+            near = hint(str(field), predicate.fields) or f"; there are: {listed(predicate.fields)}"
+            raise TargetError(f"{place}, key 'text': no field {field!r}{near}")
 
 
 def _fits(value: object, kind: str) -> bool:

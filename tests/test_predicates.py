@@ -215,3 +215,24 @@ def test_a_message_holds_the_row_the_figures_the_fix_and_the_compilers_words():
 def test_a_node_that_is_computed_at_compile_time_breaks_nothing():
     node = first_node(MAP, "float[4, 8] c, int64 i = {0}", "g = Gather (c, i) y = Add (x, g)")
     assert list(broken(node, target.load("stm32n6"))) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "inputs", "weights", "line"),
+    [
+        ("kernel_above_input", {}, MAP, CONV3, "y = Conv <pads = [1]> (x, w)"),
+        ("kernel_above", KERNEL, MAP, CONV3,
+         "y = Conv <kernel_shape = [9], strides = [1, 1, 1]> (x, w)"),
+        ("stride_above_kernel", {}, MAP, CONV3, "y = Conv <strides = [9]> (x, w)"),
+        ("transposes_batch", {}, MAP, "", "y = Transpose <perm = [-9, 9]> (x)"),
+        ("transposes_batch", {}, MAP, "", "y = Transpose <perm = 1> (x)"),
+        ("global_window_unfriendly", {"limit": 5}, "float[1, 1, 2305843009213693951, 1] x", "",
+         "y = GlobalAveragePool (x)"),
+        ("reduce_axes_not_trailing", {}, "float x", "int64[1] a = {7}", "y = ReduceMean (x, a)"),
+        ("split_count", {}, MAP, "", "y, z = Split <axis = 99> (x)"),
+        ("axis_not_in", {"values": [1]}, MAP, "", 'y = Concat <axis = "one"> (x, x)'),
+    ],
+)  # fmt: skip
+def test_an_invalid_node_breaks_no_predicate(name, args, inputs, weights, line):
+    found = PREDICATES[name].test(first_node(inputs, weights, line), args)
+    assert found is None or set(found) == set(PREDICATES[name].fields)

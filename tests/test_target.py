@@ -169,6 +169,8 @@ BROKEN = [
     (HEAD + CONSTRAINT.replace("height", "hight"), "unknown key 'hight'; did you mean 'height'?"),
     (HEAD + CONSTRAINT.replace("{kernel}", "{kernl}"), "no field 'kernl'; did you mean 'kernel'?"),
     (HEAD + CONSTRAINT.replace("{kernel}", "{kernel"), "key 'text': "),
+    (HEAD + CONSTRAINT.replace("{kernel}", "{kernel:{x}}"), "'kernel' must be a plain {name}"),
+    (HEAD + CONSTRAINT.replace("{kernel}", "{kernel.x}"), "no field 'kernel.x'"),
     (HEAD + "[limits]\nrank_max = 5\n", "limits: must be an array of tables ([[limits]])"),
     ("[target", "no valid TOML"),
     ("", "[target] is missing"),

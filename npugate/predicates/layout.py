@@ -58,7 +58,7 @@ def transposes_batch(node: Node, args: Args) -> Fields | None:
         return None
     perm = node.ints_attribute("perm") or tuple(reversed(range(len(data))))
     first = perm[0]
-    if first == 0 or first >= len(data) or data[first] == data[0] == 1:
+    if not 0 < first < len(data) or data[first] == data[0] == 1:
         return None
     return {"perm": ", ".join(map(str, perm)), "size": data[0]}
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # annotations only: the graph imports onnx
 _PLANE: Final = (3, 3)  # height and width of the window that every unit does in one pass
 _LINE_RANK: Final = 3  # batch, channel, one spatial axis
 _MAP_RANK: Final = 4  # batch, channel, height, width
+_LONGEST: Final = 65_535  # the longest side worth looking at
 
 
 def _spatial(node: Node) -> tuple[int, ...] | None:
@@ -66,6 +67,8 @@ def kernel_above_input(node: Node, args: Args) -> Fields | None:
     if kernel is None or data is None or len(data) != len(kernel) + 2:
         return None
     pads = node.ints_attribute("pads") or (0,) * (2 * len(kernel))
+    if len(pads) != 2 * len(kernel):
+        return None  # an invalid model, which other rules name
     if node.text_attribute("auto_pad", "NOTSET") not in {"NOTSET", "VALID"}:
         return None
     half = len(kernel)
@@ -147,13 +150,15 @@ def global_window_unfriendly(node: Node, args: Args) -> Fields | None:
             return None
         if sorted(axis % len(data) for axis in axes) != [2, 3]:
             return None
+    if max(window, default=0) > _LONGEST:
+        return None  # no dimension that any target takes, and slow to factor
     limit = number(args, "limit")
     worst = max((_largest_prime(side) for side in window), default=1)
     return {"window": by(window), "prime": worst, "limit": limit} if worst > limit else None
 
 
 def _largest_prime(number: int) -> int:
-    """Return the largest prime factor; the number is a dimension, so at most a few thousand."""
+    """Return the largest prime factor of a dimension."""
     worst, factor = 1, 2
     while factor * factor <= number:
         while number % factor == 0:
