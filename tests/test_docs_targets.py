@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from npugate import target
+from npugate.constraints import PREDICATES
 from npugate.docs_targets import target_page
 
 PAGES = Path(__file__).parents[1] / "docs" / "targets"
@@ -66,3 +67,14 @@ def test_every_table_row_has_as_many_cells_as_its_head():
 @pytest.mark.parametrize("name", target.names())
 def test_the_page_in_the_repository_is_the_generated_one(name):
     assert (PAGES / f"{name}.md").read_text(encoding="utf-8") == target_page(name)
+
+
+def test_the_guide_names_every_condition_limit_and_section():
+    guide = (PAGES.parent / "writing-a-target.md").read_text(encoding="utf-8")
+    rows = {line.split(" |")[0]: line for line in guide.splitlines() if line.startswith("| `")}
+    for name, predicate in PREDICATES.items():
+        row = rows[f"| `{name}`"]
+        assert predicate.doc in row
+        assert all(f"`{word}`" in row for word in (*predicate.args, *predicate.fields))
+    for profile in target.names():
+        assert [name for name in target.load(profile).limits if f"`{name}`" not in guide] == []

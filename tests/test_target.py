@@ -84,6 +84,7 @@ def test_a_row_holds_for_its_toolchains_only():
     assert [limits[v]["opset_max"].value for v in limits] == [20, 20, 21, 21]
     assert [limits[v]["ir_max"].value for v in limits] == [9, 9, 10, 10]
     assert {limits[v]["rank_max"].severity for v in limits} == {Severity.ERROR}
+    assert [limits[v]["rank_advised"].severity.label for v in limits] == [*["warning"] * 3, "error"]
     assert target.load("stm32n6", "2.2").traps["einsum"].severity is Severity.WARNING
     assert target.load("stm32n6", "4.0").traps["einsum"].severity is Severity.ERROR
 

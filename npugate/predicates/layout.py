@@ -49,7 +49,7 @@ def axis_on_batch(node: Node, args: Args) -> Fields | None:
 
 @predicate("perm", "size", on_batch=True)
 def transposes_batch(node: Node, args: Args) -> Fields | None:
-    """Broken when a Transpose moves a leading axis of more than one sample.
+    """Broken when a Transpose moves the leading axis.
 
     An axis of size 1 that changes places with another of size 1 stays where it is.
     """
