@@ -1,5 +1,6 @@
 """The names a rule or repair file may import; nothing else of npugate is theirs."""
 
+from npugate.constraints import acts_on_batch, broken
 from npugate.facts import Array, Dim, Facts, Graph, Node, Shape, Tensor
 from npugate.target import Constraint, Limit, Operator, Target, Trap
 from npugate.types import Example, Hit, Location, Problem, Rule, Severity
@@ -23,4 +24,6 @@ __all__ = [
     "Target",
     "Tensor",
     "Trap",
+    "acts_on_batch",
+    "broken",
 ]

@@ -17,7 +17,7 @@ __all__ = ["PREDICATES", "Predicate", "acts_on_batch", "broken", "layout", "valu
 
 
 def broken(node: Node, target: Target) -> Iterator[tuple[Constraint, str]]:
-    """Yield the constraints of a target that a node breaks, each with its text filled in.
+    """Yield the constraints of a target that a node breaks, each with its message.
 
     A node whose results are all known at compile time is folded by the compiler and breaks none.
     """
@@ -26,7 +26,9 @@ def broken(node: Node, target: Target) -> Iterator[tuple[Constraint, str]]:
     for row in target.constraints.get(node.op_type, ()):
         found = PREDICATES[row.when].test(node, row.args)
         if found is not None:
-            yield row, row.text.format_map(found)
+            fix = f"; {row.fix}" if row.fix else ""
+            words = f" (the compiler prints: {row.error_text})" if row.error_text else ""
+            yield row, f"{row.id}: {row.text.format_map(found)}{fix}{words}"
 
 
 def acts_on_batch(constraint: Constraint) -> bool:

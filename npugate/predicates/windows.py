@@ -29,6 +29,12 @@ def _strides(node: Node, rank: int) -> tuple[int, ...]:
     return strides if strides is not None and len(strides) == rank else (1,) * rank
 
 
+def _single(node: Node) -> bool:
+    """Tell whether the window has one place only, so that the result is one value per channel."""
+    result = shape_of(node.output())
+    return result is not None and set(result[2:]) == {1}
+
+
 def _depthwise(node: Node) -> bool:
     """Tell whether every input channel has filters of its own."""
     data = shape_of(node.input(0))
@@ -80,9 +86,9 @@ def stride_outside(node: Node, args: Args) -> Fields | None:
 
 @predicate("stride", "limit", limit="int")
 def stride_above(node: Node, args: Args) -> Fields | None:
-    """Broken when a stride is larger than a limit."""
+    """Broken when a stride is larger than a limit and the window moves at all."""
     strides, limit = node.ints_attribute("strides"), number(args, "limit")
-    if strides is None or max(strides, default=0) <= limit:
+    if strides is None or max(strides, default=0) <= limit or _single(node):
         return None
     return {"stride": by(strides), "limit": limit}
 
@@ -167,11 +173,11 @@ def depthwise_1d(node: Node, args: Args) -> Fields | None:
 
 @predicate("groups", "kernel")
 def depthwise_covers_map(node: Node, args: Args) -> Fields | None:
-    """Broken by a depthwise convolution whose window is the whole map, 3x3 and up."""
+    """Broken by a depthwise convolution whose window is the whole unpadded map, 3x3 and up."""
     data, kernel = shape_of(node.input(0)), _spatial(node)
     if data is None or kernel is None or kernel != data[2:] or prod(kernel) < _PLANE[0] * _PLANE[1]:
         return None
-    if not _depthwise(node):
+    if not _depthwise(node) or not _single(node):
         return None
     return {"groups": node.int_attribute("group", 1), "kernel": by(kernel)}
 
