@@ -34,7 +34,8 @@ bad (float[1, 12, 16, width] frames, int64[1] axes) => (float[m, n] scores)
 CLEAN = """
 <ir_version: 8, opset_import: ["" : 14], producer_name: "npugate demo">
 clean (float[1, 3, 16, 16] image) => (float[1, 8, 8, 8] features)
-<float in_scale = {0.0078125}, int8 in_zero = {0}, float out_scale = {0.03125}, int8 out_zero = {-128}>
+<float in_scale = {0.0078125}, int8 in_zero = {0}, float out_scale = {0.03125},
+ int8 out_zero = {-128}>
 {
   [image_q] image_q = QuantizeLinear (image, in_scale, in_zero)
   [image_dq] image_dq = DequantizeLinear (image_q, in_scale, in_zero)
