@@ -45,8 +45,10 @@ RULE = Rule(
                 { axes = Constant <value_ints = [2]> ()  y = Squeeze (x, axes) }
             """,
             messages=(
-                "the axes of Squeeze, [2], come from a Constant node; some versions answer "
-                "'NoneType' object has no attribute 'get_value'",
+                (
+                    "the axes of Squeeze, [2], come from a Constant node; some versions answer "
+                    "'NoneType' object has no attribute 'get_value'"
+                ),
             ),
             good="""
                 <ir_version: 8, opset_import: ["" : 14]>

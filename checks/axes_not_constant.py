@@ -43,8 +43,10 @@ RULE = Rule(
                 net (float[1, 4, 1] x, int64[1] axes) => (float[1, 4] y) { y = Squeeze (x, axes) }
             """,
             messages=(
-                "the axes of Squeeze, 'axes', are an input: the compiler answers 'NoneType' "
-                "object has no attribute 'get_value'",
+                (
+                    "the axes of Squeeze, 'axes', are an input: the compiler answers 'NoneType' "
+                    "object has no attribute 'get_value'"
+                ),
             ),
             good="""
                 <ir_version: 8, opset_import: ["" : 14]>

@@ -23,7 +23,8 @@ def check(facts: Facts, target: Target) -> Iterator[Hit]:
         for axis, dim in enumerate(tensor.shape or ()):
             if isinstance(dim, int) and dim > limit.value:
                 yield tensor.hit(
-                    f"axis {axis} of {tensor.name!r} has {dim} elements, the limit is {limit.value}",
+                    f"axis {axis} of {tensor.name!r} has {dim} elements, "
+                    f"the limit is {limit.value}",
                     limit.severity,
                 )
                 break

@@ -34,8 +34,10 @@ RULE = Rule(
                 net (float[1, 4] x) => (float[1, 4] y) <float[4] w> { y = Mul (x, w) }
             """,
             messages=(
-                "IR version 3 wants every initializer among the inputs; 1 of 1 are not, "
-                "the first is 'w'",
+                (
+                    "IR version 3 wants every initializer among the inputs; 1 of 1 are not, "
+                    "the first is 'w'"
+                ),
             ),
             good="""
                 <ir_version: 8, opset_import: ["" : 14]>

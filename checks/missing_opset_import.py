@@ -43,8 +43,10 @@ RULE = Rule(
             """,
             edit=_forget,
             messages=(
-                "operators of domain 'ai.onnx' are used, Relu the first, "
-                "but opset_import does not name it",
+                (
+                    "operators of domain 'ai.onnx' are used, Relu the first, "
+                    "but opset_import does not name it"
+                ),
             ),
             good="""
                 <ir_version: 8, opset_import: ["" : 14]>

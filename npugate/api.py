@@ -2,10 +2,20 @@
 
 from npugate.constraints import acts_on_batch, broken
 from npugate.facts import Array, Dim, Facts, Graph, Node, Shape, Tensor
+from npugate.facts.quantization import (
+    VIEWS,
+    WEIGHTED,
+    dequantize,
+    float_groups,
+    weight,
+    weight_source,
+)
 from npugate.target import Constraint, Limit, Operator, Target, Trap
 from npugate.types import Example, Hit, Location, Problem, Rule, Severity
 
 __all__ = [
+    "VIEWS",
+    "WEIGHTED",
     "Array",
     "Constraint",
     "Dim",
@@ -26,4 +36,8 @@ __all__ = [
     "Trap",
     "acts_on_batch",
     "broken",
+    "dequantize",
+    "float_groups",
+    "weight",
+    "weight_source",
 ]

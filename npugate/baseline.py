@@ -1,4 +1,4 @@
-"""The baseline: findings that were there before, known by fingerprint and path, so new ones show."""
+"""The baseline: findings that were there before, known by path and fingerprint."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _NAMES: Final[Mapping[type, str]] = {
     str: "a string",
     list: "a list of strings",
     dict: "a table",
-    datetime.date: "a date such as 2027-01-31",
+    dt.date: "a date such as 2027-01-31",
 }
 
 
@@ -151,5 +151,5 @@ class _Table:
             reason,
             self.strings("paths"),
             self.get("node", str) or "",
-            self.get("expires", datetime.date),
+            self.get("expires", dt.date),
         )

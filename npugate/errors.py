@@ -35,5 +35,6 @@ class ModelError(NpugateError):
     exit_code = 1
 
     def __init__(self, rule: str, message: str) -> None:
+        """Keep the rule's name beside the message."""
         super().__init__(message)
         self.rule = rule

@@ -68,9 +68,7 @@ def root_above(folder: Path) -> Path | None:
     return None
 
 
-def tracked(
-    folder: Path, environment: Mapping[str, str], pattern: str = "*.onnx"
-) -> list[str]:
+def tracked(folder: Path, environment: Mapping[str, str], pattern: str = "*.onnx") -> list[str]:
     """Return the files of one kind that git tracks below a folder, relative to it.
 
     Raises:

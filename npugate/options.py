@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -35,7 +35,7 @@ class Ignore:
     reason: str
     paths: tuple[str, ...] = ()
     node: str = ""
-    expires: datetime.date | None = None
+    expires: dt.date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Options:
     command: Judgement = field(default_factory=Judgement)
     baseline: Path | None = None
     write_baseline: Path | None = None
-    today: datetime.date = datetime.date.max
+    today: dt.date = dt.date.max
     jobs: int | None = None
     limits: Limits = field(default_factory=Limits)
     progress: Callable[[int, int], None] = lambda _done, _all: None
@@ -146,5 +146,7 @@ def _match_parts(path: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
     if pattern[0] == "**":
         return any(_match_parts(path[skip:], pattern[1:]) for skip in range(len(path) + 1))
     return (
-        bool(path) and PurePosixPath(path[0]).match(pattern[0]) and _match_parts(path[1:], pattern[1:])
+        bool(path)
+        and PurePosixPath(path[0]).match(pattern[0])
+        and _match_parts(path[1:], pattern[1:])
     )

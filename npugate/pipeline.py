@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -60,7 +60,7 @@ class Examined:
     hits: tuple[tuple[str, Hit], ...]
     digest: str = ""
     size_bytes: int = 0
-    census: Census = Census()
+    census: Census = field(default_factory=Census)
     unreadable: bool = False
     tracebacks: tuple[str, ...] = ()
 
@@ -145,9 +145,8 @@ def _renames(options: Options, candidates: Sequence[Candidate]) -> Mapping[str, 
     if options.baseline is None:
         return found
     try:
-        return found | gitfiles.renames_since(
-            _root(options), options.baseline, options.search.environment
-        )
+        root, environment = _root(options), options.search.environment
+        return {**found, **gitfiles.renames_since(root, options.baseline, environment)}
     except gitfiles.GitError as error:
         logger.debug("renames are not followed: %s", error)
         return found
@@ -279,9 +278,7 @@ def _model_report(
     marked = suppress.apply(
         path, findings, options.settings.ignores, known.get(path, frozenset()), options.today
     )
-    return ModelReport(
-        path, found.digest, found.size_bytes, marked, found.unreadable, found.census
-    )
+    return ModelReport(path, found.digest, found.size_bytes, marked, found.unreadable, found.census)
 
 
 def _overridden(key: str, hit: Hit, judgement: Judgement) -> Hit:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -16,7 +16,7 @@ def apply(
     findings: Iterable[Finding],
     ignores: Sequence[Ignore],
     known: frozenset[str],
-    today: datetime.date,
+    today: dt.date,
 ) -> tuple[Finding, ...]:
     """Return the findings of one model with their suppressions set.
 
@@ -31,7 +31,7 @@ def apply(
     return tuple(_marked(finding, live, known) for finding in findings)
 
 
-def expired(ignore: Ignore, today: datetime.date) -> bool:
+def expired(ignore: Ignore, today: dt.date) -> bool:
     """Tell whether an ignore's last day is over."""
     return ignore.expires is not None and ignore.expires < today
 

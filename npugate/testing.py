@@ -6,7 +6,7 @@ a fixed seed, so that an example with a convolution is three lines.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,13 +16,16 @@ from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from npugate import target as targets
 from npugate.errors import ModelError
-from npugate.facts import Facts
+from npugate.facts import Array, Facts
 from npugate.model import load
 from npugate.target import Target
 from npugate.types import Example, Hit, Limits, Location, Rule
 
 _SEED: Final = 20_250_101
-_LOW_BITS: Final = {TensorProto.INT4: (-8, 8), TensorProto.UINT4: (0, 16)}
+_LOW_BITS: Final[Mapping[int, tuple[int, int]]] = {
+    TensorProto.INT4: (-8, 8),
+    TensorProto.UINT4: (0, 16),
+}
 
 
 def model_from_text(text: str) -> ModelProto:
@@ -50,6 +53,7 @@ def _filled(info: ValueInfoProto, rng: np.random.Generator) -> TensorProto:
     dtype = info.type.tensor_type.elem_type
     shape = [dim.dim_value for dim in info.type.tensor_type.shape.dim]
     kind = onnx.helper.tensor_dtype_to_np_dtype(dtype)
+    data: Array = rng.standard_normal(shape)
     if dtype in _LOW_BITS:
         data = rng.integers(*_LOW_BITS[dtype], shape)
     elif kind.kind in "iu":
@@ -57,8 +61,6 @@ def _filled(info: ValueInfoProto, rng: np.random.Generator) -> TensorProto:
         data = rng.integers(max(bounds.min, -100), min(bounds.max, 100), shape)
     elif kind.kind == "b":
         data = rng.integers(0, 2, shape)
-    else:
-        data = rng.standard_normal(shape)
     return onnx.numpy_helper.from_array(data.astype(kind), info.name)
 
 

@@ -63,7 +63,8 @@ run=(
   --env INPUT_FAIL_ON --env INPUT_CHANGED_ONLY --env INPUT_REPORTS --env INPUT_SARIF
   --env INPUT_ARTIFACT --env INPUT_NAME --env INPUT_IMAGE
 )
-[[ $engine = docker ]] || run+=(--userns keep-id)
+# Without root, podman would otherwise map this user to root inside.
+[[ $engine = docker || $(id -u) = 0 ]] || run+=(--userns keep-id)
 if [[ -f ${GITHUB_EVENT_PATH-} ]]; then
   run+=(
     --mount "type=bind,source=$GITHUB_EVENT_PATH,target=$GITHUB_EVENT_PATH,readonly"

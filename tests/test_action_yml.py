@@ -81,6 +81,11 @@ def test_the_gate_is_the_last_step_and_always_runs():
     assert "gate.sh" in last["run"]
 
 
+def test_a_run_without_a_verdict_closes_no_alert():
+    upload = next(step for step in steps(COMPOSITE) if "upload-sarif" in step.get("uses", ""))
+    assert """contains(fromJSON('["pass", "fail"]'), steps.check.outputs.verdict)""" in upload["if"]
+
+
 def test_an_upload_that_fails_changes_no_verdict():
     for step in steps(COMPOSITE):
         assert step.get("continue-on-error", False) is ("uses" in step), step["name"]

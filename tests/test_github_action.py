@@ -122,6 +122,9 @@ def test_every_output_is_written_whatever_happens(step):
     assert set(bad.outputs) == names
     assert (bad.outputs["verdict"], bad.outputs["exit-code"]) == ("error", "2")
     assert bad.commands == ["::error title=npugate::no such target"]
+    assert bad.outputs["models"] == ""
+    assert json.loads(Path(bad.outputs["json"]).read_bytes())["exit_code"] == 2
+    assert "no such target" in (bad.folder / "summary.md").read_text(encoding="utf-8")
 
 
 def test_a_fault_of_ours_is_no_verdict_on_the_models(step):
@@ -260,8 +263,8 @@ def test_reports_that_cannot_be_written_are_no_verdict(step, tmp_path):
     (tmp_path / "file").touch()
     run = step(CLEAN)
     assert run.run(NPUGATE_FOLDER=str(tmp_path / "file")) == 3
-    assert run.outputs["verdict"] == "error"
-    assert "the reports cannot be written" in run.commands[0]
+    assert (run.outputs["verdict"], run.outputs["folder"]) == ("error", "")
+    assert "the reports cannot be written" in run.commands[-1]
 
 
 def test_outside_of_a_runner_there_are_no_files_to_write(tmp_path):

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import jsonschema
 import pytest
 
-from npugate.report import ModelReport
+from npugate.report import ModelReport, Report
 from npugate.reporters import REPORTERS, markdown, text
 from npugate.types import Location, Severity
 from tests.sample_report import ALL_HOSTILE, BATCH, CLEAN, CPU, RANK, REPORT, conv, finding, of
@@ -74,7 +74,7 @@ def test_no_format_is_imported_before_it_is_used():
         "sys.exit(repr(loaded) if loaded else 0)"
     )
     root = Path(__file__).parents[1]
-    done = subprocess.run(  # noqa: S603  # our own interpreter and code
+    done = subprocess.run(  # our own interpreter and code
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -303,3 +303,18 @@ def test_code_quality_has_every_counted_finding_at_its_best_place():
     }
     assert {d["severity"] for d in data} == {"major", "minor", "info"}
     assert len(data) == 29
+
+
+FAILED = Report.failure_of("0.1.0", "no target 'x'", 2)
+
+
+def test_a_run_without_a_verdict_passes_nowhere():
+    junit = ET.fromstring(REPORTERS["junit"](FAILED))  # noqa: S314  # our own report
+    assert junit.get("errors") == "1"
+    log = json.loads(REPORTERS["sarif"](FAILED))
+    assert log["runs"][0]["invocations"][0]["executionSuccessful"] is False
+    assert json.loads(REPORTERS["json"](FAILED))["exit_code"] == 2
+    assert REPORTERS["text"](FAILED).endswith("verdict: ERROR (exit status 2)\n")
+    assert REPORTERS["markdown"](FAILED) == (
+        "## \u274c npugate: ERROR\n\nThe run came to no verdict.\n\n> no target &#39;x&#39;\n"
+    )

@@ -61,6 +61,8 @@ def main(arguments: Sequence[str]) -> int:
         _checkout(workspace)
         act = options.act.resolve() if options.act else None
         setting = Setting(options.npugate.resolve(), act, workspace)
+        if not _passes("the image builds and is small", _build):
+            return 1
         failed = [name for name, check in _checks(setting) if not _passes(name, check)]
     if options.act is None:
         sys.stdout.write("skipped: the composite action: --act was not given\n")
@@ -76,15 +78,14 @@ def _passes(name: str, check: Callable[[], None]) -> bool:
     try:
         check()
     except (Mismatch, subprocess.CalledProcessError, OSError, ValueError, KeyError) as error:
-        said = getattr(error, "stderr", "") or ""
-        sys.stdout.write(f"FAILED {name}: {error}\n{said[-2000:]}\n")
+        said = f"{getattr(error, 'stdout', '')}{getattr(error, 'stderr', '')}"
+        sys.stdout.write(f"FAILED {name}: {error}\n{said[-3000:]}\n")
         return False
     sys.stdout.write(f"ok     {name}\n")
     return True
 
 
 def _checks(setting: Setting) -> Iterator[tuple[str, Callable[[], None]]]:
-    yield "the image builds and is small", _build
     for user in ("0:0", "12345:12345"):
         yield f"as {user} it says what the command line says", partial(_same, setting, user)
     yield "no module of the workspace is imported", partial(_isolated, setting)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import datetime
+import datetime as dt
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
-from typing import Final
+from typing import Final, Self
 
 from npugate import __version__, config, files, gitfiles, pipeline, registry
 from npugate.cli import FORMATS, Console, parser
@@ -88,7 +88,6 @@ def options(
         allow_empty=chosen.allow_empty,
         environment=console.environment,
         stdin=sys.stdin.buffer,
-        notify=lambda notice: None,
     )
     return Options(
         search,
@@ -96,7 +95,7 @@ def options(
         _judgement(chosen, rules),
         Path(chosen.baseline) if chosen.baseline else _present(settings, chosen),
         Path(chosen.write_baseline) if chosen.write_baseline else None,
-        datetime.datetime.now(datetime.UTC).date(),
+        dt.datetime.now(dt.UTC).date(),
         chosen.jobs,
         progress=progress,
     )
@@ -175,7 +174,7 @@ class _Progress:
         self._started = monotonic()
         self._bar: object = None
 
-    def __enter__(self) -> _Progress:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

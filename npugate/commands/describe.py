@@ -1,4 +1,4 @@
-"""``npugate explain``, ``rules`` and ``targets``: what the program knows, for people and scripts."""
+"""``npugate explain``, ``rules`` and ``targets``: what the program knows."""
 
 from __future__ import annotations
 
@@ -41,8 +41,7 @@ def _rules(chosen: argparse.Namespace) -> str:
         return json.dumps(rows, indent=2)
     width = max(len(rule.name) for rule in rules)
     return "\n".join(
-        f"{rule.id}  {rule.name:{width}}  {rule.severity.label:7}  {rule.summary}"
-        for rule in rules
+        f"{rule.id}  {rule.name:{width}}  {rule.severity.label:7}  {rule.summary}" for rule in rules
     )
 
 

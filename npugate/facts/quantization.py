@@ -110,3 +110,95 @@ def dequantize(tensor: Tensor | None) -> Node | None:
         tensor = node.input(0)
         seen += 1
     return None
+
+
+# Activations that the compiler computes together with the operator before them.
+_FUSED: Final = frozenset(
+    {"Relu", "Clip", "LeakyRelu", "PRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Elu"}
+)
+_CONVERSIONS: Final = frozenset({"QuantizeLinear", "DequantizeLinear"})
+
+
+def float_groups(nodes: Iterable[Node]) -> list[list[Node]]:
+    """Return the operators of a QDQ model that run in float, in connected groups, in file order.
+
+    An operator is quantised when every value it reads at run time comes through a DequantizeLinear,
+    or, for an activation, from a quantised operator that nothing else reads; ``x * sigmoid(x)``
+    counts as one activation. Views, constants and values that are no float tensors do not count.
+    """
+    quantised: set[int] = set()
+    loose: list[Node] = []
+    for node in nodes:
+        if node.op_type in _CONVERSIONS or node.op_type in VIEWS or not _computes_float(node):
+            continue
+        if _reads_quantised(node, quantised):
+            quantised.add(id(node))
+        else:
+            loose.append(node)
+    return _connected(loose)
+
+
+def _computes_float(node: Node) -> bool:
+    made = [tensor for tensor in node.outputs if tensor is not None]
+    if not made or all(tensor.is_constant for tensor in made):
+        return False
+    return any(tensor.dtype in _FLOATS for tensor in made)
+
+
+_FLOATS: Final = frozenset(
+    {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16}
+)
+
+
+def _reads_quantised(node: Node, quantised: set[int]) -> bool:
+    runtime = [t for t in node.inputs if t is not None and not t.is_constant]
+    runtime = [t for t in runtime if t.dtype in _FLOATS]
+    if all(dequantize(tensor) is not None for tensor in runtime):
+        return True
+    makers = [_maker(tensor) for tensor in runtime]
+    if node.op_type in _FUSED:
+        return all(maker is not None and id(maker) in quantised for maker in makers)
+    return node.op_type == "Mul" and _is_swish(runtime, quantised)
+
+
+def _maker(tensor: Tensor) -> Node | None:
+    """Return the operator that makes a value, looking through views."""
+    node = tensor.producer
+    while node is not None and node.op_type in VIEWS:
+        source = node.input(0)
+        node = source.producer if source is not None else None
+    return node
+
+
+def _is_swish(runtime: list[Tensor], quantised: set[int]) -> bool:
+    if len(runtime) != 2:  # noqa: PLR2004 - a product has two factors
+        return False
+    for gate, value in (runtime, runtime[::-1]):
+        node = gate.producer
+        if node is not None and node.op_type in {"Sigmoid", "HardSigmoid"}:
+            same = node.input(0) is value
+            ready = dequantize(gate) is not None or id(node) in quantised
+            return same and ready
+    return False
+
+
+def _connected(nodes: list[Node]) -> list[list[Node]]:
+    group: dict[int, list[Node]] = {}
+    order: list[list[Node]] = []
+    for node in nodes:
+        near = [
+            group[id(maker)]
+            for tensor in node.inputs
+            if tensor is not None and (maker := _maker(tensor)) is not None and id(maker) in group
+        ]
+        home = near[0] if near else []
+        if not near:
+            order.append(home)
+        for other in near[1:]:
+            if other is not home:
+                home.extend(other)
+                group.update((id(member), home) for member in other)
+                order = [members for members in order if members is not other]
+        home.append(node)
+        group[id(node)] = home
+    return order

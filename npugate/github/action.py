@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final, TextIO
 
-from npugate import gitfiles
+from npugate import __version__, gitfiles
 from npugate.errors import NpugateError, UsageError
 from npugate.github import event, inputs, outputs, summary
 from npugate.github.commands import workflow_command
@@ -56,21 +56,35 @@ def main(environment: Mapping[str, str], stdout: TextIO, run: Run) -> int:
         stdout: the step's log, where GitHub reads its commands.
         run: checks the models.
     """
+    chosen = inputs.read({})  # what is told of a wrong input is told by the defaults
     try:
         chosen = inputs.read(environment)
-        plan = _plan(chosen, event.read(environment), environment)
-        stdout.writelines(_line("notice", notice) for notice in plan.notices)
-        report = run(plan.arguments)
-        paths = _write_reports(report, chosen, _folder(environment))
+        report = _check(chosen, environment, stdout, run)
     except NpugateError as error:
-        return _give_up(str(error), error.exit_code, environment, stdout)
+        report = _no_verdict(str(error), error.exit_code, stdout)
     except Exception as error:  # noqa: BLE001  # the edge: whatever broke, the gate says so itself
         stdout.write(_quoted(escape.log_document(traceback.format_exc())))
-        return _give_up(f"this is a fault of npugate: {error!r}", 3, environment, stdout)
+        report = _no_verdict(f"this is a fault of npugate: {error!r}", 3, stdout)
+    try:
+        paths = _write_reports(report, chosen, _folder(environment))
+    except OSError as error:
+        reason = f"the reports cannot be written: {error}"
+        report, paths = _no_verdict(reason, 3, stdout), {}
     _tell(report, chosen, environment, stdout)
-    values = _values(report) | {"folder": str(_folder(environment)), **paths}
-    outputs.append(environment.get("GITHUB_OUTPUT", ""), outputs.render(values))
+    outputs.append(environment.get("GITHUB_OUTPUT", ""), outputs.render(_values(report, paths)))
     return report.exit_code
+
+
+def _check(chosen: Inputs, environment: Mapping[str, str], stdout: TextIO, run: Run) -> Report:
+    plan = _plan(chosen, event.read(environment), environment)
+    stdout.writelines(_line("notice", notice) for notice in plan.notices)
+    return run(plan.arguments)
+
+
+def _no_verdict(reason: str, exit_code: int, stdout: TextIO) -> Report:
+    """Tell why there is no verdict; an action that says nothing would pass for a pass."""
+    stdout.write(_line("error", reason))
+    return Report.failure_of(__version__, reason, exit_code)
 
 
 def _folder(environment: Mapping[str, str]) -> Path:
@@ -122,21 +136,18 @@ def _changes(chosen: Inputs, environment: Mapping[str, str]) -> tuple[list[str],
 
 
 def _write_reports(report: Report, chosen: Inputs, folder: Path) -> dict[str, str]:
-    paths = dict.fromkeys(("json", "sarif", "junit", "markdown"), "")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for form in chosen.reports:
-            path = folder / _FILES[form]
-            path.write_text(
-                _rendered(report, form, chosen.name),
-                encoding="utf-8",
-                newline="\n",
-                errors="backslashreplace",
-            )
-            if form in paths:
-                paths[form] = str(path)
-    except OSError as error:
-        raise NpugateError(f"the reports cannot be written: {error}") from error
+    """Write the reports and return the outputs that name them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {"folder": str(folder)}
+    for form in chosen.reports:
+        path = folder / _FILES[form]
+        path.write_text(
+            _rendered(report, form, chosen.name),
+            encoding="utf-8",
+            newline="\n",
+            errors="backslashreplace",
+        )
+        paths[form] = str(path)
     return paths
 
 
@@ -160,26 +171,20 @@ def _quoted(text: str) -> str:
     return f"{workflow_command('stop-commands', token)}\n{inert}\n::{token}::\n"
 
 
-def _values(report: Report) -> dict[str, str | int]:
+def _values(report: Report, paths: Mapping[str, str]) -> dict[str, str | int]:
+    """Return every output; of a run without a verdict, the counts are empty."""
     verdicts = outline.verdicts(report)
-    return {
-        "verdict": outline.verdict_word(report).lower(),
-        "exit-code": report.exit_code,
+    known: dict[str, str | int] = {
         "models": len(report.models),
         "failed": verdicts["fail"] + verdicts["unreadable"],
         "errors": report.total(Severity.ERROR),
         "warnings": report.total(Severity.WARNING),
         "notes": report.total(Severity.NOTE),
     }
-
-
-def _give_up(reason: str, exit_code: int, environment: Mapping[str, str], stdout: TextIO) -> int:
-    """Tell why there is no verdict; an action that says nothing would pass for a pass."""
-    stdout.write(_line("error", reason))
-    values: dict[str, str | int] = dict.fromkeys((row.name for row in inputs.OUTPUTS), "")
-    values |= {"verdict": "error", "exit-code": exit_code}
-    outputs.append(environment.get("GITHUB_OUTPUT", ""), outputs.render(values))
-    return exit_code
+    found = {**paths, **({} if report.failure else known)}
+    values = {row.name: found.get(row.name, "") for row in inputs.OUTPUTS}
+    verdict = outline.verdict_word(report).lower()
+    return {**values, "verdict": verdict, "exit-code": report.exit_code}
 
 
 def _line(command: str, message: str) -> str:

@@ -26,9 +26,12 @@ def render(report: Report) -> str:
 
     A rule fails with an error, and with less where ``--fail-on`` says so; what does not fail it
     goes to the case's output. A rule with suppressed findings only is skipped. Of a model that
-    could not be read, only the rules that found something are listed: the others did not run.
+    could not be read, only the rules that found something are listed: the others did not run. A
+    run that came to no verdict is an error, because an empty document would pass.
     """
     root = Element("testsuites", name="npugate")
+    if report.failure:
+        root.append(_no_verdict(report))
     for model in report.models:
         root.append(_suite(model, report))
     for name in _TOTALS:
@@ -37,6 +40,12 @@ def render(report: Report) -> str:
     indent(root)
     document = tostring(root, encoding="us-ascii", xml_declaration=False).decode("ascii")
     return escape.xml_document(f'<?xml version="1.0" encoding="UTF-8"?>\n{document}\n')
+
+
+def _no_verdict(report: Report) -> Element:
+    case = TestCase("verdict", classname="npugate")
+    case.add_error_info(escape.xml("; ".join(report.notices)))
+    return _element(TestSuite("npugate", [case]), 0.0)
 
 
 def _suite(model: ModelReport, report: Report) -> Element:
@@ -52,9 +61,13 @@ def _suite(model: ModelReport, report: Report) -> Element:
             "verdict": model.verdict(report.threshold),
         },
     )
+    return _element(suite, model.seconds)
+
+
+def _element(suite: TestSuite, seconds: float) -> Element:
     element: Element = suite.build_xml_doc()
     del element.attrib["disabled"]
-    element.set("time", f"{model.seconds:.3f}")
+    element.set("time", f"{seconds:.3f}")
     for case in element.iter("testcase"):
         case.set("time", "0.000")
     return element

@@ -134,8 +134,8 @@ def verdicts(report: Report) -> dict[str, int]:
 
 
 def verdict_word(report: Report) -> str:
-    """Return ``PASS``, ``FAIL`` or, when a rule crashed, ``ERROR``."""
-    if report.crashed:
+    """Return ``PASS``, ``FAIL`` or, when a rule crashed or there is no verdict, ``ERROR``."""
+    if report.crashed or report.failure:
         return "ERROR"
     return "FAIL" if report.failed else "PASS"
 

@@ -100,7 +100,7 @@ def _invocation(report: Report, left_out: int) -> dict[str, object]:
     if left_out:
         notices.append(f"{left_out} results are left out: a run holds at most {_MAX_RESULTS}.")
     return {
-        "executionSuccessful": not report.crashed,
+        "executionSuccessful": not (report.crashed or report.failure),
         "exitCode": report.exit_code,
         "toolExecutionNotifications": [
             {"level": "note", "message": {"text": notice}} for notice in notices
