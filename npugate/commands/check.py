@@ -95,7 +95,7 @@ def options(
         _judgement(chosen, rules),
         Path(chosen.baseline) if chosen.baseline else _present(settings, chosen),
         Path(chosen.write_baseline) if chosen.write_baseline else None,
-        dt.dt.now(dt.UTC).date(),
+        dt.datetime.now(dt.UTC).date(),
         chosen.jobs,
         progress=progress,
     )
