@@ -1,0 +1,1 @@
+"""The heart-rate network of the deployment guide, for real."""

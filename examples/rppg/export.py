@@ -3,9 +3,9 @@
     python -m examples.rppg.export         (from the repository's root; needs torch)
 
 TorchScript writes opset 14 and IR 7 as asked. The dynamo exporter is asked for opset 14 too and
-writes 18 and IR 10; its file is committed as it is, for that is what a team would commit. Nothing is
-changed but the stack traces: absolute paths become relative to the repository, and frames outside
-of it are dropped, so that the source lines resolve in every checkout.
+writes 18 and IR 10; its file is committed as it is, for that is what a team would commit. Nothing
+is changed but the stack traces: absolute paths become relative to the repository, and frames
+outside of it are dropped, so that the source lines resolve in every checkout.
 """
 
 from __future__ import annotations
