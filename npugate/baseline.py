@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -12,8 +12,8 @@ from npugate.files import write_text
 from npugate.report import ModelReport
 
 SCHEMA: Final = "npugate-baseline/1"
-Known = Mapping[str, frozenset[str]]
-"""Fingerprints by reported path."""
+Known = Mapping[str, Mapping[str, str]]
+"""Reported path -> fingerprint -> rule id."""
 
 
 def write(path: Path, models: Iterable[ModelReport]) -> None:
@@ -55,7 +55,7 @@ def read(path: Path) -> Known:
         if content["schema"] != SCHEMA:
             raise UsageError(f"the baseline {path} has schema {content['schema']!r}, not {SCHEMA}")
         return {
-            str(name): frozenset(str(entry["fingerprint"]) for entry in entries)
+            str(name): {str(entry["fingerprint"]): str(entry["rule"]) for entry in entries}
             for name, entries in content["models"].items()
         }
     except (KeyError, TypeError, AttributeError) as error:
@@ -75,9 +75,17 @@ def follow(known: Known, renames: Mapping[str, str]) -> Known:
     return {**known, **moved}
 
 
-def unused(known: Known, models: Iterable[ModelReport]) -> int:
-    """Count the entries of the models in this run that no finding answers to any more."""
+def unused(known: Known, models: Iterable[ModelReport], ran: Mapping[str, Collection[str]]) -> int:
+    """Count the entries that no finding answers to any more.
+
+    Args:
+        known: as read.
+        models: of this run; entries of others are not counted.
+        ran: ids of the rules that ran, by path; a rule that did not run has fixed nothing.
+    """
     return sum(
-        len(known.get(model.path, frozenset()) - {f.fingerprint for f in model.findings})
+        rule in ran[model.path] and mark not in {f.fingerprint for f in model.findings}
         for model in models
+        if not model.unreadable
+        for mark, rule in known.get(model.path, {}).items()
     )

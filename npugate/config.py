@@ -35,7 +35,7 @@ def find(start: Path, root: Path) -> Path | None:
         if (folder / FILE).is_file():
             return folder / FILE
         project = folder / "pyproject.toml"
-        if project.is_file() and "npugate" in _parse(project).get("tool", {}):
+        if project.is_file() and _section(_parse(project)) is not None:
             return project
         if folder in (root, folder.parent):
             return None
@@ -49,11 +49,10 @@ def load(path: Path, rules: Mapping[str, Rule]) -> Settings:
         UsageError: it cannot be read, or has an unknown key, rule, level or a wrong type; the text
             names the file, the key and what is expected.
     """
-    data: object = _parse(path)
-    where = str(path)
-    if path.name == "pyproject.toml" and isinstance(data, dict):
-        data = data.get("tool", {}).get("npugate", {})
-        where = f"{path} [tool.npugate]"
+    parsed = _parse(path)
+    is_project = path.name == "pyproject.toml"
+    data = _section(parsed) if is_project else parsed
+    where = f"{path} [tool.npugate]" if is_project else str(path)
     if not isinstance(data, dict):
         raise UsageError(f"{where}: must be a table")
     table = _Table(where, data, rules)
@@ -71,7 +70,13 @@ def load(path: Path, rules: Mapping[str, Rule]) -> Settings:
     )
 
 
-def _parse(path: Path) -> dict[str, dict[str, object]]:
+def _section(project: Mapping[str, object]) -> object:
+    """Return what a pyproject.toml holds for us; None when it has no such table."""
+    tool = project.get("tool")
+    return tool.get("npugate") if isinstance(tool, dict) else None
+
+
+def _parse(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_bytes().decode())
     except OSError as error:
@@ -99,7 +104,7 @@ class _Table:
             if required:
                 raise UsageError(f"{self.where}: {key!r} is missing")
             return None
-        if not isinstance(value, kind):
+        if not isinstance(value, kind) or isinstance(value, dt.datetime):  # which is a date, too
             wanted = _NAMES[kind]
             raise UsageError(f"{self.where}: {key!r} must be {wanted}, not {value!r}")
         return value

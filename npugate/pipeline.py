@@ -12,8 +12,8 @@ from typing import Final
 
 from npugate import __version__, baseline, check, gitfiles, isolate, suppress
 from npugate import target as targets
-from npugate.discover import Candidate, discover
-from npugate.errors import ModelError
+from npugate.discover import Candidate, Search, discover
+from npugate.errors import ModelError, UsageError
 from npugate.facts import Facts, Inference
 from npugate.fingerprint import fingerprints
 from npugate.isolate import Died, Done, Raised
@@ -82,8 +82,7 @@ def run(options: Options, rules: Mapping[str, Rule]) -> Report:
         notices.append(text)
         tell(text)
 
-    candidates = discover(replace(options.search, notify=notify))
-    candidates = tuple(c for c in candidates if not _excluded(c.path, options))
+    candidates = _candidates(replace(options.search, notify=notify), options.settings.exclude)
     known = baseline.read(options.baseline) if options.baseline else {}
     known = baseline.follow(known, _renames(options, candidates))
     jobs = _jobs(options, candidates, rules)
@@ -98,22 +97,27 @@ def run(options: Options, rules: Mapping[str, Rule]) -> Report:
     for ignore in options.settings.ignores:
         if suppress.expired(ignore, options.today):
             notify(f"the ignore of {', '.join(sorted(ignore.rules))} expired on {ignore.expires}")
-    if count := baseline.unused(known, models):
+    ran = {job.candidate.path: job.chosen for job in jobs}
+    if count := baseline.unused(known, models, ran):
         notify(f"{count} entries of the baseline are fixed: write it again to drop them")
     if options.write_baseline:
         baseline.write(options.write_baseline, models)
-    return _report(options, models, rules, tuple(notices), examined)
+    crashed = any(found.tracebacks for found in examined)
+    return _report(options, jobs, models, rules, tuple(notices), crashed=crashed)
 
 
 def _report(
     options: Options,
+    jobs: Sequence[_Job],
     models: tuple[ModelReport, ...],
     rules: Mapping[str, Rule],
     notices: tuple[str, ...],
-    examined: Sequence[Examined],
+    *,
+    crashed: bool,
 ) -> Report:
     overall = options.judgement("")
     target = targets.load(overall.target or "", overall.toolchain)
+    ran = {key for job in jobs for key in job.chosen} | set(_chosen(overall, rules))
     return Report(
         __version__,
         target.name,
@@ -123,10 +127,10 @@ def _report(
         {
             key: RuleInfo(rule.id, rule.name, rule.severity, rule.summary, rule.doc, rule.repair)
             for key, rule in rules.items()
-            if key in _chosen(overall, rules)
+            if key in ran
         },
         notices,
-        crashed=any(found.tracebacks for found in examined),
+        crashed=crashed,
     )
 
 
@@ -135,8 +139,16 @@ def _root(options: Options) -> Path:
     return gitfiles.root_above(cwd) or cwd
 
 
-def _excluded(path: str, options: Options) -> bool:
-    return any(matches(path, pattern) for pattern in options.settings.exclude)
+def _candidates(search: Search, exclude: Sequence[str]) -> tuple[Candidate, ...]:
+    found = discover(search)
+    kept = tuple(c for c in found if not any(matches(c.path, pattern) for pattern in exclude))
+    everything = search.changed_since is None and search.changes_from is None
+    if found and not kept and everything and not search.allow_empty:
+        raise UsageError(
+            f"'exclude' of the configuration leaves out every model found ({len(found)}); "
+            "change it, or pass --allow-empty"
+        )
+    return kept
 
 
 def _renames(options: Options, candidates: Sequence[Candidate]) -> Mapping[str, str]:
@@ -276,7 +288,7 @@ def _model_report(
     path = job.candidate.path
     findings.sort(key=lambda f: (-f.severity, f.rule))
     marked = suppress.apply(
-        path, findings, options.settings.ignores, known.get(path, frozenset()), options.today
+        path, findings, options.settings.ignores, known.get(path, {}), options.today
     )
     return ModelReport(path, found.digest, found.size_bytes, marked, found.unreadable, found.census)
 

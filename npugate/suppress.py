@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
@@ -15,7 +15,7 @@ def apply(
     path: str,
     findings: Iterable[Finding],
     ignores: Sequence[Ignore],
-    known: frozenset[str],
+    known: Container[str],
     today: dt.date,
 ) -> tuple[Finding, ...]:
     """Return the findings of one model with their suppressions set.
@@ -40,7 +40,7 @@ def _covers(ignore: Ignore, path: str) -> bool:
     return not ignore.paths or any(matches(path, pattern) for pattern in ignore.paths)
 
 
-def _marked(finding: Finding, ignores: Sequence[Ignore], known: frozenset[str]) -> Finding:
+def _marked(finding: Finding, ignores: Sequence[Ignore], known: Container[str]) -> Finding:
     for ignore in ignores:
         node = finding.location.node
         if finding.rule in ignore.rules and (not ignore.node or fnmatchcase(node, ignore.node)):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Final, Self
@@ -21,6 +21,8 @@ from npugate.reporters import REPORTERS, text
 from npugate.selection import all_ids, ids, level, suggestion
 from npugate.types import Rule, Severity
 
+logger = logging.getLogger(__name__)
+
 _BAR_AFTER_SECONDS: Final = 1.0
 
 
@@ -34,12 +36,13 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
         _write(Report.failure_of(__version__, str(error), error.exit_code), reports)
         raise
     except Exception as error:
-        with suppress(UsageError):  # the fault itself matters more than where it is written
-            _write(Report.failure_of(__version__, f"npugate failed: {error!r}", 3), reports)
+        _write(Report.failure_of(__version__, f"npugate failed: {error!r}", 3), reports)
         raise
-    _write(report, reports)
+    unwritten = _write(report, reports)
     if not chosen.quiet:
         console.stdout.write(_rendered(report, chosen, console))
+    if unwritten is not None:
+        raise unwritten
     return report.exit_code
 
 
@@ -155,9 +158,16 @@ def destinations(values: Sequence[str]) -> list[tuple[str, Path]]:
     return found
 
 
-def _write(report: Report, reports: Sequence[tuple[str, Path]]) -> None:
+def _write(report: Report, reports: Sequence[tuple[str, Path]]) -> UsageError | None:
+    """Write every report that can be written; return the first failure."""
+    failure: UsageError | None = None
     for form, path in reports:
-        files.write_text(path, REPORTERS[form](report))
+        try:
+            files.write_text(path, REPORTERS[form](report))
+        except UsageError as error:
+            logger.warning("%s", error)
+            failure = failure or error
+    return failure
 
 
 def _rendered(report: Report, chosen: argparse.Namespace, console: Console) -> str:

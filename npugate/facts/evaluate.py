@@ -113,7 +113,9 @@ def _evaluate(node: Node, opset: int, bound: int) -> list[Array | None] | None:
 
 
 def _pad(node: Node, value: Array | None) -> list[Array | None] | None:
-    return None if value is None else [value, *[None] * (len(node.outputs) - 1)]
+    if value is None or not node.outputs:
+        return None
+    return [value, *[None] * (len(node.outputs) - 1)]
 
 
 def _measure(node: Node) -> Array | None:
@@ -312,7 +314,9 @@ def _divide(left: Array, right: Array) -> Array:
         return np.divide(left, right)
     if not np.all(right):
         raise ZeroDivisionError
-    return np.asarray(np.trunc(np.true_divide(left, right)), left.dtype)
+    quotient, rest = np.divmod(left, right)
+    towards_zero = (rest != 0) & (np.less(left, 0) != np.less(right, 0))
+    return np.asarray(quotient + towards_zero, left.dtype)
 
 
 def _folded(function: Callable[[Array, Array], Array]) -> Evaluator:

@@ -242,7 +242,7 @@ def shape_of(value: onnx.TypeProto) -> tuple[int, Shape | None]:
 def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:
     kind = dim.WhichOneof("value")
     if kind == "dim_value":
-        return dim.dim_value
+        return dim.dim_value if dim.dim_value >= 0 else None  # some exporters write -1 for unknown
     return (dim.dim_param or None) if kind == "dim_param" else None
 
 
