@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # annotations only: both modules import this one
+if TYPE_CHECKING:  # annotations only: these modules import this one
+    from onnx import ModelProto
+
     from npugate.facts import Facts
+    from npugate.surgery.draft import Draft
     from npugate.target import Target
 
 
@@ -179,6 +182,109 @@ class Rule:
     repair: str | None = None
     since: str = "0.1.0"
     unreadable: bool = False
+
+    @property
+    def summary(self) -> str:
+        """The docstring's first line."""
+        return self.doc.strip().partition("\n")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceChange:
+    """An input or output of the model that a repair declared anew.
+
+    Attributes:
+        name: of the value; it never changes.
+        before, after: the shapes, for example ``[N, 3, 8, 8]``.
+    """
+
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A repair edited the model.
+
+    Attributes:
+        edits: what was done, one sentence each, without a full stop.
+        interface: inputs and outputs with another shape than before.
+        per_sample: number of samples of the original's batch that the result computes one at a
+            time; 1 when the batch is what it was.
+    """
+
+    edits: tuple[str, ...]
+    interface: tuple[InterfaceChange, ...] = ()
+    per_sample: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A repair had nothing to do; the model is untouched."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """A repair had something to do and no equivalent to put there; the model is dropped."""
+
+    reason: str
+
+
+RepairResult = Applied | Skipped | Declined
+
+
+@dataclass(frozen=True, slots=True)
+class RepairOptions:
+    """What a user may ask of the repairs.
+
+    Attributes:
+        prefer_rank: largest rank wanted; None takes the target's ``rank_max``.
+        shapes: name of an input -> the shape it gets.
+        batch_strategy: ``auto``, ``channels``, ``spatial`` or ``unroll``.
+        weight_budget_bytes: most int8 bytes that copies of weights may add.
+        unroll_nodes: most nodes that unrolling may make.
+    """
+
+    prefer_rank: int | None = None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    batch_strategy: str = "auto"
+    weight_budget_bytes: int = 512 * 1024
+    unroll_nodes: int = 2000
+
+
+EditMessage = Callable[["ModelProto", "Target", RepairOptions], RepairResult]
+EditDraft = Callable[["Draft", "Target", RepairOptions], RepairResult]
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """One edit that leaves the numbers alone, declared by one file in ``fixers/`` as ``REPAIR``.
+
+    It edits the copy it is handed, says each edit in one sentence, and declines with a reason
+    rather than guess. It never saves, verifies or looks at findings: ``repair.py`` does.
+
+    Attributes:
+        name: kebab-case; equals the file's name with hyphens; a verb phrase.
+        doc: the module's docstring: summary line, **Keeps.**, **Declines.**.
+        edit: works on a linked draft; None when ``edit_message`` is given.
+        edit_message: works on the bare message, for models that cannot be linked yet.
+        after: names of repairs that run before this one when both run.
+        needs: names of repairs that are tried before this one whenever it runs.
+        example: ONNX text of a model that it changes, for the tests and the docs.
+        since: first version of npugate that has it.
+    """
+
+    name: str
+    doc: str
+    edit: EditDraft | None = None
+    edit_message: EditMessage | None = None
+    after: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    example: str = ""
+    since: str = "0.1.0"
 
     @property
     def summary(self) -> str:

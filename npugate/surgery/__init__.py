@@ -1,4 +1,4 @@
-"""Edit a model's graph: what the repairs in ``fixers/`` are written with.
+"""Edit a model's graph: the names that the repairs in ``fixers/`` may import, beside ``api``.
 
 ``linking`` is the one place that touches onnx-graphsurgeon. Everything above works on a ``Draft``:
 ``views`` fuses reshapes, ``permute`` splits a Transpose, ``lowering`` gives every operator a form
