@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from npugate.types import Census, Finding, Severity
+from npugate.types import Census, Finding, InterfaceChange, Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,96 @@ class RuleInfo:
     summary: str
     doc: str
     repair: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What comparing the repaired model with the original showed.
+
+    Attributes:
+        equal: None when nothing could be compared; ``reason`` says why.
+        samples: sets of inputs that both models ran on.
+        values: tensors that were compared: outputs, and outputs of rewritten regions.
+        max_abs_error: largest difference of any element.
+        tolerance: largest limit that any tensor had.
+        reason: of a difference or of a failure.
+        notes: what weakens the proof.
+        reference: ``original``, or ``legalised`` where the original itself cannot run.
+    """
+
+    equal: bool | None
+    samples: int = 0
+    values: int = 0
+    max_abs_error: float = 0.0
+    tolerance: float = 0.0
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+    reference: str = "original"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one repair.
+
+    Attributes:
+        repair: its name.
+        state: ``applied``, ``skipped``, ``declined`` or ``unverified``.
+        reason: why it was not applied.
+        edits: what it did, a sentence each.
+        interface: inputs and outputs that it declared anew.
+    """
+
+    repair: str
+    state: str
+    reason: str = ""
+    edits: tuple[str, ...] = ()
+    interface: tuple[InterfaceChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A model in the numbers that a repair changes.
+
+    Attributes:
+        max_rank: largest number of dimensions of a tensor.
+        batched_layers: Conv, ConvTranspose and pools that run on more than one sample.
+        weight_bytes: of every initializer, as stored.
+        macs: multiply-accumulates of one run.
+        activation_bytes: largest sum of tensors alive at once; int8 where the model is quantised.
+    """
+
+    nodes: int = 0
+    max_rank: int = 0
+    batched_layers: int = 0
+    weight_bytes: int = 0
+    macs: int = 0
+    activation_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RepairReport:
+    """What ``fix`` did to one model.
+
+    Attributes:
+        output: where the repaired model was written, as reported; None when it was not.
+        outcomes: in the order in which they were tried.
+        verification: None when nothing was applied.
+        findings: of the repaired model; those of the original when nothing was applied.
+        diff: nodes removed, added and changed, a line each.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    verification: Verification | None = None
+    findings: tuple[Finding, ...] = ()
+    before: Figures = field(default_factory=Figures)
+    after: Figures = field(default_factory=Figures)
+    diff: tuple[str, ...] = ()
+    output: str | None = None
+
+    @property
+    def is_repaired(self) -> bool:
+        """True when a repair was applied and verified."""
+        return any(outcome.state == "applied" for outcome in self.outcomes)
 
 
 @dataclass(frozen=True, slots=True)
