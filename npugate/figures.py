@@ -46,16 +46,18 @@ def macs(node: Node) -> int:
     shape = data.static_shape or (0,)
     match node.op_type:
         case "Conv" | "QLinearConv":
-            return result.elements * _window(node, 1 if node.op_type == "Conv" else 3)
+            count = result.elements * _window(node, 1 if node.op_type == "Conv" else 3)
         case "ConvTranspose":
-            return data.elements * _window(node, 1)
+            count = data.elements * _window(node, 1)
         case "Gemm":
-            return result.elements * shape[0 if node.int_attribute("transA", 0) else -1]
+            count = result.elements * shape[0 if node.int_attribute("transA", 0) else -1]
         case "MatMul" | "MatMulInteger" | "QLinearMatMul":
-            return result.elements * shape[-1]
+            count = result.elements * shape[-1]
         case "LSTM" | "GRU" | "RNN":
-            return _recurrent(node, data)
-    return 0
+            count = _recurrent(node, data)
+        case _:
+            count = 0
+    return count
 
 
 def _window(node: Node, position: int) -> int:

@@ -13,7 +13,7 @@ through the whole gate, so that one bad repair costs no other.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 from typing import Final
@@ -21,8 +21,8 @@ from typing import Final
 from onnx import ModelProto
 
 from npugate import check
+from npugate.bench import Bench
 from npugate.facts import Facts
-from npugate.facts.graph import Array
 from npugate.figures import figures
 from npugate.graphdiff import diff
 from npugate.proof.verify import Pair, verify
@@ -33,46 +33,18 @@ from npugate.surgery.lineage import Lineage
 from npugate.surgery.linking import names_in
 from npugate.surgery.node import EditError, NoFormError
 from npugate.surgery.shapes import InferenceRefusedError
-from npugate.target import Target
 from npugate.types import (
     Applied,
     Declined,
     Hit,
-    Limits,
     Repair,
-    RepairOptions,
     RepairResult,
-    Rule,
     Severity,
     Skipped,
 )
 
 _ROUNDS: Final = 3  # one repair may uncover what another one removes
 Hits = Sequence[tuple[str, Hit]]
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What the repairs of one model are judged by.
-
-    Attributes:
-        rules: every rule, by id.
-        chosen: ids of the rules that run.
-        repairs: every repair, by name.
-        selected: names of repairs to try; None for those that a finding names.
-        data: a user's inputs for the proof.
-        stage: told what is being done.
-    """
-
-    rules: Mapping[str, Rule]
-    chosen: Sequence[str]
-    repairs: Mapping[str, Repair]
-    target: Target
-    options: RepairOptions
-    limits: Limits
-    selected: frozenset[str] | None = None
-    data: Mapping[str, Array] | None = None
-    stage: Callable[[str], None] = lambda _stage: None
 
 
 @dataclass(slots=True)

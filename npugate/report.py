@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from npugate.types import Census, Finding, InterfaceChange, Severity
@@ -120,6 +120,7 @@ class ModelReport:
         findings: sorted by severity (worst first), then rule, then place; suppressed ones included.
         unreadable: True when the model could not be examined.
         seconds: wall time spent on it; not part of any report that is compared.
+        repair: None when no repair was asked for.
     """
 
     path: str
@@ -129,22 +130,38 @@ class ModelReport:
     unreadable: bool = False
     census: Census = field(default_factory=Census)
     seconds: float = 0.0
+    repair: RepairReport | None = None
+
+    @property
+    def left(self) -> tuple[Finding, ...]:
+        """The findings that are left after the repairs, if there were any."""
+        return self.findings if self.repair is None else self.repair.findings
 
     def counted(self, severity: Severity) -> int:
-        """Number of findings of one level that are not suppressed."""
-        return sum(1 for f in self.findings if f.severity is severity and f.suppression is None)
+        """Number of findings of one level that are left and not suppressed."""
+        return sum(1 for f in self.left if f.severity is severity and f.suppression is None)
 
     def fails(self, threshold: Severity | None) -> bool:
-        """Tell whether an unsuppressed finding reaches the threshold; None never fails."""
-        if threshold is None:
-            return False
-        return any(f.severity >= threshold and f.suppression is None for f in self.findings)
+        """Tell whether an unsuppressed finding that is left reaches the threshold, None never."""
+        return _reach(self.left, threshold)
 
     def verdict(self, threshold: Severity | None) -> str:
-        """Return ``pass``, ``fail`` or ``unreadable``."""
+        """Return ``pass``, ``fail`` or ``unreadable``: of the model as it was found."""
+        if _reach(self.findings, threshold):
+            return "unreadable" if self.unreadable else "fail"
+        return "pass"
+
+    def verdict_after(self, threshold: Severity | None) -> str:
+        """Return the verdict on what the repairs left."""
         if self.fails(threshold):
             return "unreadable" if self.unreadable else "fail"
         return "pass"
+
+
+def _reach(findings: Iterable[Finding], threshold: Severity | None) -> bool:
+    if threshold is None:
+        return False
+    return any(f.severity >= threshold and f.suppression is None for f in findings)
 
 
 @dataclass(frozen=True, slots=True)
