@@ -84,7 +84,7 @@ def verify(
     inner = [] if per_sample > 1 else list(pairs)
     try:
         for chunk in _chunks(inner):
-            comparison = _Comparison(original, repaired, [*outputs, *chunk], per_sample)
+            comparison = _Comparison(original, repaired, [*chunk, *outputs], per_sample)
             for sample in chosen:
                 comparison.hold(sample, tally)
     except _UnequalError as error:
