@@ -21,7 +21,8 @@ HEAD = '<ir_version: 8, opset_import: ["" : 14]>'
 WEIGHTS = np.random.default_rng(0).standard_normal((4, 3, 3, 3)).astype(np.float32)
 NET = (
     HEAD
-    + """ net (float[1, 3, 12, 12] x) => (float[1, 4, 1, 1] y) <float[4, 3, 3, 3] w, float far = {3000}>
+    + """ net (float[1, 3, 12, 12] x) => (float[1, 4, 1, 1] y)
+    <float[4, 3, 3, 3] w, float far = {3000}>
     { c = Conv <pads = [1, 1, 1, 1]> (x, w)  r = Relu (c)  p = MaxPool <kernel_shape = [2, 2]> (r)
       g = GlobalAveragePool (p)  s = Sigmoid (g)  y = Add (s, far) }"""
 )
