@@ -121,6 +121,7 @@ class ModelReport:
         unreadable: True when the model could not be examined.
         seconds: wall time spent on it; not part of any report that is compared.
         repair: None when no repair was asked for.
+        as_found: True judges the model as it was found, whatever the repairs left.
     """
 
     path: str
@@ -131,11 +132,14 @@ class ModelReport:
     census: Census = field(default_factory=Census)
     seconds: float = 0.0
     repair: RepairReport | None = None
+    as_found: bool = False
 
     @property
     def left(self) -> tuple[Finding, ...]:
-        """The findings that are left after the repairs, if there were any."""
-        return self.findings if self.repair is None else self.repair.findings
+        """The findings that count: those that the repairs left, where they are what is judged."""
+        if self.repair is None or self.as_found:
+            return self.findings
+        return self.repair.findings
 
     def counted(self, severity: Severity) -> int:
         """Number of findings of one level that are left and not suppressed."""
@@ -153,9 +157,13 @@ class ModelReport:
 
     def verdict_after(self, threshold: Severity | None) -> str:
         """Return the verdict on what the repairs left."""
-        if self.fails(threshold):
+        if _reach(self.findings if self.repair is None else self.repair.findings, threshold):
             return "unreadable" if self.unreadable else "fail"
         return "pass"
+
+    def judged(self, threshold: Severity | None) -> str:
+        """Return the verdict that counts, see ``left``."""
+        return self.verdict(threshold) if self.as_found else self.verdict_after(threshold)
 
 
 def _reach(findings: Iterable[Finding], threshold: Severity | None) -> bool:

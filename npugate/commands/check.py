@@ -59,16 +59,25 @@ def report_on(
 
 
 def report_of(arguments: Sequence[str], environment: Mapping[str, str]) -> Report:
-    """Check by the arguments of the command line, for another edge than the terminal.
+    """Check by the arguments of the command line, ``check`` first, for the action.
 
     Raises:
         NpugateError: as the command line would end with.
     """
-    try:
-        chosen = parser().parse_args(["check", *arguments])
-    except SystemExit as stop:
-        raise UsageError(f"npugate check does not take {' '.join(arguments)}") from stop
+    chosen = parsed(arguments)
     return examine(chosen, Console(environment, sys.stdout, sys.stderr), lambda _done, _all: None)
+
+
+def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read arguments that were made by another part of the program.
+
+    Raises:
+        UsageError: they are none.
+    """
+    try:
+        return parser().parse_args(arguments)
+    except SystemExit as stop:
+        raise UsageError(f"npugate does not take {' '.join(arguments)}") from stop
 
 
 def examine(chosen: argparse.Namespace, console: Console, progress: ProgressOf) -> Report:

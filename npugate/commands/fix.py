@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,16 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
     if chosen.backup and not chosen.in_place:
         raise UsageError("--backup goes with --in-place; without it the original is never touched")
     return check.report_on(chosen, console, partial(_repaired, chosen, console))
+
+
+def report_of(arguments: Sequence[str], environment: Mapping[str, str]) -> Report:
+    """Fix by the arguments of the command line, ``fix`` first, for the action.
+
+    Raises:
+        NpugateError: as the command line would end with.
+    """
+    console = Console(environment, sys.stdout, sys.stderr)
+    return _repaired(check.parsed(arguments), console, lambda _done, _all: None)
 
 
 def _repaired(chosen: argparse.Namespace, console: Console, progress: check.ProgressOf) -> Report:

@@ -141,7 +141,7 @@ def verdicts(report: Report) -> dict[str, int]:
     """Return how many models passed, failed or could not be read."""
     found = {"pass": 0, "fail": 0, "unreadable": 0}
     for model in report.models:
-        found[model.verdict_after(report.threshold)] += 1
+        found[model.judged(report.threshold)] += 1
     return found
 
 
