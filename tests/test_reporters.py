@@ -123,7 +123,8 @@ def test_verbose_text_lists_every_finding():
 
 
 def test_text_keeps_to_100_columns_where_names_allow():
-    assert max(len(line) for line in render("text", REPORT).split("\n")) <= 100
+    for report in (REPORT, REPAIRED):
+        assert max(len(line) for line in render("text", report).split("\n")) <= 100
 
 
 def test_a_long_name_stays_in_one_piece_in_text():

@@ -88,7 +88,8 @@ class _Page:
             for note in repair.verification.notes:
                 yield from _wrapped(escape.visible(note), "      note: ", "        ")
         if repair.is_repaired:
-            yield f"    {', '.join(repairs.figures(repair.before, repair.after))}"
+            changes = ", ".join(repairs.figures(repair.before, repair.after))
+            yield from _wrapped(changes, "    ", "      ")
             verdict = model.verdict_after(self._report.threshold)
             left = outline.tally_of(repair.findings)
             yield f"    after repair: {self._paint(verdict.upper(), verdict)}: {left}"
