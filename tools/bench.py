@@ -14,8 +14,8 @@ hits them alike; compare ratios, not seconds. Programs:
 - ``check``: ``npugate check f``, every rule on;
 - ``trtcheck``: the nearest peer, where ``--peer`` names the Python that has it installed.
 
-Without ``--models``: the committed fixtures. ``--generated`` (on without ``--models``) adds a model of
-500 MB, chains of 5,000, 10,000 and 20,000 nodes, and twenty models in one call.
+Without ``--models``: the committed fixtures. ``--generated`` (on without ``--models``) adds a model
+of 500 MB, chains of 5,000, 10,000 and 20,000 nodes, and twenty models in one call.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ HEAVY_MB: Final = 500
 TOGETHER: Final = 20
 _BIG_BYTES: Final = 20_000_000
 _LONG: Final = 30  # rows; of a longer table only the notable ones are printed
+_NOT_KEPT: Final = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
 _LOAD: Final = "import sys, onnx; m = onnx.load(sys.argv[1])"
 _INFER: Final = _LOAD + "; onnx.shape_inference.infer_shapes(m)"
 
@@ -195,9 +196,12 @@ def _row(model: Path, programs: Mapping[str, tuple[str, ...]], runs: int) -> Row
 def _measure(command: Sequence[str], folder: Path) -> Cost:
     """Run a command to its end, in the model's folder."""
     start = time.perf_counter()
+    # A checkout whose bytecode is never kept would be compiled anew at each start, unlike a wheel.
+    environment = {key: os.environ[key] for key in os.environ if key not in _NOT_KEPT}
     with subprocess.Popen(  # noqa: S603  # one of the programs above
         command,
         cwd=folder,
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
