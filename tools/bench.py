@@ -6,8 +6,10 @@
 Every measurement is a process of its own from a cold interpreter with warm file caches: one run
 that is not counted, then ``--runs``. CPU is user and system time of the process and of the children
 that it waited for; memory is the largest resident size of any one of them, both as the kernel
-accounts for them (``wait4``). The programs take turns on each model, so that a machine which drifts
-hits them alike; compare ratios, not seconds. Programs:
+accounts for them (``wait4``). Where there is ``/proc``, the run that is not counted also samples
+what the process and its children hold together, each shared page once (``Pss``). The programs take
+turns on each model, so that a machine which drifts hits them alike; compare ratios, not seconds.
+Programs:
 
 - ``load``: ``python -c "import onnx; onnx.load(f)"``, the floor of every tool in Python;
 - ``infer``: the same with ``onnx.shape_inference.infer_shapes``;
@@ -29,8 +31,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -40,6 +42,7 @@ CHAINS: Final = (5_000, 10_000, 20_000)
 HEAVY_MB: Final = 500
 TOGETHER: Final = 20
 _BIG_BYTES: Final = 20_000_000
+_SAMPLE_SECONDS: Final = 0.002
 _LONG: Final = 30  # rows; of a longer table only the notable ones are printed
 _NOT_KEPT: Final = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
 _LOAD: Final = "import sys, onnx; m = onnx.load(sys.argv[1])"
@@ -77,12 +80,14 @@ class Cost:
         peak: MiB of its largest process.
         wall: seconds.
         status: exit status; negative, the signal.
+        together: MiB of the process and its children, shared pages once; 0 where not sampled.
     """
 
     cpu: float
     peak: float
     wall: float
     status: int
+    together: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,15 +143,16 @@ def _models(places: Sequence[Path], sample: int | None) -> Iterator[Path]:
     found: dict[str, Path] = {}
     for place in places:
         if place.is_dir():
-            files = place.rglob("*.onnx")
+            files: Iterable[Path] = place.rglob("*.onnx")
         elif place.suffix == ".onnx":
-            files = iter([place])
+            files = [place]
         else:
             files = (place.parent / line for line in place.read_text("utf-8").split("\n") if line)
         found |= {str(file): file for file in files}
     if not found:
         sys.exit("bench: no model found")
-    ranked = sorted(found.values(), key=lambda file: (file.stat().st_size, str(file)))
+    resolved = (file.resolve() for file in found.values())
+    ranked = sorted(resolved, key=lambda file: (file.stat().st_size, str(file)))
     if sample is None or sample >= len(ranked):
         return iter(ranked)
     step = len(ranked) / sample
@@ -185,15 +191,19 @@ def _programs(peer: str | None) -> dict[str, tuple[str, ...]]:
 
 def _row(model: Path, programs: Mapping[str, tuple[str, ...]], runs: int) -> Row:
     taken: dict[str, list[Cost]] = {name: [] for name in programs}
+    together: dict[str, float] = {}
     for counted in range(runs + 1):
         for name, command in programs.items():
-            cost = _measure((*command, str(model)), model.parent)
+            cost = _measure((*command, str(model)), model.parent, sample=not counted)
             if counted:
                 taken[name].append(cost)
-    return Row(model.name, model.stat().st_size, {name: _median(taken[name]) for name in programs})
+            else:
+                together[name] = cost.together
+    costs = {name: replace(_median(taken[name]), together=together[name]) for name in programs}
+    return Row(model.name, model.stat().st_size, costs)
 
 
-def _measure(command: Sequence[str], folder: Path) -> Cost:
+def _measure(command: Sequence[str], folder: Path, *, sample: bool = False) -> Cost:
     """Run a command to its end, in the model's folder."""
     start = time.perf_counter()
     # A checkout whose bytecode is never kept would be compiled anew at each start, unlike a wheel.
@@ -206,12 +216,41 @@ def _measure(command: Sequence[str], folder: Path) -> Cost:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as child:
+        together = (
+            _together_peak(child.pid)
+            if sample and Path("/proc/self/smaps_rollup").exists()
+            else 0.0
+        )
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
     wall = time.perf_counter() - start
     scale = 1024 if sys.platform != "darwin" else 1024 * 1024  # kibibytes; bytes on macOS
     cpu = usage.ru_utime + usage.ru_stime
-    return Cost(cpu, usage.ru_maxrss / scale, wall, child.returncode)
+    return Cost(cpu, usage.ru_maxrss / scale, wall, child.returncode, together)
+
+
+def _together_peak(pid: int) -> float:
+    """Sample a process and its children until it ends; return the largest sum, in MiB."""
+    largest = 0
+    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        largest = max(largest, sum(_held_kib(process) for process in (pid, *_children(pid))))
+        time.sleep(_SAMPLE_SECONDS)
+    return largest / 1024
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []  # it has ended
+
+
+def _held_kib(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0  # it has ended
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
 
 
 def _median(costs: Sequence[Cost]) -> Cost:
@@ -227,13 +266,14 @@ def _report(rows: Sequence[Row], runs: int) -> str:
     names = list(rows[0].costs)
     setting = f"{len(rows)} models, {runs} runs each, Python {platform.python_version()}"
     columns = (
-        "median CPU s|max CPU s|median wall s|median peak MiB|max peak MiB|CPU / load|peak / load"
+        "median CPU s|max CPU s|median wall s|median peak MiB|max peak MiB"
+        "|CPU / load|peak / load|all processes / load"
     )
     lines = [
         f"{setting}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}.",
         "",
         f"| program | {columns.replace('|', ' | ')} |",
-        "|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|",
         *(_summary(name, rows) for name in names),
         "",
         "| model | MB | "
@@ -256,6 +296,8 @@ def _summary(name: str, rows: Sequence[Row]) -> str:
     costs = [row.costs[name] for row in rows]
     cpu = statistics.median(row.costs[name].cpu / row.costs["load"].cpu for row in rows)
     peak = statistics.median(row.costs[name].peak / row.costs["load"].peak for row in rows)
+    sampled = [row for row in rows if row.costs[name].together and row.costs["load"].together]
+    together = [row.costs[name].together / row.costs["load"].together for row in sampled]
     cells = (
         f"{statistics.median(c.cpu for c in costs):.3f}",
         f"{max(c.cpu for c in costs):.3f}",
@@ -264,6 +306,7 @@ def _summary(name: str, rows: Sequence[Row]) -> str:
         f"{max(c.peak for c in costs):.1f}",
         f"{cpu:.2f}",
         f"{peak:.2f}",
+        f"{statistics.median(together):.2f}" if together else "-",
     )
     return f"| {name} | " + " | ".join(cells) + " |"
 
