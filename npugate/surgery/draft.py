@@ -344,6 +344,27 @@ class Draft:
                     shape.dim.add().dim_value = dim
         self._know(value, dims, self.dtype(value))
 
+    def redirect_output(self, value: Value, dims: Sequence[int], declared: Sequence[int]) -> None:
+        """Declare an output anew and fill it from a value of the old shape.
+
+        Args:
+            value: an output of the model.
+            dims: its shape so far.
+            declared: the new one, with the same elements in the same order.
+        """
+        dtype = self.dtype(value)
+        inner = self.variable(value.name, dims, dtype)
+        maker = self.producer(value)
+        if maker is not None:
+            position = next(i for i, item in enumerate(maker.outputs) if item is value)
+            maker.outputs[position] = inner
+        self.replace_reads(value, inner)
+        self.declare(value, declared)
+        self.insert_last(lambda: self._fill(inner, declared, value))
+
+    def _fill(self, inner: Value, declared: Sequence[int], value: Value) -> None:
+        self.reshape(inner, declared, value)
+
     def import_opset(self, version: int, ir_version: int | None = None) -> None:
         """Set the version of ai.onnx, and of the file format."""
         for item in self._proto.opset_import:
