@@ -273,6 +273,8 @@ class Repair:
         edit_message: works on the bare message, for models that cannot be linked yet.
         after: names of repairs that run before this one when both run.
         needs: names of repairs that are tried before this one whenever it runs.
+        legalises: True when it makes a refused file legal and touches no node, attribute or weight;
+            that is then its proof, since there is nothing to run it against.
         example: ONNX text of a model that it changes, for the tests and the docs.
         since: first version of npugate that has it.
     """
@@ -283,6 +285,7 @@ class Repair:
     edit_message: EditMessage | None = None
     after: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    legalises: bool = False
     example: str = ""
     since: str = "0.1.0"
 
