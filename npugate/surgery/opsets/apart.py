@@ -92,6 +92,29 @@ def _mish(scene: Scene, node: NodeProto) -> bool:
     return True
 
 
+def _swish(scene: Scene, node: NodeProto) -> bool:
+    source = node.input[0]
+    alpha = attribute(node, "alpha")
+    inner = source
+    if isinstance(alpha, float | int) and alpha != 1:
+        inner = scene.emit("Mul", [source, scene.scalar(alpha, source)])
+    scene.emit("Mul", [source, scene.emit("Sigmoid", [inner])], node.output[0])
+    return True
+
+
+def _rms_norm(scene: Scene, node: NodeProto) -> bool:
+    source = node.input[0]
+    if scene.dtype(source) != TensorProto.FLOAT:
+        raise NoFormError("its parts are only equal in 32-bit floats")
+    axis = integer(node, "axis", -1)
+    first = axis - scene.rank(source) if axis >= 0 else axis
+    power = scene.mean(scene.emit("Mul", [source, source]), list(range(first, 0)))
+    shifted = scene.emit("Add", [power, scene.scalar(_epsilon(node), source)])
+    normal = scene.emit("Div", [source, scene.emit("Sqrt", [shifted])])
+    scene.emit("Mul", [normal, node.input[1]], node.output[0])
+    return True
+
+
 def _hard_swish(scene: Scene, node: NodeProto) -> bool:
     gate = scene.emit("HardSigmoid", [node.input[0]], alpha=1 / 6, beta=0.5)
     scene.emit("Mul", [node.input[0], gate], node.output[0])
@@ -109,5 +132,7 @@ APART: Final[Mapping[str, Rule]] = {
     "Gelu": _gelu,
     "Mish": _mish,
     "HardSwish": _hard_swish,
+    "Swish": _swish,
+    "RMSNormalization": _rms_norm,
     "CastLike": _cast_like,
 }

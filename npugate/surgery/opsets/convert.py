@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import ChainMap, defaultdict
 from collections.abc import Mapping
+from typing import Final
 
 import onnx
-from onnx import GraphProto, ModelProto, NodeProto, helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, helper
 from onnx.shape_inference import InferenceError, infer_shapes
 
 from npugate.surgery import sweeping
@@ -18,6 +19,7 @@ from npugate.surgery.opsets.scene import Scene
 from npugate.surgery.opsets.schemas import (
     CHANGED,
     NEWEST,
+    NEWEST_READ,
     OLDEST,
     crossings,
     downgrade,
@@ -48,10 +50,8 @@ def convert(model: ModelProto, goal: int) -> Mapping[str, int]:
         InferenceRefusedError: inference refuses the model.
     """
     source = opset_of(model)
-    if not OLDEST <= source <= NEWEST or not OLDEST <= goal <= NEWEST:
-        raise NoFormError(
-            f"opset {source} to {goal}: the table has versions {OLDEST} to {NEWEST} only"
-        )
+    if not OLDEST <= source <= NEWEST_READ or not OLDEST <= goal <= NEWEST:
+        raise NoFormError(f"the table has no way from opset {source} to {goal}")
     if model.functions:
         raise NoFormError("it has local functions")
     done: dict[str, int] = defaultdict(int)
@@ -70,7 +70,9 @@ def convert(model: ModelProto, goal: int) -> Mapping[str, int]:
         if item.domain in DEFAULT_DOMAINS:
             item.version = goal
     sweeping.release(graph, before)
-    _check_types(graph, _infer(model), source, goal)
+    result = _infer(model)
+    _check_types(graph, result, source, goal, {})
+    _check_shapes(inferred, result)
     return done
 
 
@@ -174,13 +176,13 @@ def _lower_node(scene: Scene, node: NodeProto) -> bool:
 
 
 def _check_types(
-    graph: GraphProto, inferred: GraphProto, source: int, goal: int, outer: Mapping[str, Known] = {}
+    graph: GraphProto, inferred: GraphProto, source: int, goal: int, outer: Mapping[str, str]
 ) -> None:
     """Refuse a node that reads or makes a type that its operator does not have at the goal."""
-    known = ChainMap(_known(inferred), dict(outer))
+    types = ChainMap(_types(inferred), dict(outer))
     for node, twin in zip(graph.node, inferred.node, strict=True):
         for body, other in zip(bodies_of(node), bodies_of(twin), strict=True):
-            _check_types(body, other, source, goal, known)
+            _check_types(body, other, source, goal, types)
         if node.domain not in DEFAULT_DOMAINS:
             continue
         if since(node.op_type, source) == since(node.op_type, goal):
@@ -188,21 +190,46 @@ def _check_types(
         schema = onnx.defs.get_schema(node.op_type, goal)
         for names, formal in ((node.input, schema.inputs), (node.output, schema.outputs)):
             for position, name in enumerate(names):
-                item = known.get(name)
-                if item is None or not item.dtype or not formal:
-                    continue
-                allowed = formal[min(position, len(formal) - 1)].types
-                text = f"tensor({_TYPES[item.dtype]})"
-                if allowed and text not in allowed:
+                allowed = formal[min(position, len(formal) - 1)].types if formal else ()
+                if name in types and allowed and types[name] not in allowed:
                     raise NoFormError(
-                        f"{node.op_type} {node.name!r}: opset {goal} does not have it for {text}"
+                        f"{node.op_type} {node.name!r}: opset {goal} does not have it for"
+                        f" {types[name]}"
                     )
 
 
-_TYPES = {
-    number: name.lower()
-    for name, number in onnx.TensorProto.DataType.items()
-    if name != "UNDEFINED"
+def _check_shapes(before: GraphProto, after: GraphProto) -> None:
+    """Refuse a conversion after which a value has another shape, such as that of a rounded pool."""
+    old = _known(before)
+    for name, item in _known(after).items():
+        was = old[name].static if name in old else None
+        if was is not None and item.static is not None and was != item.static:
+            raise NoFormError(
+                f"the shape of {name!r}, {list(was)}, would become {list(item.static)}"
+            )
+
+
+def _types(graph: GraphProto) -> dict[str, str]:
+    """Return the types of a graph's values as schemas write them."""
+    infos = (*graph.input, *graph.value_info, *graph.output)
+    types = {info.name: _type(info.type) for info in infos}
+    types |= {item.name: f"tensor({_NAMES[item.data_type]})" for item in graph.initializer}
+    return {name: item for name, item in types.items() if item}
+
+
+def _type(kind: TypeProto) -> str:
+    match kind.WhichOneof("value"):
+        case "tensor_type":
+            return f"tensor({_NAMES[kind.tensor_type.elem_type]})"
+        case "sequence_type":
+            return f"seq({_type(kind.sequence_type.elem_type)})"
+        case "optional_type":
+            return f"optional({_type(kind.optional_type.elem_type)})"
+    return ""
+
+
+_NAMES: Final[Mapping[int, str]] = {
+    int(number): name.lower() for name, number in TensorProto.DataType.items()
 }
 
 

@@ -14,6 +14,10 @@ from npugate.surgery.opsets.scene import Scene, attribute, integer, integers, pu
 from npugate.surgery.opsets.up import REDUCTIONS, SOFTMAXES, Rule
 
 _SPLIT_AS_INPUT: Final = 13
+_INTEGERS: Final = frozenset(
+    {TensorProto.INT8, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64}
+    | {TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32, TensorProto.UINT64}
+)
 _FLOAT8: Final = frozenset(
     {
         TensorProto.FLOAT8E4M3FN,
@@ -215,6 +219,12 @@ def _cast_19(scene: Scene, node: NodeProto) -> bool:
     return False
 
 
+def _mod_28(scene: Scene, node: NodeProto) -> bool:
+    if not integer(node, "fmod", 0) and scene.dtype(node.input[0]) not in _INTEGERS:
+        raise NoFormError("fmod=0 has no form for floats before opset 28")
+    return False
+
+
 def _dropout_any(scene: Scene, node: NodeProto) -> bool:
     raise NoFormError("its ratio and mode are inputs from opset 12 on")
 
@@ -244,4 +254,5 @@ DOWN: Final[Mapping[tuple[str, int], Rule]] = {
     ("QuantizeLinear", 21): _quantize_21,
     ("Cast", 19): _cast_19,
     ("Dropout", 12): _dropout_any,
+    ("Mod", 28): _mod_28,
 }

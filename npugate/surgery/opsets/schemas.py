@@ -11,7 +11,8 @@ from onnx import AttributeProto, NodeProto, helper
 from onnx.defs import OpSchema
 
 OLDEST: Final = 7
-NEWEST: Final = 21
+NEWEST: Final = 21  # that a model is converted to
+NEWEST_READ: Final = onnx.defs.onnx_opset_version()  # from here up to it, only types were added
 # The same node is valid on both sides of these versions, and means something else.
 CHANGED: Final = frozenset(
     {
