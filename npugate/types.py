@@ -246,6 +246,8 @@ class RepairOptions:
         batch_strategy: ``auto``, ``channels``, ``spatial`` or ``unroll``.
         weight_budget_bytes: most int8 bytes that copies of weights may add.
         unroll_nodes: most nodes that unrolling may make.
+        opset: version of ai.onnx wanted; None converts to the target's advice, and only a model
+            whose version the target does not read.
     """
 
     prefer_rank: int | None = None
@@ -253,6 +255,7 @@ class RepairOptions:
     batch_strategy: str = "auto"
     weight_budget_bytes: int = 512 * 1024
     unroll_nodes: int = 2000
+    opset: int | None = None
 
 
 EditMessage = Callable[["ModelProto", "Target", RepairOptions], RepairResult]
