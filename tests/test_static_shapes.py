@@ -89,6 +89,7 @@ def test_an_axis_without_a_symbol_is_a_batch_only_in_front():
          "axis 2 of input 'x' is symbolic (H): give --shape x=1,3,SIZE,SIZE"),
         ("float[T] x", {}, "axis 0 of input 'x' is symbolic (T): give --shape x=SIZE"),
         ("float[N, N] x", {}, "axis 1 of input 'x' is symbolic (N): give --shape x=1,SIZE"),
+        ("float[0, 3] x", {}, "axis 0 of input 'x' is of size 0: give --shape x=1,3"),
         ("float[N, 3] x", {"x": (1, 4)}, "--shape x=1,4 contradicts axis 1, which is 3"),
         ("float[N, 3] x", {"x": (1,)}, "--shape x=1 has 1 axes, the input 2"),
         ("float[N, N] x", {"x": (1, 2)}, "--shape x=1,2 gives 'N' another value than 1"),

@@ -46,7 +46,8 @@ def plan(model: ModelProto, wanted: Mapping[str, Sequence[int]]) -> Plan:
             _bind_given(found, name, dims, wanted[name])
     for name, dims in inputs.items():
         leading = dims[0] if dims else None
-        if dims is not None and len(dims) > 1 and name not in wanted and not _is_size(leading):
+        is_open = isinstance(leading, str) or leading is None
+        if dims is not None and len(dims) > 1 and name not in wanted and is_open:
             if not isinstance(leading, str):
                 found.assumed.append(name)
             elif leading not in found.symbols:
@@ -107,6 +108,7 @@ def _resolved(
             shape.append(1)
         else:
             what = f"symbolic ({dim})" if isinstance(dim, str) else "unknown"
+            what = "of size 0" if dim == 0 else what
             raise NoFormError(f"axis {axis} of input {name!r} is {what}: give {option}")
     return tuple(shape)
 

@@ -44,8 +44,11 @@ def schemas(op_type: str) -> Mapping[int, OpSchema]:
 
 def since(op_type: str, version: int) -> int | None:
     """Return the version that last changed an operator; None when it does not exist or is gone."""
-    found = [item for item in schemas(op_type) if item <= version]
-    return found[-1] if found and not schemas(op_type)[found[-1]].deprecated else None
+    known = schemas(op_type)
+    found = [item for item in known if item <= version]
+    if not found or (found[-1] == max(known) and known[found[-1]].deprecated):
+        return None
+    return found[-1]
 
 
 def crossings(op_type: str, low: int, high: int) -> list[int]:
