@@ -5,7 +5,7 @@
 
 FOLDER holds the tests as onnx writes them: a folder each, with ``model.onnx`` and
 ``test_data_set_0/input_0.pb``. A repair that declines leaves the model as it was. Prints a table of
-what became of each, every model that is worse than before, and ends with status 1 when there is one.
+what became of each, every model that is worse than before, and ends with status 1 if there is one.
 """
 
 from __future__ import annotations
