@@ -68,6 +68,21 @@ def test_a_given_shape_binds_its_symbols_in_every_input():
     assert len(result.interface) == 4
 
 
+def test_outputs_that_hang_on_computed_shapes_are_declared_and_no_symbol_is_made_up():
+    model = text(
+        """net (float[N, 4] x) => (float[N, M] y, float[K] z) {
+            s = Shape (x) n = ReduceProd <keepdims = 1> (s)
+            a = Reshape (x, n) t = Shape (a) two = Constant <value = int64[1] {2}> ()
+            q = Div (t, two) w = Concat <axis = 0> (two, q)
+            y = Reshape (a, w)
+            i = NonZero (x) f = Cast <to = 1> (i) m = Constant <value = int64[1] {-1}> ()
+            z = Reshape (f, m) }"""
+    )
+    assert isinstance(apply(model), Applied)
+    assert shapes(model.graph.output) == [[2, 2], ["K"]]
+    onnx.checker.check_model(model, full_check=True)
+
+
 def test_a_scalar_output_stays_a_scalar():
     model = text("net (float[N, 3] x) => (float y) { y = ReduceMax <keepdims = 0> (x) }")
     assert isinstance(apply(model), Applied)
