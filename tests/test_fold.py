@@ -10,7 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from npugate import testing
 from npugate.surgery.fold import fold
-from npugate.surgery.scope import rename_reads
+from npugate.surgery.inlining import inline
+from npugate.surgery.scope import Names, rename_reads
 
 F = TensorProto.FLOAT
 
@@ -419,3 +420,17 @@ def test_what_the_body_of_a_loop_declares_is_not_believed_for_every_turn():
                 c2 = Identity (c) } > }"""
     model, _ = folded(text)
     assert "Shape" in ops(model.graph.node[0].attribute[0].g)
+
+
+def test_a_branch_that_returns_one_value_twice_or_an_outer_one_is_inlined():
+    outputs = [onnx.ValueInfoProto(name=name) for name in ("o", "o", "outer")]
+    body = helper.make_graph([helper.make_node("Neg", ["x"], ["o"])], "body", [], outputs)
+    owner = helper.make_node("If", ["t"], ["a", "b", "c"], name="if", then_branch=body)
+    model = helper.make_model(helper.make_graph([owner], "g", [], []))
+    nodes, held = inline(owner, body, {}, ["a", "b", "c"], Names(model))
+    assert [(node.op_type, list(node.input), list(node.output)) for node in nodes] == [
+        ("Neg", ["x"], ["a"]),
+        ("Identity", ["a"], ["b"]),
+        ("Identity", ["outer"], ["c"]),
+    ]
+    assert held == []
