@@ -1,0 +1,29 @@
+"""Make a node once more, on other inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from npugate.surgery.draft import Draft
+from npugate.surgery.node import Attribute, Node, Value
+
+
+def again(
+    draft: Draft,
+    node: Node,
+    inputs: Sequence[Value | None],
+    dims: Sequence[int],
+    **changes: Attribute | None,
+) -> Value:
+    """Emit a node's operator with its attributes, for an output of another shape.
+
+    Args:
+        draft: at the node.
+        node: has one output.
+        inputs: in position order.
+        dims: shape of the output; its type is that of the node's own.
+        changes: attributes that differ; None leaves one out.
+    """
+    given: dict[str, Any] = {**node.attrs, **changes}
+    return draft.emit(str(node.op), inputs, dims, draft.dtype(node.outputs[0]), **given)
