@@ -267,9 +267,8 @@ def rppg() -> ModelProto:
     for wide, out in ((48, 32), (32, 32)):
         net.add("Conv", net.value, net.floats(out, wide, 3), net.floats(out), pads=[1, 1])
         net.add("Relu", net.value)
-    net.add("GlobalAveragePool", net.value)
     net.add("Flatten", net.value)
-    net.add("Gemm", net.value, net.floats(16, 32), net.floats(16), transB=1)
+    net.add("Gemm", net.value, net.floats(16, 256), net.floats(16), transB=1)
     net.add("Relu", net.value)
     net.add("Gemm", net.value, net.floats(1, 16), net.floats(1), transB=1)
     net.add("Sigmoid", net.value)
