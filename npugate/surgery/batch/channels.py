@@ -13,11 +13,11 @@ from typing import Final
 
 import numpy as np
 
-from npugate.surgery.batch.again import again
+from npugate.surgery.again import again
 from npugate.surgery.batch.regions import ELEMENTWISE, POOLS, UNARY, Region, connected, pads_by_axis
 from npugate.surgery.batch.tiling import Made, added_bytes, tile
 from npugate.surgery.draft import Draft
-from npugate.surgery.node import Attribute, Dims, Node, NoFormError, Value
+from npugate.surgery.node import Dims, Node, NoFormError, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +101,11 @@ class _At:
         value = self.node.inputs[0]
         return self.draft.reshape(value, folded(self.draft.dims(value)))
 
-    def finish(self, inputs: Sequence[Value | None], **attributes: Attribute | None) -> None:
+    def finish(self, inputs: Sequence[Value | None], group: int | None = None) -> None:
         """Emit the node on folded inputs, and the Reshape back."""
         result = self.node.outputs[0]
         dims = self.dims
-        made = again(self.draft, self.node, inputs, folded(dims), **attributes)
+        made = again(self.draft, self.node, inputs, folded(dims), group=group)
         self.draft.reshape(made, dims, result)
 
 
@@ -138,14 +138,14 @@ def _others(at: _At) -> list[Value | None]:
     return [at.node.input(position) for position in range(1, len(at.node.inputs))]
 
 
-def _parameters(at: _At, **attributes: int) -> Form:
+def _parameters(at: _At, group: int | None = None) -> Form:
     """Give a node its parameters once for each sample."""
     used = [value for value in _others(at) if value is not None]
     added = sum(added_bytes(at.draft, value, 0, at.samples) for value in used)
 
     def emit() -> None:
         tiled = [tile(at.draft, value, 0, at.samples, at.made) for value in used]
-        at.finish([at.data(), *tiled], **attributes)
+        at.finish([at.data(), *tiled], group)
 
     return Form(added, emit)
 

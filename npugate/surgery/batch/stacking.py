@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from onnx import helper
 
-from npugate.surgery.batch.again import again
+from npugate.surgery.again import again
 from npugate.surgery.batch.regions import is_read_outside
 from npugate.surgery.batch.spatial import Layout, Plan, total_rows, window_of
 from npugate.surgery.draft import Draft

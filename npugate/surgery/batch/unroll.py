@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
 
-from npugate.surgery.batch.again import again
+from npugate.surgery.again import again
 from npugate.surgery.batch.regions import Region, is_read_outside
 from npugate.surgery.draft import Draft
 from npugate.surgery.node import Dims, Node, NoFormError, Value

@@ -14,6 +14,7 @@ def again(
     node: Node,
     inputs: Sequence[Value | None],
     dims: Sequence[int],
+    dtype: int | None = None,
     **changes: Attribute | None,
 ) -> Value:
     """Emit a node's operator with its attributes, for an output of another shape.
@@ -22,8 +23,10 @@ def again(
         draft: at the node.
         node: has one output.
         inputs: in position order.
-        dims: shape of the output; its type is that of the node's own.
+        dims: shape of the output.
+        dtype: type of the output; None for that of the node's own.
         changes: attributes that differ; None leaves one out.
     """
     given: dict[str, Any] = {**node.attrs, **changes}
-    return draft.emit(str(node.op), inputs, dims, draft.dtype(node.outputs[0]), **given)
+    kind = draft.dtype(node.outputs[0]) if dtype is None else dtype
+    return draft.emit(str(node.op), inputs, dims, kind, **given)
