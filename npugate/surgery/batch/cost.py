@@ -7,10 +7,11 @@ region hands on stay alive to its end.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from math import prod
 
-from npugate.surgery.batch.regions import Region
+from npugate.surgery.batch.regions import UNARY, Region
 from npugate.surgery.draft import Draft
 from npugate.surgery.node import Node
 from npugate.target import Target
@@ -60,51 +61,54 @@ def _macs(draft: Draft, node: Node) -> int:
 
 def peak(draft: Draft, region: Region) -> int:
     """Return the largest sum of live activations, all samples together."""
-    own = {id(node) for node in region.nodes}
+    roots = _roots(draft, region)
     last: dict[str, int] = {}
     first: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     for step, node in enumerate(region.nodes):
-        for position in region.batched[id(node)]:
-            value = node.inputs[position]
-            first.setdefault(value.name, 0)
-            last[value.name] = step
         result = node.outputs[0]
-        leaves = draft.is_kept(result) or any(id(n) not in own for n in draft.consumers(result))
-        first[result.name] = step
-        last[result.name] = len(region.nodes) if leaves else step
-    sizes = {
-        value.name: prod(draft.dims(value))
-        for node in region.nodes
-        for value in (node.outputs[0], *(node.inputs[at] for at in region.batched[id(node)]))
-    }
+        for value in (*(node.inputs[at] for at in region.batched[id(node)]), result):
+            root = roots.get(value.name, value.name)
+            sizes[root] = max(sizes.get(root, 0), prod(draft.dims(value)))
+            first.setdefault(root, step if value is result else 0)
+            last[root] = max(last.get(root, 0), step)
+        if _leaves(draft, region, node):
+            last[roots.get(result.name, result.name)] = len(region.nodes)
     change = [0] * (len(region.nodes) + 2)
     for name, begin in first.items():
         change[begin] += sizes[name]
         change[last[name] + 1] -= sizes[name]
-    live = most = 0
-    for step in change:
-        live += step
-        most = max(most, live)
-    return most
+    return max(itertools.accumulate(change))
+
+
+def _roots(draft: Draft, region: Region) -> dict[str, str]:
+    """Return whose memory a function of one element at a time takes over from its only input."""
+    roots: dict[str, str] = {}
+    for node in region.nodes:
+        value = node.inputs[0]
+        if node.op in UNARY and len(draft.consumers(value)) == 1 and not draft.is_kept(value):
+            roots[node.outputs[0].name] = roots.get(value.name, value.name)
+    return roots
+
+
+def _leaves(draft: Draft, region: Region, node: Node) -> bool:
+    """Tell whether something outside of a region reads what a node makes."""
+    value = node.outputs[0]
+    readers = draft.consumers(value)
+    return draft.is_kept(value) or any(id(reader) not in region.batched for reader in readers)
 
 
 def borders(draft: Draft, region: Region) -> int:
     """Return the elements that a region reads from outside and hands on."""
     made = {node.outputs[0].name for node in region.nodes}
-    own = {id(node) for node in region.nodes}
     read = {
         value.name: prod(draft.dims(value))
         for node in region.nodes
         for value in (node.inputs[at] for at in region.batched[id(node)])
         if value.name not in made
     }
-    handed = sum(
-        prod(draft.dims(node.outputs[0]))
-        for node in region.nodes
-        if draft.is_kept(node.outputs[0])
-        or any(id(reader) not in own for reader in draft.consumers(node.outputs[0]))
-    )
-    return sum(read.values()) + handed
+    ends = [node for node in region.nodes if _leaves(draft, region, node)]
+    return sum(read.values()) + sum(prod(draft.dims(node.outputs[0])) for node in ends)
 
 
 def cpu_nodes(target: Target, op_types: list[str]) -> int:

@@ -7,7 +7,7 @@ they are. The smallest P that keeps the strides and the paddings of the whole ch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -243,20 +243,32 @@ def window_of(draft: Draft, node: Node) -> Window:
     """Return the geometry of a layer.
 
     Raises:
-        NoFormError: its paddings are left to the runtime.
+        NoFormError: a padding is negative.
     """
-    if node.text("auto_pad", "NOTSET") not in {"NOTSET", "VALID"}:
-        raise NoFormError(f"{node.op} {node.label!r} has auto_pad")
     kernel = node.integers("kernel_shape") or list(draft.dims(node.inputs[1])[2:])
     stride = node.integers("strides") or [1, 1]
     dilation = node.integers("dilations") or [1, 1]
-    pads = node.integers("pads") or [0, 0, 0, 0]
-    if node.text("auto_pad", "NOTSET") == "VALID":
-        pads = [0, 0, 0, 0]
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+    pads = _pads(draft, node, reach, stride)
     if min(pads) < 0:
         raise NoFormError(f"{node.op} {node.label!r} pads by a negative number")
-    reach = (kernel[0] - 1) * dilation[0] + 1
-    return Window(reach, stride[0], pads[0], pads[2], pads[1], pads[3])
+    return Window(reach[0], stride[0], pads[0], pads[2], pads[1], pads[3])
+
+
+def _pads(draft: Draft, node: Node, reach: Sequence[int], stride: Sequence[int]) -> list[int]:
+    """Return the paddings above, left, below and right, as numbers."""
+    mode = node.text("auto_pad", "NOTSET")
+    if mode == "NOTSET":
+        return node.integers("pads") or [0, 0, 0, 0]
+    if mode == "VALID":
+        return [0, 0, 0, 0]
+    before, behind = [], []
+    for size, window, step in zip(draft.dims(node.inputs[0])[2:], reach, stride, strict=True):
+        total = max((-(-size // step) - 1) * step + window - size, 0)
+        small, large = total // 2, total - total // 2
+        before.append(small if mode == "SAME_UPPER" else large)
+        behind.append(large if mode == "SAME_UPPER" else small)
+    return [*before, *behind]
 
 
 def _refuse_pool(draft: Draft, node: Node, window: Window) -> None:
