@@ -69,12 +69,12 @@ def _sharing(draft: Draft) -> dict[int, tuple[str, int]]:
 
 def _source(draft: Draft, node: Node) -> Value | None:
     """Return the initializer that a node's second input comes from."""
-    value = node.inputs[1]
-    while not is_constant(value):
+    value = node.input(1)
+    while value is not None and not is_constant(value):
         maker = draft.producer(value)
         if maker is None or not maker.is_a(*_BETWEEN) or draft.maybe_dims(value) is None:
             return None
-        value = maker.inputs[0]
+        value = maker.input(0)
     return value
 
 

@@ -25,7 +25,12 @@ def apply(draft: Draft, target: Target, options: RepairOptions) -> RepairResult:
     """Shorten the inputs of each Pad."""
     edits: list[str] = []
     for node in draft.nodes:
-        if not node.is_a("Pad") or len(node.inputs) <= _VALUE or not _says_nothing(draft, node):
+        if (
+            not node.is_a("Pad")
+            or node.input(1) is None
+            or len(node.inputs) <= _VALUE
+            or not _says_nothing(draft, node)
+        ):
             continue
         if node.input(_AXES) is not None and not _name_every_axis(draft, node):
             continue

@@ -44,7 +44,7 @@ def apply(draft: Draft, target: Target, options: RepairOptions) -> RepairResult:
 
 def _is_open(draft: Draft, node: Node) -> bool:
     """Tell whether a node is a view that can be written more plainly."""
-    if not node.is_a(*_VIEWS):
+    if not node.is_a(*_VIEWS) or node.input(0) is None:
         return False
     dims = draft.maybe_dims(node.outputs[0])
     if dims is None or 0 in dims:  # in the target of a Reshape, a 0 says "as before"

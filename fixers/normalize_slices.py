@@ -44,12 +44,14 @@ Bounds = tuple[list[int], list[int]]
 
 def _bounds(draft: Draft, node: Node) -> tuple[Bounds, Bounds] | None:
     """Return the bounds of a Slice as they are and as positions; None when it has no such form."""
-    if not node.is_a("Slice"):
+    if not node.is_a("Slice") or node.input(0) is None:
         return None
     starts, ends = draft.ints(node.input(1)), draft.ints(node.input(2))
     sizes = _sizes(draft, node, 0 if starts is None else len(starts))
     steps = [1] if node.input(4) is None else draft.ints(node.input(4))
-    if starts is None or ends is None or sizes is None or steps is None or min(steps) < 1:
+    if starts is None or ends is None or sizes is None or steps is None:
+        return None
+    if not len(starts) == len(ends) == len(sizes) or min(steps, default=1) < 1:
         return None
     first = [_inside(start, size) for start, size in zip(starts, sizes, strict=True)]
     last = [_inside(end, size) for end, size in zip(ends, sizes, strict=True)]
@@ -59,7 +61,9 @@ def _bounds(draft: Draft, node: Node) -> tuple[Bounds, Bounds] | None:
 def _sizes(draft: Draft, node: Node, count: int) -> Sequence[int] | None:
     dims = draft.maybe_dims(node.inputs[0])
     axes = list(range(count)) if node.input(3) is None else draft.ints(node.input(3))
-    return None if dims is None or axes is None else [dims[axis] for axis in axes]
+    if dims is None or axes is None or any(not -len(dims) <= axis < len(dims) for axis in axes):
+        return None
+    return [dims[axis] for axis in axes]
 
 
 def _inside(bound: int, size: int) -> int:

@@ -71,13 +71,16 @@ def _folded(draft: Draft, value: Value, quantised: bool) -> Array | None:  # noq
             return None if shape is None else array.reshape(shape)
         if maker is None or not maker.is_a(*_COPIES):
             return None
-        value = maker.inputs[0]
+        source = maker.input(0)
+        if source is None:
+            return None
+        value = source
     return None
 
 
 def _dequantized(draft: Draft, node: Node) -> Array | None:
     """Return what a DequantizeLinear with one scale makes of a constant."""
-    data, scale = draft.array(node.inputs[0]), draft.array(node.inputs[1])
+    data, scale = draft.array(node.input(0)), draft.array(node.input(1))
     zero = draft.array(node.input(2))
     if (
         data is None

@@ -86,6 +86,8 @@ def split(draft: Draft, node: Node, rank: int) -> None:
         equation = parse(node.text("equation", ""))
     except NoFormError as error:
         raise NoFormError(f"Einsum {node.label!r} stays: {error}") from error
+    if len(node.inputs) != 2:  # noqa: PLR2004 - as the equation says
+        raise NoFormError(f"Einsum {node.label!r} stays: it has {len(node.inputs)} operands")
     left, right, result = node.inputs[0], node.inputs[1], node.outputs[0]
     sizes = _sizes(draft, node, equation)
     batch, rows, summed, columns = (

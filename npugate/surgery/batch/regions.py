@@ -38,6 +38,10 @@ _BY_AXIS: Final[Mapping[str, int]] = {
     "LayerNormalization": -1,
 }
 _AXIS_BEFORE_13: Final = 1
+_TWO: Final = frozenset(
+    {"Conv", "ConvTranspose", "Gemm", "MatMul", "QuantizeLinear", "DequantizeLinear"}
+)
+"""Operators that are no operators without a second input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +116,7 @@ def batched_inputs(draft: Draft, node: Node) -> tuple[int, ...] | None:
     A node qualifies when row i of its output depends on row i of these inputs alone, and the
     leading axis has more than one row.
     """
-    if not node.is_standard or not node.inputs or len(node.used_outputs()) != 1:
-        return None
-    if len(node.outputs[0].name) == 0 or node.input(0) is None:
+    if not _is_plain(node):
         return None
     made = draft.maybe_dims(node.outputs[0])
     if not made or made[0] <= 1:
@@ -126,6 +128,13 @@ def batched_inputs(draft: Draft, node: Node) -> tuple[int, ...] | None:
         return None
     test = _test_of(node)
     return (0,) if test is not None and test(draft, node, data) else None
+
+
+def _is_plain(node: Node) -> bool:
+    """Tell whether a node has one output, and the inputs without which it is none."""
+    if not node.is_standard or len(node.used_outputs()) != 1 or not node.outputs[0].name:
+        return False
+    return node.input(0) is not None and (node.op not in _TWO or node.input(1) is not None)
 
 
 def _operands(draft: Draft, node: Node, made: Dims) -> tuple[int, ...] | None:

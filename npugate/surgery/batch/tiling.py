@@ -22,6 +22,8 @@ def added_bytes(draft: Draft, value: Value, axis: int, samples: int) -> int:
     """
     array = draft.array(value)
     if array is not None:
+        if array.ndim <= axis:
+            raise NoFormError(f"{value.name!r} has {array.ndim} dimensions")
         return (samples - 1) * int8_bytes(array)
     maker = _wrapper(draft, value)
     if maker.op == "Identity":
