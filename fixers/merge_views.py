@@ -5,7 +5,8 @@ compiler could fail to read, no size `-1` or `0` that it must work out, and no `
 
 **Keeps.** The elements and their order: all four operators keep both.
 
-**Declines.** Nothing: where the shape is known only at run time, the operator stays.
+**Declines.** Nothing: where the shape is known only at run time, the operator stays, also where the
+file declares one.
 """
 
 from __future__ import annotations
@@ -49,6 +50,9 @@ def _is_open(draft: Draft, node: Node) -> bool:
     dims = draft.maybe_dims(node.outputs[0])
     if dims is None or 0 in dims:  # in the target of a Reshape, a 0 says "as before"
         return False
+    target = node.input(1)
+    if draft.is_output(node.outputs[0]) and target is not None and draft.array(target) is None:
+        return False  # the shape is only what the file says: it was not inferred
     if node.op != "Reshape" or "allowzero" in node.attrs:
         return True
     return not is_constant(node.input(1)) or draft.ints(node.input(1)) != list(dims)

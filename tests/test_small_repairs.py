@@ -335,6 +335,11 @@ def test_a_view_of_unknown_shape_stays() -> None:
     assert isinstance(apply(merge_views.REPAIR, model_from_text(HEAD + text))[0], Skipped)
 
 
+def test_a_declared_shape_is_not_believed() -> None:
+    text = "(float[1, 4, 1] x, int64[1] axes) => (float[1, 4] y) { y = Squeeze (x, axes) }"
+    assert isinstance(apply(merge_views.REPAIR, model_from_text(HEAD + text))[0], Skipped)
+
+
 def test_a_wrong_repair_would_be_noticed() -> None:
     broken = Repair(name="broken", doc="", edit=_halve)
     text = "(float[1, 4] x) => (float[1, 4] y) <float[4] w> { y = Add (x, w) }"

@@ -158,8 +158,10 @@ Test = Callable[[Draft, Node, Dims], bool]
 
 def _test_of(node: Node) -> Test | None:
     op_type = str(node.op)
-    if op_type in LAYERS | UNARY | _VIEWS:
+    if op_type in LAYERS | UNARY:
         return _always
+    if op_type in _VIEWS:
+        return _view
     if op_type in _BY_AXIS:
         return _axis
     if op_type.startswith("Reduce"):
@@ -169,6 +171,11 @@ def _test_of(node: Node) -> Test | None:
 
 def _always(draft: Draft, node: Node, data: Dims) -> bool:
     return all(draft.maybe_dims(value) is not None for value in node.inputs if value.name)
+
+
+def _view(draft: Draft, node: Node, data: Dims) -> bool:
+    target = node.input(1)
+    return target is None or draft.array(target) is not None
 
 
 def _axis(draft: Draft, node: Node, data: Dims) -> bool:
