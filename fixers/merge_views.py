@@ -40,7 +40,9 @@ def apply(draft: Draft, target: Target, options: RepairOptions) -> RepairResult:
         return Skipped("every view with a static shape is a Reshape to constant sizes already")
     views.fuse(draft)
     gone = before - len(draft.nodes)
-    return Applied((*edits, f"{gone} nodes less after fusing") if gone else tuple(edits))
+    if gone:
+        edits.append(f"number of nodes that fusing the Reshapes saved: {gone}")
+    return Applied(tuple(edits))
 
 
 def _is_open(draft: Draft, node: Node) -> bool:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from math import prod
+from typing import Final
 
 from npugate.surgery.batch.regions import UNARY, Region
 from npugate.surgery.draft import Draft
 from npugate.surgery.node import Node
 from npugate.target import Target
 
-_OFF = frozenset({"cpu", "none"})
+_OFF: Final = frozenset({"cpu", "none"})
+_IN_PLACE: Final = UNARY | {"QuantizeLinear", "DequantizeLinear"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def _roots(draft: Draft, region: Region) -> dict[str, str]:
     roots: dict[str, str] = {}
     for node in region.nodes:
         value = node.inputs[0]
-        if node.op in UNARY and len(draft.consumers(value)) == 1 and not draft.is_kept(value):
+        if node.op in _IN_PLACE and len(draft.consumers(value)) == 1 and not draft.is_kept(value):
             roots[node.outputs[0].name] = roots.get(value.name, value.name)
     return roots
 
