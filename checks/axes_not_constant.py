@@ -35,6 +35,7 @@ RULE = Rule(
     doc=__doc__,
     sources=("the deployment guide behind this project: Squeeze axes must be known",),
     check=check,
+    repair="fold-constants",
     examples=(
         Example(
             title="axes that are an input",

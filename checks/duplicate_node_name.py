@@ -35,6 +35,7 @@ RULE = Rule(
     doc=__doc__,
     sources=("ONNX specification, docs/IR.md",),
     check=check,
+    repair="make-legal",
     examples=(
         Example(
             title="two nodes named alike",

@@ -66,6 +66,7 @@ RULE = Rule(
         "the deployment guide behind this project: all dimensions fixed",
     ),
     check=check,
+    repair="set-static-shapes",
     examples=(
         Example(
             title="a symbolic width",

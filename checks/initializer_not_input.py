@@ -26,6 +26,7 @@ RULE = Rule(
     doc=__doc__,
     sources=("ONNX specification, docs/IR.md",),
     check=check,
+    repair="make-legal",
     examples=(
         Example(
             title="a weight that is not an input",

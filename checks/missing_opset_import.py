@@ -34,6 +34,7 @@ RULE = Rule(
     doc=__doc__,
     sources=("ONNX specification, docs/IR.md",),
     check=check,
+    repair="make-legal",
     examples=(
         Example(
             title="no opset import at all",

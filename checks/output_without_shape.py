@@ -34,6 +34,7 @@ RULE = Rule(
     doc=__doc__,
     sources=("the ONNX checker, which the compiler calls too: onnx/checker.cc",),
     check=check,
+    repair="make-legal",
     examples=(
         Example(
             title="an output without a shape",

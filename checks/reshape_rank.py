@@ -42,6 +42,7 @@ RULE = Rule(
     doc=__doc__,
     sources=("the deployment guide behind this project: 6-D tensors are not allowed",),
     check=check,
+    repair="lower-rank",
     examples=(
         Example(
             title="from four axes to six and back",

@@ -40,6 +40,7 @@ RULE = Rule(
         "ST Edge AI Core 2.1, supported_ops_onnx.html: tensors are static",
     ),
     check=check,
+    repair="fold-constants",
     examples=(
         Example(
             title="a target that is an input",

@@ -32,6 +32,7 @@ RULE = Rule(
         "ST's own deeplab_v3 QDQ model has a symbolic batch and compiles",
     ),
     check=check,
+    repair="set-static-shapes",
     examples=(
         Example(
             title="a symbolic batch",

@@ -59,6 +59,7 @@ RULE = Rule(
         "LarocheC/stm32n6-deployment-zoo: rank 5 inside the graph crashes Core 4.0.1",
     ),
     check=check,
+    repair="lower-rank",
     examples=(
         Example(
             title="a six-axis view",

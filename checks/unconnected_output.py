@@ -37,6 +37,7 @@ RULE = Rule(
     doc=__doc__,
     sources=("https://stedgeai-dc.st.com/assets/embedded-docs/stneuralart_operator_support.html",),
     check=check,
+    repair="remove-unused",
     examples=(
         Example(
             title="the indices of a pool",

@@ -33,6 +33,7 @@ RULE = Rule(
     doc=__doc__,
     sources=("the ONNX checker, which the compiler calls too: onnx/checker.cc",),
     check=check,
+    repair="make-legal",
     examples=(
         Example(
             title="a graph without a name",

@@ -32,6 +32,7 @@ RULE = Rule(
     doc=__doc__,
     sources=("https://github.com/LarocheC/stm32n6-deployment-zoo",),
     check=check,
+    repair="remove-unused",
     examples=(
         Example(
             title="what an optimiser left behind",

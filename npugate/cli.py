@@ -20,6 +20,8 @@ from npugate import __version__
 from npugate.errors import NpugateError
 
 FORMATS: Final = ("text", "json", "junit", "sarif", "markdown", "gitlab")
+STRATEGIES: Final = ("auto", "channels", "spatial", "unroll")
+FIXED: Final = "npugate-fixed"
 SHELLS: Final = ("bash", "zsh", "tcsh")
 _INTERRUPTED: Final = 130
 _CRASHED: Final = 3
@@ -61,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    # numpy starts a BLAS thread a core: a third of our start-up, for nothing that a check computes.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     console = Console(os.environ, sys.stdout, sys.stderr)
     try:
         status = _run(sys.argv[1:] if arguments is None else arguments, console)
@@ -103,6 +107,10 @@ def _dispatch(chosen: argparse.Namespace, console: Console) -> int:
         from npugate.commands import check  # noqa: PLC0415 - loads onnx
 
         return check.run(chosen, console)
+    if chosen.command == "fix":
+        from npugate.commands import fix  # noqa: PLC0415 - loads onnx
+
+        return fix.run(chosen, console)
     if chosen.command == "action":
         from npugate.commands import action  # noqa: PLC0415 - loads onnx
 
@@ -127,8 +135,9 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"npugate {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_check(commands.add_parser("check", help="check models", description=_CHECK))
-    explain = commands.add_parser("explain", help="explain a rule")
-    explain.add_argument("rule", help="id or name, for example NPU101 or tensor-rank")
+    _add_fix(commands.add_parser("fix", help="repair models", description=_FIX))
+    explain = commands.add_parser("explain", help="explain a rule or a repair")
+    explain.add_argument("rule", help="id or name, for example NPU101, tensor-rank or lower-rank")
     listing = commands.add_parser("rules", help="list the rules")
     listing.add_argument("--format", choices=("text", "json"), default="text")
     targets = commands.add_parser("targets", help="list the targets, or show one")
@@ -146,19 +155,56 @@ _CHECK: Final = (
 )
 
 
+_SELECT: Final = "try only these, whether a finding calls for them or not"
+_FIX: Final = (
+    "Repair models. Each repair is applied to a copy and kept only when the result is shown to "
+    "compute the same numbers. Repaired models are written to a folder of their own unless "
+    "--in-place is given. PATHS as for check."
+)
+
+
 def _add_check(check: argparse.ArgumentParser) -> None:
     add = check.add_argument
+    _add_models(check)
+    add("--select", action="append", metavar="RULE[,RULE]", help="run only these rules")
+    add("--write-baseline", metavar="FILE", help="record the findings of this run")
+    _add_common(check)
+
+
+def _add_fix(fix: argparse.ArgumentParser) -> None:
+    add = fix.add_argument
+    fix.set_defaults(select=None, write_baseline=None)
+    _add_models(fix)
+    where = fix.add_mutually_exclusive_group()
+    where.add_argument("--output-dir", metavar="DIR", default=FIXED, help="default: %(default)s")
+    where.add_argument("--in-place", action="store_true", help="replace each model, once verified")
+    where.add_argument("--dry-run", action="store_true", help="repair and verify, write nothing")
+    add("--backup", action="store_true", help="with --in-place: keep NAME.bak")
+    add("--select", action="append", dest="repairs", metavar="REPAIR[,REPAIR]", help=_SELECT)
+    add("--diff", action="store_true", help="print the nodes that differ")
+    add("--shape", action="append", metavar="NAME=1,3,224,224", help="of an input; repeatable")
+    add("--prefer-rank", type=int, metavar="N", help="largest rank wanted, if below the target's")
+    add("--batch-strategy", choices=STRATEGIES, default="auto", help="default: %(default)s")
+    add("--weight-budget", type=int, metavar="KIB", help="most KiB of copied int8 weights (512)")
+    add("--inputs", metavar="FILE.npz", help="arrays by input name: real data for the proof")
+    _add_common(fix)
+
+
+def _add_models(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
     add("paths", nargs="*", metavar="PATHS", help="files, folders, globs")
     add("--target", help="what to judge by: a name (npugate targets) or a .toml file")
     add("--toolchain", help="version of the target's compiler")
-    add("--select", action="append", metavar="RULE[,RULE]", help="run only these rules")
+
+
+def _add_common(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
     add("--ignore", action="append", metavar="RULE[,RULE]", help="do not run these rules")
     add("--severity", action="append", metavar="RULE=LEVEL", help="error, warning, note or off")
     add("--fail-on", choices=("error", "warning", "never"), help="lowest level that fails")
     add("--format", choices=FORMATS, default="text", help="of standard output")
     add("--report", action="append", metavar="FORMAT=FILE", help="also write a report; repeatable")
     add("--baseline", metavar="FILE", help="findings in it do not count")
-    add("--write-baseline", metavar="FILE", help="record the findings of this run")
     add("--config", metavar="FILE", help="instead of the nearest npugate.toml or pyproject.toml")
     add("--files-from", metavar="FILE", help="a list of models, one a line or NUL; - for stdin")
     add("--changed-since", metavar="REV", help="only models that differ from a git revision")

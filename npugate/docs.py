@@ -18,7 +18,7 @@ from npugate import target as targets
 from npugate.docs_targets import target_page
 from npugate.files import write_text
 from npugate.github.inputs import inputs_table
-from npugate.types import Example, Rule
+from npugate.types import Example, Repair, Rule
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 _BEGIN: Final = "<!-- inputs and outputs: generated from npugate/github/inputs.py -->"
@@ -31,7 +31,7 @@ def rule_page(rule: Rule) -> str:
     facts = (
         f"Level: {rule.severity.label}",
         f"since {rule.since}",
-        f"repair: `{rule.repair}`" if rule.repair else "repair: none",
+        f"repair: [{rule.repair}](../repairs/{rule.repair}.md)" if rule.repair else "repair: none",
         f"file: `checks/{rule.name.replace('-', '_')}.py`",
     )
     lines = [
@@ -60,6 +60,32 @@ def _example(example: Example) -> list[str]:
     return [*lines, "", "Clean:", "", "```", inspect.cleandoc(example.good), "```", ""]
 
 
+def repair_page(repair: Repair, rules: Iterable[Rule]) -> str:
+    """Return the page of a repair, which `npugate explain` prints, too."""
+    removes = [f"[{rule.id} {rule.name}](../rules/{rule.name}.md)" for rule in rules
+               if rule.repair == repair.name]  # fmt: skip
+    lines = [
+        f"# {repair.name}",
+        "",
+        f"since {repair.since} · file: `fixers/{repair.name.replace('-', '_')}.py`",
+        "",
+        repair.doc.strip(),
+        "",
+    ]
+    if removes:
+        lines += [f"Removes: {', '.join(removes)}.", ""]
+    if repair.needs:
+        lines += [f"Tried before it: {', '.join(f'`{name}`' for name in repair.needs)}.", ""]
+    return "\n".join(lines)
+
+
+def repairs_index(repairs: Iterable[Repair]) -> str:
+    """Return the table of all repairs."""
+    lines = ["# Repairs", "", _GENERATED, "", "| name | what |", "| --- | --- |"]
+    lines += [f"| [{repair.name}]({repair.name}.md) | {repair.summary} |" for repair in repairs]
+    return "\n".join(lines) + "\n"
+
+
 def rules_index(rules: Iterable[Rule]) -> str:
     """Return the table of all rules."""
     lines = [
@@ -85,6 +111,11 @@ def pages() -> Mapping[Path, str]:
     found = {ROOT / "docs/rules/README.md": rules_index(rules.values())}
     for rule in rules.values():
         found[ROOT / f"docs/rules/{rule.name}.md"] = f"{_GENERATED}\n\n{rule_page(rule)}"
+    repairs = registry.repairs()
+    found[ROOT / "docs/repairs/README.md"] = repairs_index(repairs.values())
+    for repair in repairs.values():
+        page = f"{_GENERATED}\n\n{repair_page(repair, rules.values())}"
+        found[ROOT / f"docs/repairs/{repair.name}.md"] = page
     for name in targets.names():
         found[ROOT / f"docs/targets/{name}.md"] = target_page(name)
     readme = ROOT / "README.md"
@@ -107,7 +138,7 @@ def main(arguments: Sequence[str], stdout: TextIO) -> int:
     known = set(wanted)
     stale = [
         path
-        for folder in ("rules", "targets")
+        for folder in ("repairs", "rules", "targets")
         for path in sorted((ROOT / "docs" / folder).glob("*.md"))
         if path not in known
     ]

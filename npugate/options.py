@@ -6,10 +6,13 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from npugate.discover import Search
-from npugate.types import Limits, Severity
+from npugate.types import Limits, Repair, RepairOptions, Severity
+
+if TYPE_CHECKING:  # annotations only: it imports numpy
+    from npugate.facts import Array
 
 DEFAULT_TARGET: Final = "stm32n6"
 THRESHOLDS: Final[Mapping[str, Severity | None]] = {
@@ -98,8 +101,25 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
+class Fixing:
+    """What ``fix`` does beside checking.
+
+    Attributes:
+        repairs: every repair, by name.
+        options: of the repairs.
+        selected: names of repairs to try; None for those that findings call for.
+        data: a user's inputs for the proof, by name.
+    """
+
+    repairs: Mapping[str, Repair]
+    options: RepairOptions = field(default_factory=RepairOptions)
+    selected: frozenset[str] | None = None
+    data: Mapping[str, Array] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
-    """A run of ``check``.
+    """A run of ``check`` or ``fix``.
 
     Attributes:
         search: where the models are.
@@ -110,6 +130,7 @@ class Options:
         today: for ignores that expire.
         jobs: models at a time; None for one on each core.
         progress: called with (done, all) after each model.
+        fixing: None to check only.
     """
 
     search: Search
@@ -121,6 +142,7 @@ class Options:
     jobs: int | None = None
     limits: Limits = field(default_factory=Limits)
     progress: Callable[[int, int], None] = lambda _done, _all: None
+    fixing: Fixing | None = None
 
     def judgement(self, path: str) -> Judgement:
         """Return by what one model is judged."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -13,20 +13,21 @@ from typing import Final
 from npugate import __version__, baseline, check, gitfiles, isolate, suppress
 from npugate import target as targets
 from npugate.discover import Candidate, Search, discover
-from npugate.errors import ModelError, UsageError
-from npugate.facts import Facts, Inference
+from npugate.errors import UsageError
+from npugate.facts import Inference
 from npugate.fingerprint import fingerprints
 from npugate.isolate import Died, Done, Raised
-from npugate.model import load
 from npugate.options import THRESHOLDS, Judgement, Options, matches
 from npugate.report import ModelReport, Report, RuleInfo
 from npugate.sources import Checkout
 from npugate.target import Target
-from npugate.types import Census, Finding, Hit, Limits, Location, Rule, Severity
+from npugate.types import Finding, Hit, Location, Rule, Severity
+from npugate.worker import MENDING, Examined, Job, examine
 
 logger = logging.getLogger(__name__)
 
 _LIMIT: Final = "analysis-limit"
+_PROOF_TIME: Final = 5  # a repair with its proof may take so many times what a check may
 # What is tried next when onnx dies of a model in this stage, so that the rules still run.
 _CALMER: Final[Mapping[Inference, Inference]] = {
     "full": "careful",
@@ -35,42 +36,17 @@ _CALMER: Final[Mapping[Inference, Inference]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One model and by what it is judged."""
-
-    candidate: Candidate
-    target: Target
-    chosen: tuple[str, ...]
-    judgement: Judgement
-    inference: Inference = "full"
-    earlier: tuple[Hit, ...] = ()
+Keep = Callable[[str, Path, Examined], str | None]
+"""Told (reported path, file, result) of each repaired model; returns where it was written."""
 
 
-@dataclass(frozen=True, slots=True)
-class Examined:
-    """What a worker sends back about one model; free of onnx, so that it can be pickled.
-
-    Attributes:
-        hits: (rule id, hit with its severity).
-        unreadable: True when the model could not be examined.
-        tracebacks: of rules that raised.
-    """
-
-    hits: tuple[tuple[str, Hit], ...]
-    digest: str = ""
-    size_bytes: int = 0
-    census: Census = field(default_factory=Census)
-    unreadable: bool = False
-    tracebacks: tuple[str, ...] = ()
-
-
-def run(options: Options, rules: Mapping[str, Rule]) -> Report:
-    """Check every model that the options name.
+def run(options: Options, rules: Mapping[str, Rule], keep: Keep | None = None) -> Report:
+    """Check every model that the options name, and repair it where they say so.
 
     Args:
         options: all settings.
         rules: every rule, by id.
+        keep: writes a repaired model; None writes none.
 
     Raises:
         UsageError: no model, an unknown target, an unreadable baseline.
@@ -90,9 +66,9 @@ def run(options: Options, rules: Mapping[str, Rule]) -> Report:
         notify("this system cannot bound a model's memory: check only models that you trust")
     examined = _examine_all(jobs, options, rules)
     checkout = Checkout(_root(options), options.search.environment)
+    context = _Context(options, rules, checkout, known, keep)
     models = tuple(
-        _model_report(job, found, rules, checkout, options, known)
-        for job, found in zip(jobs, examined, strict=True)
+        _model_report(job, found, context) for job, found in zip(jobs, examined, strict=True)
     )
     for ignore in options.settings.ignores:
         if suppress.expired(ignore, options.today):
@@ -108,7 +84,7 @@ def run(options: Options, rules: Mapping[str, Rule]) -> Report:
 
 def _report(
     options: Options,
-    jobs: Sequence[_Job],
+    jobs: Sequence[Job],
     models: tuple[ModelReport, ...],
     rules: Mapping[str, Rule],
     notices: tuple[str, ...],
@@ -116,7 +92,12 @@ def _report(
     crashed: bool,
 ) -> Report:
     overall = options.judgement("")
-    target = targets.load(overall.target or "", overall.toolchain)
+    wanted = (overall.target, overall.toolchain)
+    # Reading a profile takes as long as checking a small model: take a model's, if it is the same.
+    target = next(
+        (job.target for job in jobs if (job.judgement.target, job.judgement.toolchain) == wanted),
+        None,
+    ) or targets.load(overall.target or "", overall.toolchain)
     ran = {key for job in jobs for key in job.chosen} | set(_chosen(overall, rules))
     return Report(
         __version__,
@@ -166,15 +147,16 @@ def _renames(options: Options, candidates: Sequence[Candidate]) -> Mapping[str, 
 
 def _jobs(
     options: Options, candidates: Sequence[Candidate], rules: Mapping[str, Rule]
-) -> list[_Job]:
+) -> list[Job]:
     loaded: dict[tuple[str | None, str | None], Target] = {}
-    jobs: list[_Job] = []
+    jobs: list[Job] = []
     for candidate in candidates:
         judgement = options.judgement(candidate.path)
         key = (judgement.target, judgement.toolchain)
         if key not in loaded:
             loaded[key] = targets.load(judgement.target or "", judgement.toolchain)
-        jobs.append(_Job(candidate, loaded[key], _chosen(judgement, rules), judgement))
+        chosen = _chosen(judgement, rules)
+        jobs.append(Job(candidate, loaded[key], chosen, judgement, fixing=options.fixing))
     return jobs
 
 
@@ -194,7 +176,7 @@ def _chosen(judgement: Judgement, rules: Mapping[str, Rule]) -> tuple[str, ...]:
 
 
 def _examine_all(
-    jobs: Sequence[_Job], options: Options, rules: Mapping[str, Rule]
+    jobs: Sequence[Job], options: Options, rules: Mapping[str, Rule]
 ) -> list[Examined]:
     """Examine every model; again and more carefully where onnx died of it."""
     results: dict[int, Examined] = {}
@@ -206,10 +188,11 @@ def _examine_all(
         def tell(_index: int, finished: Iterator[int] = finished) -> None:
             options.progress(min(next(finished), len(jobs)), len(jobs))
 
-        work = partial(examine, rules=rules, limits=options.limits)
-        outcomes = isolate.run(
-            work, [waiting[key] for key in order], options.limits, options.jobs, tell
-        )
+        limits = options.limits
+        if options.fixing is not None:
+            limits = replace(limits, seconds=limits.seconds * _PROOF_TIME)
+        work = partial(examine, rules=rules, limits=limits)
+        outcomes = isolate.run(work, [waiting[key] for key in order], limits, options.jobs, tell)
         for key, outcome in zip(order, outcomes, strict=True):
             job = waiting.pop(key)
             again = _again(job, outcome)
@@ -220,8 +203,13 @@ def _examine_all(
     return [results[key] for key in sorted(results)]
 
 
-def _again(job: _Job, outcome: Done[Examined] | Died | Raised) -> _Job | None:
-    if not isinstance(outcome, Died) or not outcome.stage.startswith("shape inference"):
+def _again(job: Job, outcome: Done[Examined] | Died | Raised) -> Job | None:
+    if not isinstance(outcome, Died):
+        return None
+    if job.fixing is not None and outcome.stage.startswith(MENDING):
+        reason = f"{outcome.stage} was ended: {outcome.reason}"
+        return replace(job, fixing=None, gave_up=reason)
+    if not outcome.stage.startswith("shape inference"):
         return None
     calmer = _CALMER.get(job.inference)
     if calmer is None:
@@ -233,7 +221,7 @@ def _again(job: _Job, outcome: Done[Examined] | Died | Raised) -> _Job | None:
 
 
 def _settled(
-    job: _Job, outcome: Done[Examined] | Died | Raised, rules: Mapping[str, Rule]
+    job: Job, outcome: Done[Examined] | Died | Raised, rules: Mapping[str, Rule]
 ) -> Examined:
     if isinstance(outcome, Done):
         limit = check.id_of(rules, _LIMIT)
@@ -250,47 +238,45 @@ def _settled(
     return Examined(((crashed, hit),), unreadable=True, tracebacks=(outcome.text,))
 
 
-def examine(job: _Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
-    """Load one model, compute its facts and run the rules; called in a worker."""
-    file = job.candidate.file
-    isolate.stage("reading the file")
-    try:
-        model = load(file, job.candidate.path, limits)
-    except ModelError as error:
-        rule = check.id_of(rules, error.rule)
-        size = file.stat().st_size if file.is_file() else 0
-        hit = Hit(Location(), str(error), Severity.ERROR)
-        return Examined(((rule, hit),), size_bytes=size, unreadable=True)
-    facts = Facts(model, limits, isolate.stage, inference=job.inference)
-    outcome = check.run(facts, rules, job.chosen, job.target, isolate.stage)
-    unreadable = any(rules[key].unreadable for key, _ in outcome.hits)
-    return Examined(
-        outcome.hits, model.digest, model.size_bytes, facts.census, unreadable, outcome.tracebacks
-    )
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What a report needs beside what a worker found."""
+
+    options: Options
+    rules: Mapping[str, Rule]
+    checkout: Checkout
+    known: baseline.Known
+    keep: Keep | None
 
 
-def _model_report(
-    job: _Job,
-    found: Examined,
-    rules: Mapping[str, Rule],
-    checkout: Checkout,
-    options: Options,
-    known: baseline.Known,
-) -> ModelReport:
+def _model_report(job: Job, found: Examined, context: _Context) -> ModelReport:
     for text in found.tracebacks:
         logger.error("%s: %s", job.candidate.path, text)
-    pairs = [(key, _overridden(key, hit, job.judgement)) for key, hit in found.hits]
+    path = job.candidate.path
+    marked = partial(_findings, job, context)
+    report = ModelReport(
+        path, found.digest, found.size_bytes, marked(found.hits), found.unreadable, found.census
+    )
+    if found.repaired is None:
+        return report
+    keep = context.keep if found.repaired.data else None
+    written = keep(path, job.candidate.file, found) if keep else None
+    after = marked(found.repaired.hits)
+    return replace(report, repair=replace(found.repaired.report, findings=after, output=written))
+
+
+def _findings(job: Job, context: _Context, hits: Sequence[tuple[str, Hit]]) -> tuple[Finding, ...]:
+    """Turn hits into findings: level, fingerprint, source line, suppression; worst first."""
+    path, options = job.candidate.path, context.options
+    pairs = [(key, _overridden(key, hit, job.judgement)) for key, hit in hits]
     marks = fingerprints((key, hit.location) for key, hit in pairs)
     findings = [
-        _finding(rules[key], hit, mark, checkout)
+        _finding(context.rules[key], hit, mark, context.checkout)
         for (key, hit), mark in zip(pairs, marks, strict=True)
     ]
-    path = job.candidate.path
     findings.sort(key=lambda f: (-f.severity, f.rule))
-    marked = suppress.apply(
-        path, findings, options.settings.ignores, known.get(path, {}), options.today
-    )
-    return ModelReport(path, found.digest, found.size_bytes, marked, found.unreadable, found.census)
+    known = context.known.get(path, {})
+    return suppress.apply(path, findings, options.settings.ignores, known, options.today)
 
 
 def _overridden(key: str, hit: Hit, judgement: Judgement) -> Hit:

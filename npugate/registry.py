@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TypeVar
 
 from npugate.errors import RegistryError
-from npugate.types import Rule
+from npugate.types import Repair, Rule
 
 _PACKAGE = Path(__file__).resolve().parent
 T = TypeVar("T")
@@ -46,6 +46,31 @@ def rules(folder: Path | None = None, package: str = "npugate.checks") -> Mappin
         found[rule.id] = rule
         names.add(rule.name)
     return dict(sorted(found.items()))
+
+
+def repairs(folder: Path | None = None, package: str = "npugate.fixers") -> Mapping[str, Repair]:
+    """Load every repair file of a folder, by name.
+
+    Args:
+        folder: None for the bundled repairs.
+        package: module prefix; must differ between folders.
+
+    Raises:
+        RegistryError: a file does not import, declares no REPAIR or nothing to do, or names a
+            repair that does not exist.
+    """
+    found: dict[str, Repair] = {}
+    for path, repair in _declared(folder or bundled("fixers"), package, "REPAIR", Repair):
+        if repair.name != path.stem.replace("_", "-"):
+            raise RegistryError(f"{path}: repair name {repair.name!r} differs from the file's name")
+        if (repair.edit is None) == (repair.edit_message is None):
+            raise RegistryError(f"{path}: give one of 'edit' and 'edit_message'")
+        found[repair.name] = repair
+    for repair in found.values():
+        for other in (*repair.after, *repair.needs):
+            if other not in found:
+                raise RegistryError(f"repair {repair.name!r} names {other!r}, which does not exist")
+    return found
 
 
 def _declared(folder: Path, package: str, name: str, kind: type[T]) -> Iterator[tuple[Path, T]]:

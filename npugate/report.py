@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from npugate.types import Census, Finding, Severity
+from npugate.types import Census, Finding, InterfaceChange, Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,96 @@ class RuleInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Verification:
+    """What comparing the repaired model with the original showed.
+
+    Attributes:
+        equal: None when nothing could be compared; ``reason`` says why.
+        samples: sets of inputs that both models ran on.
+        values: tensors that were compared: outputs, and outputs of rewritten regions.
+        max_abs_error: largest difference of any element.
+        tolerance: largest limit that any tensor had.
+        reason: of a difference or of a failure.
+        notes: what weakens the proof.
+        reference: ``original``, or ``legalised`` where the original itself cannot run.
+    """
+
+    equal: bool | None
+    samples: int = 0
+    values: int = 0
+    max_abs_error: float = 0.0
+    tolerance: float = 0.0
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+    reference: str = "original"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one repair.
+
+    Attributes:
+        repair: its name.
+        state: ``applied``, ``skipped``, ``declined`` or ``unverified``.
+        reason: why it was not applied.
+        edits: what it did, a sentence each.
+        interface: inputs and outputs that it declared anew.
+    """
+
+    repair: str
+    state: str
+    reason: str = ""
+    edits: tuple[str, ...] = ()
+    interface: tuple[InterfaceChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A model in the numbers that a repair changes.
+
+    Attributes:
+        max_rank: largest number of dimensions of a tensor.
+        batched_layers: Conv, ConvTranspose and pools that run on more than one sample.
+        weight_bytes: of every initializer, as stored.
+        macs: multiply-accumulates of one run.
+        activation_bytes: largest sum of tensors alive at once; int8 where the model is quantised.
+    """
+
+    nodes: int = 0
+    max_rank: int = 0
+    batched_layers: int = 0
+    weight_bytes: int = 0
+    macs: int = 0
+    activation_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RepairReport:
+    """What ``fix`` did to one model.
+
+    Attributes:
+        output: where the repaired model was written, as reported; None when it was not.
+        outcomes: in the order in which they were tried.
+        verification: None when nothing was applied.
+        findings: of the repaired model; those of the original when nothing was applied.
+        diff: nodes removed, added and changed, a line each.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    verification: Verification | None = None
+    findings: tuple[Finding, ...] = ()
+    before: Figures = field(default_factory=Figures)
+    after: Figures = field(default_factory=Figures)
+    diff: tuple[str, ...] = ()
+    output: str | None = None
+
+    @property
+    def is_repaired(self) -> bool:
+        """True when a repair was applied and verified."""
+        return any(outcome.state == "applied" for outcome in self.outcomes)
+
+
+@dataclass(frozen=True, slots=True)
 class ModelReport:
     """One model and what was found in it.
 
@@ -30,6 +120,8 @@ class ModelReport:
         findings: sorted by severity (worst first), then rule, then place; suppressed ones included.
         unreadable: True when the model could not be examined.
         seconds: wall time spent on it; not part of any report that is compared.
+        repair: None when no repair was asked for.
+        as_found: True judges the model as it was found, whatever the repairs left.
     """
 
     path: str
@@ -39,22 +131,45 @@ class ModelReport:
     unreadable: bool = False
     census: Census = field(default_factory=Census)
     seconds: float = 0.0
+    repair: RepairReport | None = None
+    as_found: bool = False
+
+    @property
+    def left(self) -> tuple[Finding, ...]:
+        """The findings that count: those that the repairs left, where they are what is judged."""
+        if self.repair is None or self.as_found:
+            return self.findings
+        return self.repair.findings
 
     def counted(self, severity: Severity) -> int:
-        """Number of findings of one level that are not suppressed."""
-        return sum(1 for f in self.findings if f.severity is severity and f.suppression is None)
+        """Number of findings of one level that are left and not suppressed."""
+        return sum(1 for f in self.left if f.severity is severity and f.suppression is None)
 
     def fails(self, threshold: Severity | None) -> bool:
-        """Tell whether an unsuppressed finding reaches the threshold; None never fails."""
-        if threshold is None:
-            return False
-        return any(f.severity >= threshold and f.suppression is None for f in self.findings)
+        """Tell whether an unsuppressed finding that is left reaches the threshold, None never."""
+        return _reach(self.left, threshold)
 
     def verdict(self, threshold: Severity | None) -> str:
-        """Return ``pass``, ``fail`` or ``unreadable``."""
-        if self.fails(threshold):
+        """Return ``pass``, ``fail`` or ``unreadable``: of the model as it was found."""
+        if _reach(self.findings, threshold):
             return "unreadable" if self.unreadable else "fail"
         return "pass"
+
+    def verdict_after(self, threshold: Severity | None) -> str:
+        """Return the verdict on what the repairs left."""
+        if _reach(self.findings if self.repair is None else self.repair.findings, threshold):
+            return "unreadable" if self.unreadable else "fail"
+        return "pass"
+
+    def judged(self, threshold: Severity | None) -> str:
+        """Return the verdict that counts, see ``left``."""
+        return self.verdict(threshold) if self.as_found else self.verdict_after(threshold)
+
+
+def _reach(findings: Iterable[Finding], threshold: Severity | None) -> bool:
+    if threshold is None:
+        return False
+    return any(f.severity >= threshold and f.suppression is None for f in findings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -246,6 +246,8 @@ class RepairOptions:
         batch_strategy: ``auto``, ``channels``, ``spatial`` or ``unroll``.
         weight_budget_bytes: most int8 bytes that copies of weights may add.
         unroll_nodes: most nodes that unrolling may make.
+        opset: version of ai.onnx wanted; None converts to the target's advice, and only a model
+            whose version the target does not read.
     """
 
     prefer_rank: int | None = None
@@ -253,6 +255,7 @@ class RepairOptions:
     batch_strategy: str = "auto"
     weight_budget_bytes: int = 512 * 1024
     unroll_nodes: int = 2000
+    opset: int | None = None
 
 
 EditMessage = Callable[["ModelProto", "Target", RepairOptions], RepairResult]
@@ -273,6 +276,8 @@ class Repair:
         edit_message: works on the bare message, for models that cannot be linked yet.
         after: names of repairs that run before this one when both run.
         needs: names of repairs that are tried before this one whenever it runs.
+        legalises: True when it makes a refused file legal and touches no node, attribute or weight;
+            that is then its proof, since there is nothing to run it against.
         example: ONNX text of a model that it changes, for the tests and the docs.
         since: first version of npugate that has it.
     """
@@ -283,6 +288,7 @@ class Repair:
     edit_message: EditMessage | None = None
     after: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    legalises: bool = False
     example: str = ""
     since: str = "0.1.0"
 

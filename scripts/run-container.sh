@@ -61,7 +61,7 @@ run=(
   --env GITHUB_WORKSPACE --env GITHUB_EVENT_NAME --env GITHUB_ACTIONS --env CI --env RUNNER_DEBUG
   --env INPUT_MODELS --env INPUT_TARGET --env INPUT_TOOLCHAIN --env INPUT_CONFIG
   --env INPUT_FAIL_ON --env INPUT_CHANGED_ONLY --env INPUT_REPORTS --env INPUT_SARIF
-  --env INPUT_ARTIFACT --env INPUT_NAME --env INPUT_IMAGE
+  --env INPUT_ARTIFACT --env INPUT_FIX --env INPUT_NAME --env INPUT_IMAGE
 )
 # Without root, podman would otherwise map this user to root inside.
 [[ $engine = docker || $(id -u) = 0 ]] || run+=(--userns keep-id)

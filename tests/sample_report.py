@@ -4,8 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from npugate.report import ModelReport, Report, RuleInfo
-from npugate.types import Census, Finding, Location, Severity, Source, Suppression
+from npugate.report import (
+    Figures,
+    ModelReport,
+    Outcome,
+    RepairReport,
+    Report,
+    RuleInfo,
+    Verification,
+)
+from npugate.types import (
+    Census,
+    Finding,
+    InterfaceChange,
+    Location,
+    Severity,
+    Source,
+    Suppression,
+)
 
 RANK = RuleInfo(
     "NPU102",
@@ -212,3 +228,59 @@ def conv(number: int, rule: RuleInfo = BATCH, **more) -> Finding:
     return finding(
         rule, "batch 24, the limit is 1", Location("", f"c{number}", "Conv"), number, **more
     )
+
+
+REPAIRED = replace(
+    REPORT,
+    models=(
+        ModelReport(
+            "models/rppg.onnx",
+            "5" * 64,
+            48_000,
+            (
+                finding(
+                    RANK, "tensor 'v' has 6 dimensions", Location("", "view", "Reshape", "v"), 90
+                ),
+            ),
+            census=Census(7, 14, "pytorch 2.13", 26),
+            repair=RepairReport(
+                (
+                    Outcome("fold-constants", "skipped", "nothing is constant"),
+                    Outcome(
+                        "lower-rank",
+                        "applied",
+                        edits=("'view' goes through [1, 24, 3, 1296] instead of 6 dimensions",),
+                        interface=(InterfaceChange("y", "[1, 2, 3]", "[1, 6]"),),
+                    ),
+                    Outcome("fold-batch", "declined", "InstanceNormalization keeps the samples"),
+                ),
+                Verification(
+                    equal=True,
+                    samples=12,
+                    values=3,
+                    max_abs_error=1.5e-8,
+                    tolerance=2e-6,
+                    notes=("output 'y' hardly reacts",),
+                ),
+                (),
+                Figures(26, 6, 0, 80_388, 58_280_000, 622_592),
+                Figures(25, 4, 0, 80_388, 58_280_000, 622_592),
+                ("- view: v = Reshape (x)", "+ view~1: v~2 = Reshape (x)"),
+                "npugate-fixed/models/rppg.onnx",
+            ),
+        ),
+        ModelReport(
+            "models/stuck.onnx",
+            "6" * 64,
+            9_000,
+            (finding(CPU, "Einsum runs on the CPU", Location("", "e", "Einsum", "z"), 91),),
+            census=Census(8, 14, "pytorch 2.13", 3),
+            repair=RepairReport(
+                (Outcome("split-einsum", "unverified", "onnxruntime refuses the original"),),
+                Verification(equal=None, reason="onnxruntime refuses the original"),
+                (finding(CPU, "Einsum runs on the CPU", Location("", "e", "Einsum", "z"), 91),),
+            ),
+        ),
+    ),
+)
+"""What ``fix`` reports: one model repaired, one that could not be."""

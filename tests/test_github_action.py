@@ -11,7 +11,7 @@ from npugate.github import action, outputs
 from npugate.github.inputs import OUTPUTS
 from npugate.github.summary import annotation_lines
 from tests import sample_report
-from tests.sample_report import ALL_HOSTILE, CLEAN, REPORT
+from tests.sample_report import ALL_HOSTILE, CLEAN, REPAIRED, REPORT
 
 
 class Step:
@@ -84,6 +84,7 @@ def test_a_failing_report_gives_outputs_summary_reports_and_exit_code_1(step, tm
         "errors": str(REPORT.total(action.Severity.ERROR)),
         "warnings": str(REPORT.total(action.Severity.WARNING)),
         "notes": str(REPORT.total(action.Severity.NOTE)),
+        "repaired": "",
         "folder": str(folder),
         "json": str(folder / "npugate.json"),
         "sarif": str(folder / "npugate.sarif"),
@@ -153,6 +154,7 @@ def test_the_inputs_become_the_arguments_of_the_command_line(step):
         }
     )
     assert run.asked == (
+        "check",
         "--target=stm32n6",
         "--toolchain=3.0",
         "--config=ci/gate.toml",
@@ -168,7 +170,19 @@ def test_what_git_tracks_is_checked_when_no_model_is_named(step, tmp_path):
     tracked.write_bytes(b"a.onnx\0")
     run = step(CLEAN)
     run.run(NPUGATE_TRACKED=str(tracked))
-    assert run.asked == (f"--files-from={tracked}",)
+    assert run.asked == ("check", f"--files-from={tracked}")
+
+
+def test_repairs_go_into_the_folder_and_the_verdict_stays_that_of_the_repository(step, tmp_path):
+    run = step(REPAIRED)
+    assert run.run(INPUT_FIX="true") == 1
+    folder = tmp_path / "npugate-report"
+    assert run.asked == ("fix", f"--output-dir={folder / 'repaired'}")
+    assert (run.outputs["verdict"], run.outputs["repaired"]) == ("fail", "1")
+    page = (tmp_path / "summary.md").read_text(encoding="utf-8")
+    assert "after repair ✅ pass" in page
+    model = json.loads((folder / "npugate.json").read_bytes())["models"][0]
+    assert (model["verdict"], model["repair"]["verdict_after"]) == ("fail", "pass")
 
 
 def test_a_checkout_without_models_is_told_of_the_missing_step(step, tmp_path):

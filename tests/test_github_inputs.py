@@ -18,6 +18,7 @@ def test_without_any_input_the_defaults_of_action_yml_hold():
         reports=("json", "sarif", "junit", "markdown"),
         sarif=True,
         artifact=True,
+        fix=False,
         name="",
         image="",
     )

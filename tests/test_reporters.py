@@ -14,7 +14,18 @@ import pytest
 from npugate.report import ModelReport, Report
 from npugate.reporters import REPORTERS, markdown, text
 from npugate.types import Location, Severity
-from tests.sample_report import ALL_HOSTILE, BATCH, CLEAN, CPU, RANK, REPORT, conv, finding, of
+from tests.sample_report import (
+    ALL_HOSTILE,
+    BATCH,
+    CLEAN,
+    CPU,
+    RANK,
+    REPAIRED,
+    REPORT,
+    conv,
+    finding,
+    of,
+)
 
 SCHEMA = json.loads(
     (Path(__file__).parents[1] / "npugate" / "report.schema.json").read_text(encoding="utf-8")
@@ -39,6 +50,17 @@ def render(name, report):
 @pytest.mark.parametrize("name", REPORTERS)
 def test_the_sample_report_is_rendered_as_in_its_snapshot(name, snapshot):
     snapshot(f"report.{SUFFIXES[name]}", render(name, REPORT))
+
+
+@pytest.mark.parametrize("name", REPORTERS)
+def test_a_run_that_repairs_is_as_before(name, snapshot):
+    snapshot(f"repaired.{SUFFIXES[name]}", render(name, REPAIRED))
+
+
+def test_the_differing_nodes_are_listed_when_asked_for():
+    lines = ["- view: v = Reshape (x)", "+ view~1: v~2 = Reshape (x)"]
+    assert all(line not in text.render(REPAIRED) for line in lines)
+    assert all(line in text.render(REPAIRED, diff=True) for line in lines)
 
 
 @pytest.mark.parametrize("name", REPORTERS)
@@ -101,7 +123,8 @@ def test_verbose_text_lists_every_finding():
 
 
 def test_text_keeps_to_100_columns_where_names_allow():
-    assert max(len(line) for line in render("text", REPORT).split("\n")) <= 100
+    for report in (REPORT, REPAIRED):
+        assert max(len(line) for line in render("text", report).split("\n")) <= 100
 
 
 def test_a_long_name_stays_in_one_piece_in_text():
@@ -156,7 +179,12 @@ def test_text_ends_with_the_verdict(report, verdict, sentence):
 
 def test_json_follows_its_schema():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    for report in (REPORT, CLEAN, replace(REPORT, models=(), threshold=None, crashed=True)):
+    for report in (
+        REPORT,
+        CLEAN,
+        REPAIRED,
+        replace(REPORT, models=(), threshold=None, crashed=True),
+    ):
         data = json.loads(render("json", report))
         jsonschema.validate(data, SCHEMA, jsonschema.Draft202012Validator)
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from npugate.cli import Console
-from npugate.commands import check
+from npugate.commands import check, fix
 from npugate.github import action
+from npugate.report import Report
+
+
+def _report_of(arguments: Sequence[str], environment: Mapping[str, str]) -> Report:
+    command = fix.report_of if arguments[0] == "fix" else check.report_of
+    return command(arguments, environment)
 
 
 def run(console: Console) -> int:
     """Check as the inputs of the action say; return the exit code."""
     environment = console.environment
     return action.main(
-        environment, console.stdout, lambda arguments: check.report_of(arguments, environment)
+        environment, console.stdout, lambda arguments: _report_of(arguments, environment)
     )

@@ -7,6 +7,7 @@ import datetime as dt
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Final, Self
@@ -26,12 +27,23 @@ logger = logging.getLogger(__name__)
 _BAR_AFTER_SECONDS: Final = 1.0
 
 
+ProgressOf = Callable[[int, int], None]
+"""Told (done, all) after each model."""
+
+
 def run(chosen: argparse.Namespace, console: Console) -> int:
     """Check as the arguments say; write the reports whatever the outcome."""
+    return report_on(chosen, console, partial(examine, chosen, console))
+
+
+def report_on(
+    chosen: argparse.Namespace, console: Console, work: Callable[[ProgressOf], Report]
+) -> int:
+    """Do the work of a command and report on it; return the exit code."""
     reports = destinations(chosen.report or ())
     try:
         with _Progress(console) as progress:
-            report = examine(chosen, console, progress.update)
+            report = work(progress.update)
     except NpugateError as error:
         _write(Report.failure_of(__version__, str(error), error.exit_code), reports)
         raise
@@ -47,21 +59,28 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
 
 
 def report_of(arguments: Sequence[str], environment: Mapping[str, str]) -> Report:
-    """Check by the arguments of the command line, for another edge than the terminal.
+    """Check by the arguments of the command line, ``check`` first, for the action.
 
     Raises:
         NpugateError: as the command line would end with.
     """
-    try:
-        chosen = parser().parse_args(["check", *arguments])
-    except SystemExit as stop:
-        raise UsageError(f"npugate check does not take {' '.join(arguments)}") from stop
+    chosen = parsed(arguments)
     return examine(chosen, Console(environment, sys.stdout, sys.stderr), lambda _done, _all: None)
 
 
-def examine(
-    chosen: argparse.Namespace, console: Console, progress: Callable[[int, int], None]
-) -> Report:
+def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read arguments that were made by another part of the program.
+
+    Raises:
+        UsageError: they are none.
+    """
+    try:
+        return parser().parse_args(arguments)
+    except SystemExit as stop:
+        raise UsageError(f"npugate does not take {' '.join(arguments)}") from stop
+
+
+def examine(chosen: argparse.Namespace, console: Console, progress: ProgressOf) -> Report:
     """Turn arguments into options and run.
 
     Raises:
@@ -75,7 +94,7 @@ def options(
     chosen: argparse.Namespace,
     rules: Mapping[str, Rule],
     console: Console,
-    progress: Callable[[int, int], None],
+    progress: ProgressOf,
 ) -> Options:
     """Read the settings of a run from the command line and the configuration file."""
     if chosen.jobs is not None and chosen.jobs < 1:
@@ -172,7 +191,8 @@ def _write(report: Report, reports: Sequence[tuple[str, Path]]) -> UsageError | 
 
 def _rendered(report: Report, chosen: argparse.Namespace, console: Console) -> str:
     if chosen.format == "text":
-        return text.render(report, colour=console.colour, verbose=chosen.verbose)
+        diff = getattr(chosen, "diff", False)
+        return text.render(report, colour=console.colour, verbose=chosen.verbose, diff=diff)
     return REPORTERS[chosen.format](report)
 
 

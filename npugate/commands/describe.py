@@ -19,6 +19,9 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
 
 
 def _explain(chosen: argparse.Namespace) -> str:
+    repairs = registry.repairs()
+    if (found := repairs.get(chosen.rule.strip().lower())) is not None:
+        return docs.repair_page(found, registry.rules().values())
     rules = registry.rules()
     return "\n".join(
         docs.rule_page(rules[key]) for key in sorted(ids(chosen.rule, rules, "explain"))

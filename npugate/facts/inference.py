@@ -15,7 +15,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TypeProto
 
 from npugate.facts import evaluate
 from npugate.facts.graph import FOLDED, UNKNOWN_DOMAIN, Graph, Node, Tensor, build, shape_of, walk
-from npugate.facts.structure import Skeleton
+from npugate.facts.skeleton import Skeleton
 from npugate.types import Limits, Problem
 
 _ROUNDS: Final = 64  # one for each Reshape whose target hangs on the result of the one before

@@ -7,7 +7,6 @@ so that one missing name does not hide everything else. The file itself stays as
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 import onnx
@@ -21,36 +20,13 @@ from onnx import (
     inliner,
 )
 
-from npugate.facts.graph import UNKNOWN_DOMAIN
+from npugate.facts.opsets import mend_imports, mend_operators
 from npugate.facts.provenance import frames
+from npugate.facts.skeleton import Skeleton, label
 from npugate.model import holds_data
 from npugate.types import Location, Problem
 
-_ASSUMED_OPSETS: Final = (14, 13, 17, 18, 20, 21, 12, 11, 10, 9, 8, 7)
 _FIRST_SEPARATE_INITIALIZERS: Final = 4  # IR version from which weights need not be inputs
-
-
-@dataclass(slots=True)
-class Skeleton:
-    """A model as shape inference and the checker may see it.
-
-    Attributes:
-        proto: legal copy; weights whose data is not held are declared as inputs.
-        inputs: names of the inputs that the user feeds.
-        opsets: by domain, ``""`` for ai.onnx.
-        problems: what had to be mended, or cannot be.
-        symbolic_batches: input name -> symbol of its leading axis, now 1.
-    """
-
-    proto: ModelProto
-    inputs: frozenset[str] = frozenset()
-    opsets: dict[str, int] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-    symbolic_batches: dict[str, str] = field(default_factory=dict)
-
-    def fault(self, rule: str, message: str, location: Location | None = None) -> None:
-        """Record a fault for the rule that owns it."""
-        self.problems.append(Problem(rule, location or Location(), message))
 
 
 def legalise(proto: ModelProto) -> Skeleton:
@@ -66,8 +42,8 @@ def legalise(proto: ModelProto) -> Skeleton:
         graph.name = "main"
     _separate_weights(skeleton)
     _mend_scope(skeleton, graph, "", frozenset())
-    _mend_imports(skeleton)
-    _mend_operators(skeleton)
+    mend_imports(skeleton)
+    mend_operators(skeleton)
     _mend_types(skeleton)
     return skeleton
 
@@ -134,11 +110,6 @@ def _mend_scope(skeleton: Skeleton, graph: GraphProto, path: str, outer: frozens
                 if not attribute.g.name:
                     attribute.g.name = "body"
                 _mend_scope(skeleton, attribute.g, inner, visible)
-
-
-def label(node: NodeProto, index: int) -> str:
-    """Return a node's name; for an unnamed one its first output, else ``#index``."""
-    return node.name or next((name for name in node.output if name), f"#{index}")
 
 
 def _unique_declarations(skeleton: Skeleton, graph: GraphProto, path: str) -> set[str]:
@@ -236,8 +207,8 @@ def _out_of_order(graph: GraphProto, given: frozenset[str] | set[str]) -> tuple[
     made = {name for node in graph.node for name in node.output}
     seen = set(given)
     for index, node in enumerate(graph.node):
-        for name in reads(node):
-            if name in made and name not in seen:
+        for name in node.input if not node.attribute else reads(node):
+            if name and name in made and name not in seen:
                 return index, name
         seen.update(node.output)
     return None
@@ -283,120 +254,6 @@ def _topological(nodes: list[NodeProto]) -> tuple[list[int], list[int]]:
                 active.add(following)
                 stack.append((following, iter(sorted(needs[following]))))
     return order, []
-
-
-def _mend_imports(skeleton: Skeleton) -> None:
-    proto = skeleton.proto
-    opsets: dict[str, int] = {}
-    for entry in proto.opset_import:
-        domain = "" if entry.domain == "ai.onnx" else entry.domain
-        if domain in opsets and opsets[domain] != entry.version:
-            skeleton.fault(
-                "invalid-model",
-                f"opset_import names domain {domain or 'ai.onnx'!r} with versions "
-                f"{opsets[domain]} and {entry.version}",
-            )
-            continue
-        opsets[domain] = entry.version
-    functions = {function.domain for function in proto.functions}
-    for domain, op_type in _used_domains(proto.graph):
-        if domain not in opsets:
-            named = domain or "ai.onnx"
-            skeleton.fault(
-                "missing-opset-import",
-                f"operators of domain {named!r} are used, {op_type} the first, "
-                "but opset_import does not name it",
-            )
-            opsets[domain] = _assume(proto) if not domain else 1
-            if domain in functions:
-                continue
-    skeleton.opsets = opsets
-    del proto.opset_import[:]
-    proto.opset_import.extend(onnx.helper.make_opsetid(d, v) for d, v in opsets.items())
-
-
-def nodes_below(graph: GraphProto) -> Iterator[NodeProto]:
-    """Yield every node of a graph and of the bodies below it."""
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            if attribute.type == AttributeProto.GRAPH:
-                yield from nodes_below(attribute.g)
-
-
-def graphs_below(graph: GraphProto) -> Iterator[GraphProto]:
-    """Yield a graph and every body below it."""
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.type == AttributeProto.GRAPH:
-                yield from graphs_below(attribute.g)
-
-
-def _used_domains(graph: GraphProto) -> Iterator[tuple[str, str]]:
-    seen: set[str] = set()
-    for node in nodes_below(graph):
-        domain = "" if node.domain == "ai.onnx" else node.domain
-        if domain not in seen:
-            seen.add(domain)
-            yield domain, node.op_type
-
-
-def _assume(proto: ModelProto) -> int:
-    """Return the first usual opset under which the checker accepts every node."""
-    context = onnx.checker.C.CheckerContext()
-    context.ir_version = proto.ir_version
-    for version in _ASSUMED_OPSETS:
-        context.opset_imports = {"": version}
-        try:
-            for node in nodes_below(proto.graph):
-                if node.domain in {"", "ai.onnx"}:
-                    onnx.checker.check_node(node, context)
-        except onnx.checker.ValidationError:
-            continue  # this opset does not define the node as written: try the next
-        return version
-    return _ASSUMED_OPSETS[0]
-
-
-def _mend_operators(skeleton: Skeleton) -> None:
-    """Move operators that their opset does not define into a domain nobody checks."""
-    known: dict[tuple[str, str], bool] = {}
-    for node in nodes_below(skeleton.proto.graph):
-        if node.domain == "ai.onnx":
-            node.domain = ""
-        version = skeleton.opsets.get(node.domain, 0)
-        key = (node.domain, node.op_type)
-        if key not in known:
-            known[key] = bool(node.domain) or _defined(node.op_type, version)
-            if not known[key]:
-                skeleton.fault(
-                    "operator-not-in-opset",
-                    _undefined_text(node.op_type, version),
-                    Location(node=label(node, 0), op_type=node.op_type),
-                )
-        if not known[key]:
-            node.domain = UNKNOWN_DOMAIN
-    if not all(known.values()):
-        skeleton.proto.opset_import.append(onnx.helper.make_opsetid(UNKNOWN_DOMAIN, 1))
-
-
-def _defined(op_type: str, version: int) -> bool:
-    if version < 1:
-        return True  # no usable opset: the opset rule reports that, not each operator
-    return bool(onnx.defs.has(op_type, max_inclusive_version=min(version, 2**31 - 1)))
-
-
-def _undefined_text(op_type: str, version: int) -> str:
-    if not onnx.defs.has(op_type):
-        newest = onnx.defs.onnx_opset_version()
-        return f"{op_type} is no operator of ai.onnx in any version up to {newest}"
-    first = min(schema.since_version for schema in _schemas(op_type))
-    return f"{op_type} does not exist in opset {version}; it came with opset {first}"
-
-
-def _schemas(op_type: str) -> list[onnx.defs.OpSchema]:
-    found = onnx.defs.get_all_schemas_with_history()
-    return [schema for schema in found if schema.name == op_type and not schema.domain]
 
 
 def _mend_types(skeleton: Skeleton) -> None:

@@ -9,7 +9,8 @@ from onnx import AttributeProto, ModelProto, TensorProto
 from onnx.checker import ValidationError
 
 from npugate.facts.graph import UNKNOWN_DOMAIN, Graph, Shape, Tensor, walk
-from npugate.facts.structure import Skeleton, declared_shapes, graphs_below, nodes_below
+from npugate.facts.skeleton import Skeleton, graphs_below, nodes_below
+from npugate.facts.structure import declared_shapes
 from npugate.model import holds_data
 from npugate.types import Location, Problem
 

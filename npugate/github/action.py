@@ -13,7 +13,7 @@ from __future__ import annotations
 import secrets
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final, TextIO
 
@@ -27,7 +27,7 @@ from npugate.reporters import REPORTERS, escape, outline, sarif
 from npugate.types import Severity
 
 Run = Callable[[Sequence[str]], Report]
-"""Check by the arguments of ``npugate check``; raises NpugateError."""
+"""Check or fix by the arguments of ``npugate``, its command first; raises NpugateError."""
 
 _FILES: Final = {
     "json": "npugate.json",
@@ -37,6 +37,7 @@ _FILES: Final = {
     "gitlab": "npugate.gitlab.json",
     "text": "npugate.txt",
 }
+_REPAIRED: Final = "repaired"  # below the folder of the reports, so that one artifact has both
 _CONFIGURATIONS: Final = frozenset({"npugate.toml", "pyproject.toml"})
 
 
@@ -78,7 +79,10 @@ def main(environment: Mapping[str, str], stdout: TextIO, run: Run) -> int:
 def _check(chosen: Inputs, environment: Mapping[str, str], stdout: TextIO, run: Run) -> Report:
     plan = _plan(chosen, event.read(environment), environment)
     stdout.writelines(_line("notice", notice) for notice in plan.notices)
-    return run(plan.arguments)
+    if not chosen.fix:
+        return run(("check", *plan.arguments))
+    report = run(("fix", f"--output-dir={_folder(environment) / _REPAIRED}", *plan.arguments))
+    return replace(report, models=tuple(replace(m, as_found=True) for m in report.models))
 
 
 def _no_verdict(reason: str, exit_code: int, stdout: TextIO) -> Report:
@@ -181,6 +185,9 @@ def _values(report: Report, paths: Mapping[str, str]) -> dict[str, str | int]:
         "warnings": report.total(Severity.WARNING),
         "notes": report.total(Severity.NOTE),
     }
+    repairs = [model.repair for model in report.models if model.repair is not None]
+    if repairs:
+        known["repaired"] = sum(1 for repair in repairs if repair.is_repaired)
     found = {**paths, **({} if report.failure else known)}
     values = {row.name: found.get(row.name, "") for row in inputs.OUTPUTS}
     verdict = outline.verdict_word(report).lower()

@@ -29,6 +29,7 @@ class Inputs:
         changed_only: ``auto`` looks at what changed for pull requests and merge queues.
         reports: formats to write, each once; ``json`` is always among them.
         sarif, artifact: whether a later step of the composite action uploads them.
+        fix: whether repaired copies are made.
         name: tells several runs in one workflow apart; may be empty.
         image: the image that the composite action runs; empty builds it. Nothing here uses it.
     """
@@ -42,6 +43,7 @@ class Inputs:
     reports: tuple[str, ...]
     sarif: bool
     artifact: bool
+    fix: bool
     name: str
     image: str
 
@@ -192,6 +194,13 @@ INPUTS: Final = (
         composite=True,
     ),
     Input(
+        "fix",
+        "false",
+        "Whether to repair the models, too: repaired copies, proved to compute the same numbers, "
+        "go into the artifact. The verdict stays that of the models as they are in the repository.",
+        _flag,
+    ),
+    Input(
         "name",
         "",
         "Tells several runs in one workflow apart, for example the legs of a matrix.",
@@ -215,6 +224,7 @@ OUTPUTS: Final = (
     Output("errors", "How many findings are errors."),
     Output("warnings", "How many findings are warnings."),
     Output("notes", "How many findings are notes."),
+    Output("repaired", "How many models have a repaired copy in the folder; empty without `fix`."),
     Output("folder", "The folder that holds the reports."),
     Output("json", "Path of the JSON report."),
     Output("sarif", "Path of the SARIF report, empty when it was not asked for."),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Final
 
-from npugate.report import ModelReport, Report
+from npugate.report import ModelReport, RepairReport, Report, Verification
 from npugate.reporters import escape, outline
 from npugate.types import Finding, Severity, Source, Suppression
 
@@ -59,6 +60,48 @@ def _model(model: ModelReport, threshold: Severity | None) -> dict[str, object]:
             "domains": {_text(name): version for name, version in census.domains.items()},
         },
         "findings": [_finding(finding) for finding in model.findings],
+        **({} if model.repair is None else {"repair": _repair(model, model.repair, threshold)}),
+    }
+
+
+def _repair(
+    model: ModelReport, repair: RepairReport, threshold: Severity | None
+) -> dict[str, object]:
+    return {
+        "output": None if repair.output is None else _text(repair.output),
+        "verdict_after": model.verdict_after(threshold),
+        "findings_after": [_finding(finding) for finding in repair.findings],
+        "outcomes": [
+            {
+                "repair": outcome.repair,
+                "state": outcome.state,
+                "reason": _text(outcome.reason),
+                "edits": [_text(edit) for edit in outcome.edits],
+                "interface": [
+                    {"name": _text(item.name), "before": item.before, "after": item.after}
+                    for item in outcome.interface
+                ],
+            }
+            for outcome in repair.outcomes
+        ],
+        "verification": _verification(repair.verification),
+        "before": asdict(repair.before),
+        "after": asdict(repair.after),
+    }
+
+
+def _verification(found: Verification | None) -> dict[str, object] | None:
+    if found is None:
+        return None
+    return {
+        "equal": found.equal,
+        "samples": found.samples,
+        "values": found.values,
+        "max_abs_error": found.max_abs_error,
+        "tolerance": found.tolerance,
+        "reference": found.reference,
+        "reason": _text(found.reason),
+        "notes": [_text(note) for note in found.notes],
     }
 
 

@@ -77,7 +77,7 @@ def _cases(model: ModelReport, report: Report, level: Severity) -> Iterator[Test
     by_rule = {
         rule: tuple(found)
         for rule, found in groupby(
-            sorted(model.findings, key=lambda finding: finding.rule), lambda f: f.rule
+            sorted(model.left, key=lambda finding: finding.rule), lambda f: f.rule
         )
     }
     for rule in outline.rules_of(report).values():

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from npugate.report import ModelReport, Report
-from npugate.reporters import escape, outline
+from npugate.report import ModelReport, RepairReport, Report
+from npugate.reporters import escape, outline, repairs
 from npugate.types import Location, Severity
 
 COMMENT_BYTES: Final = 65_536
@@ -18,6 +18,7 @@ SUMMARY_BYTES: Final = 1024 * 1024
 
 _ROWS_SHOWN: Final = 10  # a longer table is folded when nothing failed
 _ITEMS: Final = (20, 5, 1)  # findings listed for a model: as many as the budget allows
+_EDITS_SHOWN: Final = 5
 _RESERVE: Final = 400  # bytes kept free for the sentence about what is left out
 _MARKS: Final = {"pass": "\u2705", "fail": "\u274c", "unreadable": "\u2753"}
 _LEVELS: Final = {
@@ -42,7 +43,7 @@ def render(report: Report, *, budget: int = COMMENT_BYTES) -> str:
     room -= _size(table)
     left_out = 0
     for model in models:
-        if not outline.counted(model):
+        if not outline.counted(model) and model.repair is None:
             continue
         section = _fitting(model, report, room)
         left_out += not section
@@ -110,7 +111,7 @@ def _table(models: Sequence[ModelReport], report: Report, room: int) -> tuple[li
 
 
 def _row(model: ModelReport, threshold: Severity | None) -> str:
-    verdict = model.verdict(threshold)
+    verdict = model.judged(threshold)
     counts = [model.counted(severity) for severity in outline.WORST_FIRST]
     cells = [*counts, len(outline.suppressed(model))]
     numbers = " | ".join(str(cell) if cell else "" for cell in cells)
@@ -135,6 +136,8 @@ def _section(model: ModelReport, report: Report, items: int) -> Iterator[str]:
     explained: set[str] = set()
     for number, group in enumerate(groups[:items], 1):
         yield from _item(number, group, report, explained)
+    if model.repair is not None:
+        yield from _repair(model, model.repair, report.threshold)
     if len(groups) > items:
         hidden = sum(len(group) for group in groups[items:])
         yield f"\nand {outline.plural(hidden, 'finding')} more, listed in the full report\n"
@@ -160,6 +163,25 @@ def _item(number: int, group: outline.Group, report: Report, explained: set[str]
     explained.add(first.rule)
     if fix:
         yield f"   - {escape.markdown(fix)}\n"
+
+
+def _repair(model: ModelReport, repair: RepairReport, threshold: Severity | None) -> Iterator[str]:
+    yield f"\n**Repair:** {escape.markdown(repairs.headline(repair))}"
+    if repair.is_repaired:
+        verdict = model.verdict_after(threshold)
+        left = escape.markdown(outline.tally_of(repair.findings))
+        yield f"; after repair {_MARKS[verdict]} {verdict}, {left}"
+    yield "\n\n"
+    for sentence, details in repairs.outcomes(repair):
+        yield f"- {escape.markdown(sentence)}\n"
+        shown = details[:_EDITS_SHOWN]
+        yield from (f"  - {escape.markdown(detail)}\n" for detail in shown)
+        if len(details) > len(shown):
+            yield f"  - and {len(details) - len(shown)} more, listed in the full report\n"
+    if repair.verification is not None:
+        yield f"- proof: {escape.markdown(repairs.proof(repair.verification))}\n"
+    if repair.is_repaired:
+        yield f"- {escape.markdown(', '.join(repairs.figures(repair.before, repair.after)))}\n"
 
 
 def _left_out(rows: int, sections: int) -> list[str]:

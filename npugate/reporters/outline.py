@@ -61,20 +61,25 @@ def groups(findings: Iterable[Finding], group_from: int = GROUP_FROM) -> tuple[G
 
 
 def counted(model: ModelReport) -> tuple[Finding, ...]:
-    """Return the findings of a model that are not suppressed."""
-    return tuple(finding for finding in model.findings if finding.suppression is None)
+    """Return the findings of a model that are left and not suppressed."""
+    return unsuppressed(model.left)
+
+
+def unsuppressed(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return the findings that are not suppressed."""
+    return tuple(finding for finding in findings if finding.suppression is None)
 
 
 def suppressed(model: ModelReport) -> tuple[Finding, ...]:
     """Return the suppressed findings of a model."""
-    return tuple(finding for finding in model.findings if finding.suppression is not None)
+    return tuple(finding for finding in model.left if finding.suppression is not None)
 
 
 def rules_of(report: Report) -> dict[str, RuleInfo]:
     """Return every rule that ran or has a finding, by id; an unlisted one goes by its finding."""
     found = dict(report.rules)
     for model in report.models:
-        for f in model.findings:
+        for f in (*model.findings, *model.left):
             if f.rule not in found:
                 found[f.rule] = RuleInfo(f.rule, f.name, f.severity, f.name, f.name, f.repair)
     return dict(sorted(found.items()))
@@ -96,9 +101,16 @@ def plural(count: int, noun: str) -> str:
 
 
 def tally(model: ModelReport) -> str:
-    """Return the counts of a model in words, worst first, without the zeros."""
-    parts = [plural(n, level.label) for level in WORST_FIRST if (n := model.counted(level))]
-    if hidden := len(suppressed(model)):
+    """Return the counts of what is left of a model, as ``tally_of`` does."""
+    return tally_of(model.left)
+
+
+def tally_of(findings: Sequence[Finding]) -> str:
+    """Return the counts of findings in words, worst first, without the zeros."""
+    shown = unsuppressed(findings)
+    counts = {level: sum(1 for f in shown if f.severity is level) for level in WORST_FIRST}
+    parts = [plural(count, level.label) for level, count in counts.items() if count]
+    if hidden := len(findings) - len(shown):
         parts.append(f"{hidden} suppressed")
     return ", ".join(parts) or "no findings"
 
@@ -129,7 +141,7 @@ def verdicts(report: Report) -> dict[str, int]:
     """Return how many models passed, failed or could not be read."""
     found = {"pass": 0, "fail": 0, "unreadable": 0}
     for model in report.models:
-        found[model.verdict(report.threshold)] += 1
+        found[model.judged(report.threshold)] += 1
     return found
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from npugate.report import ModelReport, Report, RuleInfo
-from npugate.reporters import escape, outline
+from npugate.report import ModelReport, RepairReport, Report, RuleInfo
+from npugate.reporters import escape, outline, repairs
 from npugate.types import Finding, Location, Severity
 
 _WIDTH: Final = 100
@@ -27,21 +27,25 @@ _COLOURS: Final = {
 }
 
 
-def render(report: Report, *, colour: bool = False, verbose: bool = False) -> str:
+def render(
+    report: Report, *, colour: bool = False, verbose: bool = False, diff: bool = False
+) -> str:
     """Return the report as text of at most 100 columns, unbreakable names apart.
 
     Args:
         report: the run.
         colour: True adds terminal colours.
         verbose: True lists every finding for itself, suppressed ones too, and more of each model.
+        diff: True lists the nodes that a repair removed, added and changed.
     """
-    page = _Page(report, colour=colour, verbose=verbose)
+    page = _Page(report, colour=colour, verbose=verbose, diff=diff)
     return escape.log_document("\n".join(page.lines()) + "\n")
 
 
 class _Page:
-    def __init__(self, report: Report, *, colour: bool, verbose: bool) -> None:
+    def __init__(self, report: Report, *, colour: bool, verbose: bool, diff: bool) -> None:
         self._report = report
+        self._diff = diff
         self._colour = colour
         self._verbose = verbose
 
@@ -63,11 +67,37 @@ class _Page:
         yield f"  {escape.visible(outline.describe(model))}"
         if self._verbose:
             yield from self._details(model)
-        yield f"  {self._paint(verdict.upper(), verdict)}: {outline.tally(model)}"
+        yield f"  {self._paint(verdict.upper(), verdict)}: {outline.tally_of(model.findings)}"
         explained: set[str] = set()
         for severity in outline.WORST_FIRST:
-            yield from self._section(model, severity, explained)
+            yield from self._section(outline.unsuppressed(model.findings), severity, explained)
         yield from self._suppressed(model)
+        if model.repair is not None:
+            yield from self._repair(model, model.repair)
+
+    def _repair(self, model: ModelReport, repair: RepairReport) -> Iterator[str]:
+        yield ""
+        yield f"  {self._paint('REPAIR', 'path')}: {escape.visible(repairs.headline(repair))}"
+        for sentence, details in repairs.outcomes(repair):
+            yield from _wrapped(escape.visible(sentence), "    ", "      ")
+            for detail in details:
+                yield from _wrapped(escape.visible(detail), "      - ", "        ")
+        if repair.verification is not None:
+            text = repairs.proof(repair.verification)
+            yield from _wrapped(escape.visible(text), "    proof: ", "      ")
+            for note in repair.verification.notes:
+                yield from _wrapped(escape.visible(note), "      note: ", "        ")
+        if repair.is_repaired:
+            changes = ", ".join(repairs.figures(repair.before, repair.after))
+            yield from _wrapped(changes, "    ", "      ")
+            verdict = model.verdict_after(self._report.threshold)
+            left = outline.tally_of(repair.findings)
+            yield f"    after repair: {self._paint(verdict.upper(), verdict)}: {left}"
+            for severity in outline.WORST_FIRST[:2]:
+                yield from self._section(outline.unsuppressed(repair.findings), severity, set())
+        if self._diff and repair.diff:
+            yield ""
+            yield from (f"    {escape.visible(line, escape.DATA_LIMIT)}" for line in repair.diff)
 
     def _details(self, model: ModelReport) -> Iterator[str]:
         census = model.census
@@ -83,9 +113,9 @@ class _Page:
                 yield from _wrapped(text, f"  {label}: ", "    ")
 
     def _section(
-        self, model: ModelReport, severity: Severity, explained: set[str]
+        self, findings: Iterable[Finding], severity: Severity, explained: set[str]
     ) -> Iterator[str]:
-        found = [f for f in outline.counted(model) if f.severity is severity]
+        found = [f for f in findings if f.severity is severity]
         if not found:
             return
         yield ""
@@ -141,6 +171,9 @@ class _Page:
         yield self._paint("FINAL DIAGNOSTIC REPORT", "path")
         judged = f"{counts['pass']} passed, {counts['fail']} failed"
         yield f"  Models:     {len(report.models)} ({judged}, {counts['unreadable']} unreadable)"
+        if any(model.repair is not None for model in report.models):
+            fixed = sum(1 for m in report.models if m.repair is not None and m.repair.is_repaired)
+            yield f"  Repaired:   {fixed}; what follows is what is left"
         yield f"  Violations: {report.total(Severity.ERROR)}"
         yield f"  Warnings:   {report.total(Severity.WARNING)}"
         yield f"  Notes:      {report.total(Severity.NOTE)}"

@@ -209,7 +209,7 @@ class Draft:
         base = self._at.outputs[0].name if self._at is not None and self._at.outputs else op_type
         made = list(outputs or (self.variable(base, *result) for result in results))
         for value, (dims, dtype) in zip(made, results, strict=True):
-            value.inputs.clear()
+            list.clear(value.inputs)  # the node it had keeps its place for it until it is dropped
             self._know(value, dims, dtype)
         node = Node(
             op_type,
@@ -255,19 +255,17 @@ class Draft:
         replaced = 0
         failures: list[tuple[Node, str]] = []
         for node in list(self.nodes):
-            outputs = list(node.outputs)
             self._at, self._emitted = node, []
             try:
                 is_gone = change(node)
             except NoFormError as error:
                 failures.append((node, str(error)))
-                self._undo(node, outputs)
+                self._undo(node)
                 is_gone = False
             self._at = None
             kept += self._emitted
             if is_gone:
-                node.inputs.clear()
-                node.outputs.clear()
+                self.drop(node)
                 replaced += 1
             else:
                 kept.append(node)
@@ -275,13 +273,21 @@ class Draft:
         self.graph.nodes = kept
         return Rewritten(replaced, tuple(failures))
 
-    def _undo(self, node: Node, outputs: Sequence[Value]) -> None:
+    def _undo(self, node: Node) -> None:
         for made in reversed(self._emitted):
-            made.inputs.clear()
-            made.outputs.clear()
-        node.outputs.clear()
-        node.outputs.extend(outputs)
+            self.drop(made)
+        for value in node.outputs:
+            if not value.inputs:
+                list.append(value.inputs, node)
         self._emitted = []
+
+    def drop(self, node: Node) -> None:
+        """Unlink a node; values that another node makes by now keep their maker."""
+        node.inputs.clear()
+        for value in node.outputs:
+            if any(maker is node for maker in value.inputs):
+                list.remove(value.inputs, node)
+        list.clear(node.outputs)
 
     def insert_first(self, make: Callable[[], None]) -> None:
         """Run a function that emits nodes, and put them in front of every other."""
@@ -327,8 +333,7 @@ class Draft:
                 kept.append(node)
                 used.update(value.name for value in node.inputs)
             else:
-                node.inputs.clear()
-                node.outputs.clear()
+                self.drop(node)
         gone = len(self.nodes) - len(kept)
         self.graph.nodes = kept[::-1]
         return gone
@@ -343,6 +348,27 @@ class Draft:
                 for dim in dims:
                     shape.dim.add().dim_value = dim
         self._know(value, dims, self.dtype(value))
+
+    def redirect_output(self, value: Value, dims: Sequence[int], declared: Sequence[int]) -> None:
+        """Declare an output anew and fill it from a value of the old shape.
+
+        Args:
+            value: an output of the model.
+            dims: its shape so far.
+            declared: the new one, with the same elements in the same order.
+        """
+        dtype = self.dtype(value)
+        inner = self.variable(value.name, dims, dtype)
+        maker = self.producer(value)
+        if maker is not None:
+            position = next(i for i, item in enumerate(maker.outputs) if item is value)
+            maker.outputs[position] = inner
+        self.replace_reads(value, inner)
+        self.declare(value, declared)
+        self.insert_last(lambda: self._fill(inner, declared, value))
+
+    def _fill(self, inner: Value, declared: Sequence[int], value: Value) -> None:
+        self.reshape(inner, declared, value)
 
     def import_opset(self, version: int, ir_version: int | None = None) -> None:
         """Set the version of ai.onnx, and of the file format."""

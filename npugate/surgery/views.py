@@ -20,8 +20,7 @@ def fuse(draft: Draft) -> None:
     kept: list[Node] = []
     for node in draft.nodes:
         if is_view(draft, node) and _absorb(draft, node, seen):
-            node.inputs.clear()
-            node.outputs.clear()
+            draft.drop(node)
         else:
             kept.append(node)
     draft.graph.nodes = kept
@@ -79,10 +78,9 @@ def _take_over(draft: Draft, node: Node, source: Value, result: Value) -> bool:
     if maker is None or draft.is_kept(source):
         return False
     draft.same(source, result)
-    node.outputs.clear()
+    draft.drop(node)
     position = next(i for i, value in enumerate(maker.outputs) if value is source)
     draft.replace_reads(source, result)
-    node.inputs.clear()
     maker.outputs[position] = result
     return True
 

@@ -1,0 +1,34 @@
+"""What the repairs of one model are given and judged by; free of onnxruntime and graphsurgeon."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from npugate.facts import Array
+from npugate.target import Target
+from npugate.types import Limits, Repair, RepairOptions, Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What the repairs of one model are judged by.
+
+    Attributes:
+        rules: every rule, by id.
+        chosen: ids of the rules that run.
+        repairs: every repair, by name.
+        selected: names of repairs to try; None for those that a finding names.
+        data: a user's inputs for the proof.
+        stage: told what is being done.
+    """
+
+    rules: Mapping[str, Rule]
+    chosen: Sequence[str]
+    repairs: Mapping[str, Repair]
+    target: Target
+    options: RepairOptions
+    limits: Limits
+    selected: frozenset[str] | None = None
+    data: Mapping[str, Array] | None = None
+    stage: Callable[[str], None] = lambda _stage: None

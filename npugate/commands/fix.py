@@ -1,0 +1,116 @@
+"""``npugate fix``: repair copies, write those that were verified, report what was done."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from npugate import files, pipeline, registry, storage
+from npugate.cli import Console
+from npugate.commands import check
+from npugate.errors import UsageError
+from npugate.facts import Array
+from npugate.options import Fixing
+from npugate.report import Report
+from npugate.selection import suggestion
+from npugate.types import Repair, RepairOptions
+from npugate.worker import Examined
+
+_KIB: Final = 1024
+_LEAST_RANK: Final = 4
+
+
+def run(chosen: argparse.Namespace, console: Console) -> int:
+    """Repair as the arguments say; write the reports whatever the outcome."""
+    if chosen.backup and not chosen.in_place:
+        raise UsageError("--backup goes with --in-place; without it the original is never touched")
+    return check.report_on(chosen, console, partial(_repaired, chosen, console))
+
+
+def report_of(arguments: Sequence[str], environment: Mapping[str, str]) -> Report:
+    """Fix by the arguments of the command line, ``fix`` first, for the action.
+
+    Raises:
+        NpugateError: as the command line would end with.
+    """
+    console = Console(environment, sys.stdout, sys.stderr)
+    return _repaired(check.parsed(arguments), console, lambda _done, _all: None)
+
+
+def _repaired(chosen: argparse.Namespace, console: Console, progress: check.ProgressOf) -> Report:
+    rules, repairs = registry.rules(), registry.repairs()
+    options = check.options(chosen, rules, console, progress)
+    fixing = Fixing(repairs, _repair_options(chosen), _selected(chosen, repairs), _data(chosen))
+    keep = None if chosen.dry_run else partial(_keep, chosen)
+    return pipeline.run(replace(options, fixing=fixing), rules, keep)
+
+
+def _repair_options(chosen: argparse.Namespace) -> RepairOptions:
+    if chosen.prefer_rank is not None and chosen.prefer_rank < _LEAST_RANK:
+        raise UsageError(f"--prefer-rank must be at least {_LEAST_RANK}: an image has as many")
+    options = RepairOptions(chosen.prefer_rank, _shapes(chosen.shape or ()), chosen.batch_strategy)
+    if chosen.weight_budget is None:
+        return options
+    if chosen.weight_budget < 0:
+        raise UsageError(f"--weight-budget must not be negative: {chosen.weight_budget}")
+    return replace(options, weight_budget_bytes=chosen.weight_budget * _KIB)
+
+
+def _shapes(pairs: Iterable[str]) -> Mapping[str, tuple[int, ...]]:
+    found: dict[str, tuple[int, ...]] = {}
+    for pair in pairs:
+        name, equals, text = pair.rpartition("=")
+        try:
+            dims = tuple(int(part) for part in text.split(","))
+        except ValueError:
+            dims = ()
+        if not equals or not name or not dims or any(dim < 1 for dim in dims):
+            raise UsageError(f"--shape {pair}: write NAME=1,3,224,224")
+        found[name] = dims
+    return found
+
+
+def _selected(chosen: argparse.Namespace, repairs: Mapping[str, Repair]) -> frozenset[str] | None:
+    if not chosen.repairs:
+        return None
+    names = [name.strip() for value in chosen.repairs for name in value.split(",") if name.strip()]
+    for name in names:
+        if name not in repairs:
+            raise UsageError(f"--select: no repair {name!r}{suggestion(name, repairs)}")
+    return frozenset(names)
+
+
+def _data(chosen: argparse.Namespace) -> Mapping[str, Array] | None:
+    """Read the user's arrays; pickled objects are refused, for they run code."""
+    if not chosen.inputs:
+        return None
+    try:
+        with np.load(chosen.inputs, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
+        raise UsageError(f"--inputs {chosen.inputs}: no .npz file of arrays: {error}") from error
+
+
+def _keep(chosen: argparse.Namespace, path: str, file: Path, found: Examined) -> str | None:
+    """Write one repaired model; return where, as reported."""
+    repaired = found.repaired
+    if repaired is None or not repaired.data:
+        return None
+    if not chosen.in_place:
+        target = Path(chosen.output_dir) / path
+        storage.save(repaired.data, target, beside=repaired.is_external)
+        return target.as_posix()
+    if files.digest(file) != found.digest:
+        raise UsageError(f"{path} changed while it was repaired; it was left as it is")
+    if chosen.backup:
+        storage.back_up(file)
+    storage.save(repaired.data, file, beside=repaired.is_external)
+    return path

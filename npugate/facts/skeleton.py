@@ -1,0 +1,56 @@
+"""The mended copy of a model that is only looked at, and the ways to walk it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
+
+from npugate.types import Location, Problem
+
+
+@dataclass(slots=True)
+class Skeleton:
+    """A model as shape inference and the checker may see it.
+
+    Attributes:
+        proto: legal copy; weights whose data is not held are declared as inputs.
+        inputs: names of the inputs that the user feeds.
+        opsets: by domain, ``""`` for ai.onnx.
+        problems: what had to be mended, or cannot be.
+        symbolic_batches: input name -> symbol of its leading axis, now 1.
+    """
+
+    proto: ModelProto
+    inputs: frozenset[str] = frozenset()
+    opsets: dict[str, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    symbolic_batches: dict[str, str] = field(default_factory=dict)
+
+    def fault(self, rule: str, message: str, location: Location | None = None) -> None:
+        """Record a fault for the rule that owns it."""
+        self.problems.append(Problem(rule, location or Location(), message))
+
+
+def label(node: NodeProto, index: int) -> str:
+    """Return a node's name; for an unnamed one its first output, else ``#index``."""
+    return node.name or next((name for name in node.output if name), f"#{index}")
+
+
+def nodes_below(graph: GraphProto) -> Iterator[NodeProto]:
+    """Yield every node of a graph and of the bodies below it."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.type == AttributeProto.GRAPH:
+                yield from nodes_below(attribute.g)
+
+
+def graphs_below(graph: GraphProto) -> Iterator[GraphProto]:
+    """Yield a graph and every body below it."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == AttributeProto.GRAPH:
+                yield from graphs_below(attribute.g)

@@ -1,0 +1,70 @@
+"""What ``fix`` did to a model, as lines that the text and Markdown reports share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from npugate.report import Figures, Outcome, RepairReport, Verification
+from npugate.reporters import outline
+
+_KIB = 1024
+
+
+def headline(repair: RepairReport) -> str:
+    """Say in a few words what became of a model."""
+    applied = [outcome for outcome in repair.outcomes if outcome.state == "applied"]
+    if applied:
+        place = f" -> {repair.output}" if repair.output else ", not written"
+        return f"{outline.plural(len(applied), 'repair')} applied and verified{place}"
+    if not repair.outcomes:
+        return "no finding has a repair"
+    return "nothing repaired; the model is as it was"
+
+
+def outcomes(repair: RepairReport) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield (sentence, details) for each repair that did or refused something."""
+    for outcome in repair.outcomes:
+        if outcome.state == "applied":
+            yield f"{outcome.repair}:", (*outcome.edits, *_interface(outcome))
+        elif outcome.state != "skipped":
+            yield f"{outcome.repair} {outcome.state}: {outcome.reason}", ()
+
+
+def _interface(outcome: Outcome) -> Iterator[str]:
+    for change in outcome.interface:
+        yield f"interface: {change.name} {change.before} -> {change.after}"
+
+
+def proof(verification: Verification) -> str:
+    """Say what the numbers showed."""
+    against = "" if verification.reference == "original" else f" ({verification.reference} model)"
+    if verification.equal is None:
+        return f"unverified{against}: {verification.reason}"
+    if not verification.equal:
+        return f"not equal{against}: {verification.reason}"
+    return (
+        f"equal to the original{against} on {outline.plural(verification.samples, 'sample')}, "
+        f"{outline.plural(verification.values, 'tensor')} compared: "
+        f"max |d| {verification.max_abs_error:.3g}, tolerance {verification.tolerance:.3g}"
+    )
+
+
+def figures(before: Figures, after: Figures) -> Iterator[str]:
+    """Yield what changed, for example ``nodes 26 -> 22``."""
+    for label, old, new in (
+        ("nodes", before.nodes, after.nodes),
+        ("max rank", before.max_rank, after.max_rank),
+        ("batched layers", before.batched_layers, after.batched_layers),
+        ("weights KiB", _kib(before.weight_bytes), _kib(after.weight_bytes)),
+        ("MMAC", _millions(before.macs), _millions(after.macs)),
+        ("activation peak KiB", _kib(before.activation_bytes), _kib(after.activation_bytes)),
+    ):
+        yield f"{label} {old} -> {new}" if old != new else f"{label} {old}"
+
+
+def _kib(count: int) -> str:
+    return f"{count / _KIB:.0f}"
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.2f}"

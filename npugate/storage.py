@@ -1,0 +1,109 @@
+"""Read a model with its weights, and write one, with weights in a second file where it had so."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Final
+
+from google.protobuf.message import DecodeError
+from onnx import ModelProto, TensorProto
+from onnx.external_data_helper import load_external_data_for_model
+
+from npugate import files
+from npugate.errors import ModelError, UsageError
+from npugate.model import Model
+from npugate.survey import ANALYSIS_LIMIT
+
+_PROTOBUF_BYTES: Final = 2**31 - 1
+_BESIDE_BYTES: Final = 1024  # smaller tensors stay in the model file
+_ALIGNMENT: Final = 4096  # of each tensor in the data file, so that it can be mapped
+
+
+def load(file: Path, model: Model) -> ModelProto:
+    """Read a model that was examined, with its weights.
+
+    Args:
+        file: where it is.
+        model: as ``model.load`` returned it; its external data was found safe.
+
+    Raises:
+        ModelError: it changed since, or is too large to be held in one message.
+    """
+    size = model.size_bytes + _external_bytes(model.proto)
+    if size > _PROTOBUF_BYTES:
+        text = f"with its weights the model has {size} bytes; repairs take up to {_PROTOBUF_BYTES}"
+        raise ModelError(ANALYSIS_LIMIT, text)
+    data = file.read_bytes()
+    if hashlib.sha256(data).hexdigest() != model.digest:
+        raise ModelError(ANALYSIS_LIMIT, "the file changed while it was examined")
+    proto = ModelProto()
+    try:
+        proto.ParseFromString(data)
+        if is_external(model.proto):
+            load_external_data_for_model(proto, str(file.parent))
+    except (DecodeError, OSError, ValueError) as error:
+        raise ModelError(ANALYSIS_LIMIT, f"its weights cannot be read: {error}") from error
+    return proto
+
+
+def is_external(model: ModelProto) -> bool:
+    """Tell whether a model keeps weights in other files."""
+    return any(item.data_location == TensorProto.EXTERNAL for item in model.graph.initializer)
+
+
+def save(data: bytes, path: Path, *, beside: bool) -> None:
+    """Write a model whole or not at all.
+
+    Args:
+        data: the model as one message.
+        path: of the file; its folder is made.
+        beside: put large weights into ``NAME.data`` in the same folder, written first.
+
+    Raises:
+        UsageError: the place cannot be written.
+    """
+    if not beside:
+        files.write_bytes(path, data)
+        return
+    model = ModelProto.FromString(data)
+    weights = bytearray()
+    location = f"{path.name}.data"
+    for tensor in model.graph.initializer:
+        payload = tensor.raw_data
+        if len(payload) >= _BESIDE_BYTES:
+            weights.extend(bytes(-len(weights) % _ALIGNMENT))
+            _point(tensor, location, len(weights), len(payload))
+            weights.extend(payload)
+    files.write_bytes(path.with_name(location), bytes(weights))
+    files.write_bytes(path, model.SerializeToString())
+
+
+def back_up(path: Path) -> Path:
+    """Copy a file to ``NAME.bak`` beside it; an older copy is never overwritten.
+
+    Raises:
+        UsageError: the place cannot be written, or holds a copy already.
+    """
+    copy = path.with_name(f"{path.name}.bak")
+    if copy.exists():
+        raise UsageError(f"{copy} exists already; move it away, or leave --backup out")
+    files.write_bytes(copy, path.read_bytes())
+    return copy
+
+
+def _external_bytes(model: ModelProto) -> int:
+    return sum(
+        int(entry.value)
+        for item in model.graph.initializer
+        for entry in item.external_data
+        if entry.key == "length" and entry.value.isdecimal()
+    )
+
+
+def _point(tensor: TensorProto, location: str, offset: int, length: int) -> None:
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    del tensor.external_data[:]
+    for key, value in (("location", location), ("offset", offset), ("length", length)):
+        tensor.external_data.add(key=key, value=str(value))

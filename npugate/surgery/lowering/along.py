@@ -1,0 +1,98 @@
+"""Operators that work along one axis: on ``[1, before, axis, behind]``."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Final
+
+from onnx import TensorProto
+
+from npugate.surgery.lowering.form import AXIS, Lowering, around, low_view, positive
+from npugate.surgery.node import Node, NoFormError, Value
+
+_SOFTMAX_ALONG: Final = 13  # before, Softmax works on all axes from one on
+_FLAT_AXIS: Final = 1
+_TOPK_INPUT: Final = 10
+
+
+def arg(low: Lowering, node: Node) -> None:
+    """Replace ArgMax and ArgMin."""
+    data, dims = low.data(node), low.shape(node)
+    axis = positive(node.integer("axis", 0), len(dims))
+    small = around(dims, axis)
+    value = low.draft.reshape(data, small)
+    small[AXIS] = 1
+    attributes = {**node.attrs, "axis": AXIS, "keepdims": 1}
+    low.finish(low.draft.emit(node.op, [value], small, TensorProto.INT64, **attributes), node)
+
+
+def softmax(low: Lowering, node: Node) -> None:
+    """Replace Softmax, LogSoftmax and Hardmax in the meaning of the model's opset."""
+    data, dims = low.data(node), low.shape(node)
+    if low.draft.opset < _SOFTMAX_ALONG:
+        axis = node.integer("axis", _FLAT_AXIS)
+        axis = axis + len(dims) if axis < 0 else axis
+        small, at = [1, prod(dims[:axis]), prod(dims[axis:])], AXIS
+    else:
+        small, at = around(dims, positive(node.integer("axis", -1), len(dims))), AXIS
+    value = low.draft.reshape(data, small)
+    low.finish(low.draft.emit(node.op, [value], small, low.dtype(node), axis=at), node)
+
+
+def normalize(low: Lowering, node: Node) -> None:
+    """Replace LpNormalization."""
+    data, dims = low.data(node), low.shape(node)
+    small = around(dims, positive(node.integer("axis", -1), len(dims)))
+    value = low.draft.reshape(data, small)
+    attributes = {**node.attrs, "axis": AXIS}
+    low.finish(low.draft.emit(node.op, [value], small, low.dtype(node), **attributes), node)
+
+
+def cumsum(low: Lowering, node: Node) -> None:
+    """Replace CumSum."""
+    data, dims = low.data(node), low.shape(node)
+    axes = low.constants(node, 1) or [0]
+    small = around(dims, positive(axes[0], len(dims)))
+    inputs = [low.draft.reshape(data, small), low.draft.int64(AXIS, "axis")]
+    low.finish(low.draft.emit(node.op, inputs, small, low.dtype(node), **node.attrs), node)
+
+
+def topk(low: Lowering, node: Node) -> None:
+    """Replace TopK: values and indices."""
+    data, dims = low.data(node), low.shape(node)
+    axis = positive(node.integer("axis", -1), len(dims))
+    small = around(dims, axis)
+    value = low.draft.reshape(data, small)
+    small[AXIS] = low.draft.dims(next(o for o in node.outputs if o.name))[axis]
+    inputs = [value]
+    if low.draft.opset >= _TOPK_INPUT:
+        inputs.append(low.data(node, 1))
+    results = [(small, low.draft.dtype(data)), (small, TensorProto.INT64)]
+    made = low.draft.emit_many(node.op, inputs, results, **{**node.attrs, "axis": AXIS})
+    for position, output in enumerate(node.outputs):
+        if output.name:
+            low.finish(made[position], node, position)
+
+
+def quantize(low: Lowering, node: Node) -> None:
+    """Replace QuantizeLinear and DequantizeLinear, by tensor or along an axis."""
+    if node.integer("block_size", 0):
+        raise NoFormError(f"{node.op} in blocks")
+    data, dims = low.data(node), low.shape(node)
+    scale = low.dims(low.data(node, 1))
+    attributes = {key: value for key, value in node.attrs.items() if key != "axis"}
+    if prod(scale) == 1:
+        small = list(low_view(low, data))
+        extra = [_scalar(low, node, position) for position in range(1, len(node.inputs))]
+    else:
+        small = around(dims, positive(node.integer("axis", 1), len(dims)))
+        attributes["axis"] = AXIS
+        extra = [node.input(position) for position in range(1, len(node.inputs))]
+    inputs = [low.draft.reshape(data, small), *extra]
+    low.finish(low.draft.emit(node.op, inputs, small, low.dtype(node), **attributes), node)
+
+
+def _scalar(low: Lowering, node: Node, position: int) -> Value | None:
+    """Return a scale or zero point without axes: one of size 1 would be taken for an axis."""
+    value = node.input(position)
+    return None if value is None else low.draft.reshape(value, [])

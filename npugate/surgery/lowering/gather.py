@@ -1,0 +1,60 @@
+"""Operators that look elements up."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from npugate.surgery.lowering.form import AXIS, Lowering, around, positive
+from npugate.surgery.node import Node, NoFormError
+
+
+def gather(low: Lowering, node: Node) -> None:
+    """Look up along the axis by a vector of all indices."""
+    data, dims = low.data(node), low.shape(node)
+    axis = positive(node.integer("axis", 0), len(dims))
+    indices = low.data(node, 1)
+    count = prod(low.dims(indices))
+    small = around(dims, axis)
+    inputs = [low.draft.reshape(data, small), low.draft.reshape(indices, [count])]
+    small[AXIS] = count
+    low.finish(low.draft.emit("Gather", inputs, small, low.dtype(node), axis=AXIS), node)
+
+
+def elements(low: Lowering, node: Node) -> None:
+    """Replace GatherElements and ScatterElements whose indices cover every other axis."""
+    data, dims = low.data(node), low.shape(node)
+    axis = positive(node.integer("axis", 0), len(dims))
+    indices = low.shape(node, 1)
+    if any(indices[a] != dims[a] for a in range(len(dims)) if a != axis):
+        raise NoFormError(f"{node.op} whose indices leave out part of another axis")
+    small, looked_up = around(dims, axis), around(indices, axis)
+    inputs = [low.draft.reshape(data, small)]
+    inputs += [
+        low.draft.reshape(low.data(node, position), looked_up)
+        for position in range(1, len(node.inputs))
+    ]
+    result = looked_up if node.op == "GatherElements" else small
+    attributes = {**node.attrs, "axis": AXIS}
+    low.finish(low.draft.emit(node.op, inputs, result, low.dtype(node), **attributes), node)
+
+
+def gather_nd(low: Lowering, node: Node) -> None:
+    """Look up by constant indices: their places in the merged axes are computed here."""
+    data, dims = low.data(node), low.shape(node)
+    if node.integer("batch_dims", 0):
+        raise NoFormError("GatherND with batch_dims")
+    table = low.draft.array(node.input(1))
+    if table is None:
+        raise NoFormError("GatherND whose indices are computed at run time")
+    depth = table.shape[-1]
+    looked_up = dims[:depth]
+    rows = table.reshape(-1, depth).astype(np.int64)
+    rows = np.where(rows < 0, rows + np.array(looked_up), rows)
+    strides = np.array([prod(looked_up[axis + 1 :]) for axis in range(depth)], np.int64)
+    places = low.draft.constant(rows @ strides, "indices")
+    small = [1, prod(looked_up), prod(dims[depth:])]
+    inputs = [low.draft.reshape(data, small), places]
+    small[1] = len(rows)
+    low.finish(low.draft.emit("Gather", inputs, small, low.dtype(node), axis=1), node)

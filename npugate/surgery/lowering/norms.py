@@ -1,0 +1,49 @@
+"""Normalisations and pools over everything behind the channels."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Final
+
+from npugate.surgery.lowering.form import Lowering, positive
+from npugate.surgery.node import Node, NoFormError
+
+_MAP: Final = 2  # axes in front of the map: batch, channels
+
+
+def channelwise(low: Lowering, node: Node) -> None:
+    """Replace BatchNormalization, InstanceNormalization and LRN: the map becomes one axis."""
+    if len(node.used_outputs()) > 1:
+        raise NoFormError(f"{node.op} that trains")
+    data, dims = low.data(node), low.shape(node)
+    small = [*dims[:_MAP], prod(dims[_MAP:])]
+    if node.op == "LRN":
+        small.append(1)
+    inputs = [low.draft.reshape(data, small), *(node.input(i) for i in range(1, len(node.inputs)))]
+    low.finish(low.draft.emit(node.op, inputs, small, low.dtype(node), **node.attrs), node)
+
+
+def global_pool(low: Lowering, node: Node) -> None:
+    """Replace a pool over the whole map."""
+    data, dims = low.data(node), low.shape(node)
+    value = low.draft.reshape(data, [*dims[:_MAP], prod(dims[_MAP:])])
+    small = [*dims[:_MAP], 1]
+    low.finish(low.draft.emit(node.op, [value], small, low.dtype(node), **node.attrs), node)
+
+
+def layer(low: Lowering, node: Node) -> None:
+    """Replace LayerNormalization: everything from its axis on becomes one axis."""
+    if len(node.used_outputs()) > 1:
+        raise NoFormError("LayerNormalization whose mean or deviation is used")
+    data, dims = low.data(node), low.shape(node)
+    axis = positive(node.integer("axis", -1), len(dims))
+    size = prod(dims[axis:])
+    small = [1, prod(dims[:axis]), size]
+    inputs = [low.draft.reshape(data, small)]
+    for position in range(1, len(node.inputs)):
+        value = low.data(node, position)
+        if prod(low.dims(value)) != size:
+            raise NoFormError("LayerNormalization whose scale is stretched")
+        inputs.append(low.draft.reshape(value, [size]))
+    attributes = {**node.attrs, "axis": 2}
+    low.finish(low.draft.emit(node.op, inputs, small, low.dtype(node), **attributes), node)

@@ -1,0 +1,126 @@
+"""What is done with one model, in a process of its own: load, facts, check, repair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from npugate import check, isolate
+from npugate.bench import Bench
+from npugate.discover import Candidate
+from npugate.errors import ModelError
+from npugate.facts import Facts, Inference
+from npugate.model import Model, load
+from npugate.options import Fixing, Judgement
+from npugate.report import Outcome, RepairReport
+from npugate.target import Target
+from npugate.types import Census, Hit, Limits, Location, Rule, Severity
+
+MENDING: Final = "mending: "
+"""The stages of a repair begin with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One model and by what it is judged."""
+
+    candidate: Candidate
+    target: Target
+    chosen: tuple[str, ...]
+    judgement: Judgement
+    inference: Inference = "full"
+    earlier: tuple[Hit, ...] = ()
+    fixing: Fixing | None = None
+    gave_up: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a worker sends back about one model; free of onnx, so that it can be pickled.
+
+    Attributes:
+        hits: (rule id, hit with its severity).
+        unreadable: True when the model could not be examined.
+        tracebacks: of rules that raised.
+        repaired: None when no repair was asked for.
+    """
+
+    hits: tuple[tuple[str, Hit], ...]
+    digest: str = ""
+    size_bytes: int = 0
+    census: Census = field(default_factory=Census)
+    unreadable: bool = False
+    tracebacks: tuple[str, ...] = ()
+    repaired: Repaired | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What a worker sends back about the repairs of a model.
+
+    Attributes:
+        data: the repaired model as a file; empty when nothing was applied.
+        hits: of the repaired model.
+        report: without findings and output.
+        is_external: True when the original kept weights in other files.
+    """
+
+    data: bytes
+    hits: tuple[tuple[str, Hit], ...]
+    report: RepairReport
+    is_external: bool = False
+
+
+def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
+    """Load one model, compute its facts and run the rules; called in a worker."""
+    file = job.candidate.file
+    isolate.stage("reading the file")
+    try:
+        model = load(file, job.candidate.path, limits)
+    except ModelError as error:
+        rule = check.id_of(rules, error.rule)
+        size = file.stat().st_size if file.is_file() else 0
+        hit = Hit(Location(), str(error), Severity.ERROR)
+        return Examined(((rule, hit),), size_bytes=size, unreadable=True)
+    facts = Facts(model, limits, isolate.stage, inference=job.inference)
+    outcome = check.run(facts, rules, job.chosen, job.target, isolate.stage)
+    unreadable = any(rules[key].unreadable for key, _ in outcome.hits)
+    found = Examined(
+        outcome.hits, model.digest, model.size_bytes, facts.census, unreadable, outcome.tracebacks
+    )
+    if job.gave_up:
+        ended = RepairReport((Outcome("all", "declined", job.gave_up),))
+        return replace(found, repaired=Repaired(b"", outcome.hits, ended))
+    if job.fixing is None or unreadable or outcome.tracebacks:
+        return found
+    bench = Bench(
+        rules,
+        job.chosen,
+        job.fixing.repairs,
+        job.target,
+        job.fixing.options,
+        limits,
+        job.fixing.selected,
+        job.fixing.data,
+        lambda name: isolate.stage(MENDING + name),
+    )
+    return replace(found, repaired=_mend(file, model, facts, outcome.hits, bench))
+
+
+def _mend(
+    file: Path, model: Model, facts: Facts, hits: tuple[tuple[str, Hit], ...], bench: Bench
+) -> Repaired:
+    """Repair a model that was examined."""
+    from npugate import repair, storage  # noqa: PLC0415 - loads onnxruntime and onnx-graphsurgeon
+
+    bench.stage("reading the weights")
+    try:
+        whole = storage.load(file, model)
+    except ModelError as error:
+        declined = RepairReport((Outcome("all", "declined", str(error)),))
+        return Repaired(b"", hits, declined)
+    mended = repair.mend(whole, facts, hits, bench)
+    data = b"" if mended.model is None else mended.model.SerializeToString()
+    return Repaired(data, tuple(mended.hits), mended.report, storage.is_external(model.proto))

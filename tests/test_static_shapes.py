@@ -1,0 +1,119 @@
+"""Open axes get a value where that is no guess, and the outputs follow."""
+
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper
+
+from npugate import registry, target, testing
+from npugate.types import Applied, Declined, InterfaceChange, RepairOptions, Skipped
+
+TARGET = target.load("stm32n6")
+
+
+def apply(model, **shapes):
+    list(registry._modules(registry.bundled("fixers"), "npugate.fixers"))
+    edit = sys.modules["npugate.fixers.set_static_shapes"].REPAIR.edit_message
+    return edit(model, TARGET, RepairOptions(shapes=shapes))
+
+
+def text(body):
+    return testing.model_from_text(f'<ir_version: 8, opset_import: ["" : 14]> {body}')
+
+
+def shapes(infos):
+    return [
+        [dim.dim_value or dim.dim_param for dim in info.type.tensor_type.shape.dim]
+        for info in infos
+    ]
+
+
+def test_an_open_batch_becomes_one_and_the_outputs_follow():
+    model = text(
+        """net (float[N, 3, 8] x) => (float[N, M] y) {
+            s = Shape (x) zero = Constant <value = int64 {0}> () n = Gather (s, zero)
+            ax = Constant <value = int64[1] {0}> () n1 = Unsqueeze (n, ax)
+            m = Constant <value = int64[1] {-1}> () t = Concat <axis = 0> (n1, m)
+            y = Reshape (x, t) }"""
+    )
+    model.graph.value_info.append(helper.make_tensor_value_info("n1", TensorProto.INT64, ["k"]))
+    result = apply(model)
+    assert result == Applied(
+        ("took the open leading axis of input 'x' for the batch and set it to 1",),
+        (
+            InterfaceChange("x", "[N, 3, 8]", "[1, 3, 8]"),
+            InterfaceChange("y", "[N, M]", "[1, 24]"),
+        ),
+    )
+    assert not model.graph.value_info
+    onnx.checker.check_model(model, full_check=True)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    x = np.arange(24, dtype=np.float32).reshape(1, 3, 8)
+    assert session.run(None, {"x": x})[0].tolist() == x.reshape(1, 24).tolist()
+    assert apply(model) == Skipped("every input is static")
+
+
+def test_a_given_shape_binds_its_symbols_in_every_input():
+    model = text(
+        """net (float[N, 3, H, W] x, float[N, H] z) => (float[?, ?, ?, ?] y, float[?, ?] q) {
+            y = Relu (x) q = Neg (z) }"""
+    )
+    result = apply(model, x=(2, 3, 6, 5))
+    assert isinstance(result, Applied)
+    assert shapes(model.graph.input) == [[2, 3, 6, 5], [2, 6]]
+    assert shapes(model.graph.output) == [[2, 3, 6, 5], [2, 6]]
+    assert len(result.interface) == 4
+
+
+def test_a_scalar_output_stays_a_scalar():
+    model = text("net (float[N, 3] x) => (float y) { y = ReduceMax <keepdims = 0> (x) }")
+    assert isinstance(apply(model), Applied)
+    assert model.graph.output[0].type.tensor_type.HasField("shape")
+    onnx.checker.check_model(model, full_check=True)
+
+
+def test_an_axis_without_a_symbol_is_a_batch_only_in_front():
+    model = text("net (float[N, 3] x) => (float[N, 3] y) { y = Relu (x) }")
+    model.graph.input[0].type.tensor_type.shape.dim[0].ClearField("dim_param")
+    assert isinstance(apply(model), Applied)
+    assert shapes(model.graph.input) == [[1, 3]]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "given", "reason"),
+    [
+        ("float[1, 3, H, W] x", {},
+         "axis 2 of input 'x' is symbolic (H): give --shape x=1,3,SIZE,SIZE"),
+        ("float[T] x", {}, "axis 0 of input 'x' is symbolic (T): give --shape x=SIZE"),
+        ("float[N, N] x", {}, "axis 1 of input 'x' is symbolic (N): give --shape x=1,SIZE"),
+        ("float[N, 3] x", {"x": (1, 4)}, "--shape x=1,4 contradicts axis 1, which is 3"),
+        ("float[N, 3] x", {"x": (1,)}, "--shape x=1 has 1 axes, the input 2"),
+        ("float[N, N] x", {"x": (1, 2)}, "--shape x=1,2 gives 'N' another value than 1"),
+        ("float[N, 3] x", {"x": (0, 3)}, "--shape x=0,3 has a size that is not positive"),
+        ("float[] x", {}, "input 'x' has no shape: give --shape x=1,3,224,224"),
+    ],
+)  # fmt: skip
+def test_what_takes_a_guess_is_declined(inputs, given, reason):
+    model = text(f"net ({inputs}) => (float[?] y) {{ y = Relu (x) }}")
+    if "no shape" in reason:
+        model.graph.input[0].type.tensor_type.ClearField("shape")
+    assert apply(model, **given) == Declined(reason)
+
+
+def test_shapes_that_do_not_go_together_are_declined():
+    model = text("net (float[N, T] x, float[4, 5] z) => (float[?, ?] y) { y = MatMul (x, z) }")
+    result = apply(model, x=(1, 3))
+    assert isinstance(result, Declined)
+    assert result.reason.startswith("the network does not work with these shapes: ")
+
+
+def test_weights_among_the_inputs_are_left_alone():
+    model = text(
+        "net (float[N, 3] x) => (float[N, 3] y) <float[3] w = {1, 2, 3}> { y = Add (x, w) }"
+    )
+    model.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, ["k"]))
+    result = apply(model)
+    assert [change.name for change in result.interface] == ["x", "y"]
