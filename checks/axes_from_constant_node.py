@@ -36,7 +36,7 @@ RULE = Rule(
     doc=__doc__,
     sources=("the deployment guide behind this project: Squeeze axes, tensor against attribute",),
     check=check,
-    repair="fold-constants",
+    repair="merge-views",
     examples=(
         Example(
             title="axes in a Constant node",

@@ -59,6 +59,7 @@ RULE = Rule(
         "ST Edge AI Core 2.1, stneuralart_operator_support.html: the batch must be 1",
     ),
     check=check,
+    repair="fold-batch",
     examples=(
         Example(
             title="frames folded into the batch",

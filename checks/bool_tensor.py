@@ -33,6 +33,7 @@ RULE = Rule(
     doc=__doc__,
     sources=("LarocheC/stm32n6-deployment-zoo, known issues, Core 4.0.1",),
     check=check,
+    repair="avoid-bool-tensors",
     examples=(
         Example(
             title="a comparison in a quantised model",

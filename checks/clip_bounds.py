@@ -30,6 +30,7 @@ RULE = Rule(
     doc=__doc__,
     sources=("LarocheC/stm32n6-deployment-zoo, known issues, Core 4.0.1",),
     check=check,
+    repair="use-initializers",
     examples=(
         Example(
             title="a quantised bound",

@@ -27,6 +27,7 @@ RULE = Rule(
     doc=__doc__,
     sources=("the deployment guide behind this project, question 2: use explicit axes",),
     check=check,
+    repair="merge-views",
     examples=(
         Example(
             title="a bare squeeze",

@@ -32,6 +32,7 @@ RULE = Rule(
     doc=__doc__,
     sources=("LarocheC/stm32n6-deployment-zoo, known issues, Core 4.0.1",),
     check=check,
+    repair="drop-empty-inputs",
     examples=(
         Example(
             title="a scalar zero",

@@ -27,6 +27,7 @@ RULE = Rule(
     doc=__doc__,
     sources=("ST Edge AI Core 2.1, supported_ops_onnx.html: PRelu",),
     check=check,
+    repair="use-initializers",
     examples=(
         Example(
             title="a slope that is an input",

@@ -30,6 +30,7 @@ RULE = Rule(
         "stm32n6-edge-ai-benchmarks by Magnus3327",
     ),
     check=check,
+    repair="merge-views",
     examples=(
         Example(
             title="allowzero without a zero",

@@ -35,6 +35,7 @@ RULE = Rule(
     doc=__doc__,
     sources=("the deployment guide behind this project: Reshape with dynamic dimension (-1)",),
     check=check,
+    repair="merge-views",
     examples=(
         Example(
             title="a size to be worked out",

@@ -41,6 +41,7 @@ RULE = Rule(
     doc=__doc__,
     sources=("LarocheC/stm32n6-deployment-zoo, known issues, Core 4.0.1",),
     check=check,
+    repair="copy-shared-weights",
     examples=(
         Example(
             title="two products with one matrix",

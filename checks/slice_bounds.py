@@ -36,6 +36,7 @@ RULE = Rule(
     doc=__doc__,
     sources=("LarocheC/stm32n6-deployment-zoo, known issues, Core 4.0.1",),
     check=check,
+    repair="normalize-slices",
     examples=(
         Example(
             title="up to the end",

@@ -5,7 +5,8 @@ compiler could fail to read, no size `-1` or `0` that it must work out, and no `
 
 **Keeps.** The elements and their order: all four operators keep both.
 
-**Declines.** Nothing: where the shape is known only at run time, the operator stays.
+**Declines.** Nothing: where the shape is known only at run time, the operator stays, also where the
+file declares one.
 """
 
 from __future__ import annotations
@@ -39,16 +40,21 @@ def apply(draft: Draft, target: Target, options: RepairOptions) -> RepairResult:
         return Skipped("every view with a static shape is a Reshape to constant sizes already")
     views.fuse(draft)
     gone = before - len(draft.nodes)
-    return Applied((*edits, f"{gone} nodes less after fusing") if gone else tuple(edits))
+    if gone:
+        edits.append(f"number of nodes that fusing the Reshapes saved: {gone}")
+    return Applied(tuple(edits))
 
 
 def _is_open(draft: Draft, node: Node) -> bool:
     """Tell whether a node is a view that can be written more plainly."""
-    if not node.is_a(*_VIEWS):
+    if not node.is_a(*_VIEWS) or node.input(0) is None:
         return False
     dims = draft.maybe_dims(node.outputs[0])
     if dims is None or 0 in dims:  # in the target of a Reshape, a 0 says "as before"
         return False
+    target = node.input(1)
+    if draft.is_output(node.outputs[0]) and target is not None and draft.array(target) is None:
+        return False  # the shape is only what the file says: it was not inferred
     if node.op != "Reshape" or "allowzero" in node.attrs:
         return True
     return not is_constant(node.input(1)) or draft.ints(node.input(1)) != list(dims)

@@ -46,7 +46,7 @@ def apply(draft: Draft, target: Target, options: RepairOptions) -> RepairResult:
 
 
 def _is_global(draft: Draft, node: Node) -> bool:
-    if not node.is_a(*_POOLS):
+    if not node.is_a(*_POOLS) or node.input(0) is None:
         return False
     data, axes = node.inputs[0], _axes(draft, node)
     dims = draft.maybe_dims(data)
