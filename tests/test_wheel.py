@@ -1,7 +1,6 @@
 """The wheel: built offline from the checkout, installed elsewhere, run among hostile files."""
 
 import importlib.metadata
-import os
 import subprocess
 import sys
 import zipfile
@@ -83,11 +82,9 @@ def run(installed, cwd, *arguments):
         "(entry,) = [e for e in m.distribution('npugate').entry_points if e.name == 'npugate']\n"
         "sys.exit(entry.load()())"
     )
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     return subprocess.run(
         [sys.executable, "-I", "-c", code, *arguments],
         cwd=cwd,
-        env=kept,
         capture_output=True,
         text=True,
         check=False,
