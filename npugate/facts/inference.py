@@ -12,6 +12,9 @@ from typing import Final
 
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TypeProto
+from onnx.checker import ValidationError
+from onnx.defs import SchemaError
+from onnx.shape_inference import InferenceError
 
 from npugate.facts import evaluate
 from npugate.facts.graph import FOLDED, UNKNOWN_DOMAIN, Graph, Node, Tensor, build, shape_of, walk
@@ -85,7 +88,7 @@ def trace(skeleton: Skeleton, stage: Stage) -> None:
         stage(f"shape inference of {node.full_type} {node.label!r}")
         try:
             found = _infer_node(node, version)
-        except (onnx.shape_inference.InferenceError, onnx.defs.SchemaError, *_ODD):
+        except (InferenceError, SchemaError, ValidationError, *_ODD):
             continue  # reported by the inference of the whole graph
         for tensor in node.outputs:
             if tensor is not None and tensor.name in found:
@@ -100,7 +103,7 @@ def _infer(model: ModelProto, *, propagate: bool) -> ModelProto:
     """Infer what can be inferred; a node that fails leaves its outputs unknown."""
     try:
         return onnx.shape_inference.infer_shapes(model, strict_mode=False, data_prop=propagate)
-    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError, IndexError):
+    except (InferenceError, RuntimeError, ValueError, IndexError):
         return model  # an odd graph as a whole; _report_failures then names the nodes
 
 
@@ -209,8 +212,10 @@ def _reason(node: Node, skeleton: Skeleton) -> str:
     """Return why inference of one node fails; empty when its result depends on data."""
     try:
         _infer_node(node, skeleton.opsets.get("", 0))
-    except (onnx.shape_inference.InferenceError, onnx.defs.SchemaError) as error:
+    except (InferenceError, SchemaError) as error:
         return _clean(str(error))
+    except ValidationError:
+        return ""  # the node itself is malformed: the ONNX checker reports that (validity)
     except _ODD as error:
         return f"shape inference raises {type(error).__name__}: {_clean(str(error))}"
     return ""
