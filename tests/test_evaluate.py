@@ -58,7 +58,7 @@ def agree(op_type, inputs, opset, **attributes):
 
 M = ints(*range(24), shape=(2, 3, 4))
 V = ints(5, -7, 0, 3)
-W = ints(2, -2, 3, -3)
+W = ints(2, -2, 0, -3)
 F = np.array([-1.5, -0.0, 2.25, 7.0], np.float32)
 B = np.array([True, False, True, False])
 TENSOR = onnx.numpy_helper.from_array(ints(3, 1, 2), "t")
@@ -121,7 +121,7 @@ CASES = [
     ("Equal", [V, ints(5)], 14, {}),
     ("Less", [V, W], 14, {}),
     ("Greater", [V, W], 14, {}),
-    ("LessOrEqual", [V, V], 14, {}),
+    ("LessOrEqual", [V, W], 14, {}),
     ("GreaterOrEqual", [V, W], 14, {}),
     ("And", [B, ~B], 14, {}),
     ("Or", [B, ~B], 14, {}),
