@@ -144,18 +144,25 @@ def _news(graph: Graph, learned: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _guesses(node: Node, learned: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     """Yield outputs whose shape follows from the operator's meaning although onnx lacks it."""
-    output = node.output()
-    if output is None or output.name in learned or output.shape is not None:
-        return
-    source = node.input(0)
-    if node.op_type in _SAME_SHAPE and source is not None and source.static_shape is not None:
+    output, source = node.output(), node.input(0)
+    if (
+        node.op_type in _SAME_SHAPE
+        and output is not None
+        and output.name not in learned
+        and output.shape is None
+        and source is not None
+        and source.static_shape is not None
+    ):
         output.dtype, output.shape = source.dtype, source.shape
         yield output.name, output
     test = node.constant(0) if node.op_type == "If" else None
     if test is not None and test.size == 1:
         branch = node.subgraphs.get("then_branch" if bool(test.reshape(-1)[0]) else "else_branch")
         for made, inner in zip(node.outputs, branch.outputs if branch else (), strict=False):
-            if made is not None and inner.static_shape is not None and made.name not in learned:
+            # onnx joins the shapes of both branches; the one that runs is known better.
+            if made is None or made.name in learned or made.static_shape is not None:
+                continue
+            if inner.static_shape is not None:
                 made.dtype, made.shape = inner.dtype, inner.shape
                 yield made.name, made
 
