@@ -47,7 +47,7 @@ validate: $(INSTALLED) $(VALIDATE)/.installed ## what needs heavy or system tool
 	$(VALIDATE)/bin/python tools/validate_container.py --npugate $(BIN)/npugate --act $(VALIDATE)/bin/act
 
 bench: $(INSTALLED) ## CPU time and memory against the bare load and a peer
-	$(BIN)/python tools/bench.py
+	$(BIN)/python tools/bench.py $(if $(PEER),--peer $(PEER)) $(if $(MODELS),--models $(MODELS))
 
 venv: $(INSTALLED) ## make .venv and stop
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from npugate.digest import sha256
 from npugate.types import Location
 
 _DIGITS = 16
@@ -22,5 +22,5 @@ def fingerprints(places: Iterable[tuple[str, Location]]) -> Iterator[str]:
         key = (rule, place.graph, place.node, place.value)
         seen[key] += 1
         text = "\0".join((*key, str(seen[key])))
-        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        digest = sha256(text.encode("utf-8", "surrogatepass"))
         yield digest[:_DIGITS]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections import Counter
@@ -17,6 +16,7 @@ from google.protobuf.message import DecodeError
 from onnx import ModelProto
 
 from npugate import external, filekind, wire
+from npugate.digest import sha256
 from npugate.errors import ModelError
 from npugate.payload import counts_of, drop_large, holds_data, mismatch
 from npugate.survey import ANALYSIS_LIMIT, Place, shown, survey
@@ -79,7 +79,7 @@ def load(file: Path, path: str, limits: Limits) -> Model:
         try:
             if size <= _DIRECT_BYTES:
                 data = window.read(0, size)
-                digest = hashlib.sha256(data).hexdigest()
+                digest = sha256(data)
                 proto = _parse(data, window, limits)
             else:
                 digest = _digest(fd, size)
@@ -108,7 +108,7 @@ def read(data: bytes, path: str, limits: Limits, folder: Path | None = None) -> 
     window = Window(lambda length, at: data[at : at + length], len(data), 0)
     proto = _parse(data, window, limits)
     problems = _examine(proto, {}, folder, limits)
-    return Model(path, None, hashlib.sha256(data).hexdigest(), len(data), proto, problems)
+    return Model(path, None, sha256(data), len(data), proto, problems)
 
 
 @contextmanager
@@ -157,6 +157,8 @@ def _check_unchanged(file: Path, before: os.stat_result, after: os.stat_result) 
 
 
 def _digest(fd: int, size: int) -> str:
+    import hashlib  # noqa: PLC0415 - OpenSSL, worth its memory for a large file only
+
     digest = hashlib.sha256()
     block = memoryview(bytearray(_BLOCK))
     at = 0

@@ -116,7 +116,12 @@ def _report(
     crashed: bool,
 ) -> Report:
     overall = options.judgement("")
-    target = targets.load(overall.target or "", overall.toolchain)
+    wanted = (overall.target, overall.toolchain)
+    # Reading a profile takes as long as checking a small model: take a model's, if it is the same.
+    target = next(
+        (job.target for job in jobs if (job.judgement.target, job.judgement.toolchain) == wanted),
+        None,
+    ) or targets.load(overall.target or "", overall.toolchain)
     ran = {key for job in jobs for key in job.chosen} | set(_chosen(overall, rules))
     return Report(
         __version__,

@@ -12,7 +12,14 @@ FIXTURE = ROOT / "tests/fixtures/models/rppg_4d_fp32.onnx"
 
 # Layers from the bottom up; a module may import its own layer and those below it.
 LAYERS = (
-    ("npugate", "npugate.errors", "npugate.text", "npugate.targets", "npugate.wire"),
+    (
+        "npugate",
+        "npugate.digest",
+        "npugate.errors",
+        "npugate.text",
+        "npugate.targets",
+        "npugate.wire",
+    ),
     ("npugate.types",),
     ("npugate.report", "npugate.files", "npugate.fingerprint", "npugate.isolate"),
     ("npugate.payload", "npugate.survey", "npugate.filekind", "npugate.external"),
@@ -35,7 +42,12 @@ ONLY = {
     "checks.*": {"npugate.api"},
     "fixers.*": {"npugate.api"},
     "npugate.reporters": {"npugate.report", "npugate.reporters", "npugate.types"},
-    "npugate.reporters.*": {"npugate.report", "npugate.reporters", "npugate.types"},
+    "npugate.reporters.*": {
+        "npugate.digest",
+        "npugate.report",
+        "npugate.reporters",
+        "npugate.types",
+    },
     "npugate.report": {"npugate.types"},
     "npugate.errors": set(),
     "entrypoint": {"npugate.cli"},

@@ -89,9 +89,10 @@ def _learn(tensor: Tensor, value: Array) -> None:
 def _is_fixed(node: Node) -> bool:
     if node.subgraphs or node.op_type in _RANDOM:
         return False
-    if not any(tensor is not None for tensor in node.inputs):
+    given = [tensor for tensor in node.inputs if tensor is not None]
+    if not given:
         return node.op_type == "Constant"
-    return all(tensor is None or tensor.is_constant for tensor in node.inputs)
+    return all(tensor.is_constant for tensor in given)
 
 
 def _evaluate(node: Node, opset: int, bound: int) -> list[Array | None] | None:

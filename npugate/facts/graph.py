@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -76,8 +76,10 @@ class Tensor:
         """The shape when every dimension is a number, else None."""
         if self.shape is None:
             return None
-        dims = tuple(dim for dim in self.shape if isinstance(dim, int))
-        return dims if len(dims) == len(self.shape) else None
+        for dim in self.shape:
+            if not isinstance(dim, int):
+                return None
+        return cast("tuple[int, ...]", self.shape)  # asked most often of all: not built anew
 
     @property
     def elements(self) -> int | None:
@@ -236,7 +238,7 @@ def shape_of(value: onnx.TypeProto) -> tuple[int, Shape | None]:
     tensor = value.tensor_type
     if not tensor.HasField("shape"):
         return tensor.elem_type, None
-    return tensor.elem_type, tuple(_dim(dim) for dim in tensor.shape.dim)
+    return tensor.elem_type, tuple([_dim(dim) for dim in tensor.shape.dim])
 
 
 def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:
@@ -294,7 +296,7 @@ def _node(
 ) -> Node:
     domain = "" if proto.domain in {"ai.onnx", UNKNOWN_DOMAIN} else proto.domain
     node = Node(index, proto.name, proto.op_type, domain, proto, graph)
-    node.inputs = tuple(_used(name, node) if name else None for name in proto.input)
+    node.inputs = tuple([_used(name, node) if name else None for name in proto.input])
     outputs: list[Tensor | None] = []
     for name in proto.output:
         if not name:

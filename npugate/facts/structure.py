@@ -207,8 +207,8 @@ def _out_of_order(graph: GraphProto, given: frozenset[str] | set[str]) -> tuple[
     made = {name for node in graph.node for name in node.output}
     seen = set(given)
     for index, node in enumerate(graph.node):
-        for name in reads(node):
-            if name in made and name not in seen:
+        for name in node.input if not node.attribute else reads(node):
+            if name and name in made and name not in seen:
                 return index, name
         seen.update(node.output)
     return None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from typing import Final
 
+from npugate.digest import sha256
 from npugate.report import ModelReport, Report
 from npugate.reporters import escape, outline
 from npugate.types import Finding, Severity
@@ -46,4 +46,4 @@ def _identity(model: ModelReport, finding: Finding, seen: Counter[str]) -> str:
     """Return a fingerprint that no other issue has: GitLab shows equal ones once."""
     text = f"{model.path}\0{finding.fingerprint}"
     seen[text] += 1
-    return hashlib.sha256(f"{text}\0{seen[text]}".encode("utf-8", "backslashreplace")).hexdigest()
+    return sha256(f"{text}\0{seen[text]}".encode("utf-8", "backslashreplace"))

@@ -8,12 +8,12 @@ a model, being binary, is located at its line 1.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from npugate.digest import sha256
 from npugate.report import ModelReport, Report, RuleInfo
 from npugate.reporters import escape, outline
 from npugate.types import Finding, Severity, Source
@@ -124,9 +124,7 @@ def _written(results: list[_Result], index: Mapping[str, int]) -> list[dict[str,
     for result in results:
         identity = _identity(result)
         seen[identity] += 1
-        fingerprint = hashlib.sha256(
-            f"{identity}\0{seen[identity]}".encode("utf-8", "backslashreplace")
-        ).hexdigest()
+        fingerprint = sha256(f"{identity}\0{seen[identity]}".encode("utf-8", "backslashreplace"))
         written.append(_result(result, index, fingerprint[:32]))
     return written
 

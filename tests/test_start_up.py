@@ -1,0 +1,50 @@
+"""What a check must not load: see docs/performance.md."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from npugate import digest
+
+ROOT = Path(__file__).resolve().parent.parent
+MODEL = ROOT / "tests" / "fixtures" / "models" / "rppg_4d_fp32.onnx"
+
+
+@pytest.mark.parametrize("size", [0, 55, 56, 64, 4097])
+def test_the_light_digest_is_sha_256(size):
+    data = bytes(index % 251 for index in range(size))
+    assert digest.sha256(data) == hashlib.sha256(data).hexdigest()
+
+
+def run(program, environment, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        env={"PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def test_a_check_of_a_small_model_loads_neither_openssl_nor_the_tools_of_the_repairs():
+    program = (
+        "import sys, os\n"
+        "from npugate.cli import main\n"
+        "main(['check', '--quiet', sys.argv[1]])\n"
+        "heavy = {'_hashlib', 'onnxruntime', 'onnx_graphsurgeon', 'torch', 'tqdm', 'shtab'}\n"
+        "print(sorted(heavy & set(sys.modules)), os.environ['OPENBLAS_NUM_THREADS'])"
+    )
+    assert run(program, {}, str(MODEL)) == "[] 1\n"
+
+
+def test_a_user_may_give_the_numeric_library_its_threads():
+    program = (
+        "import os\n"
+        "from npugate.cli import main\n"
+        "main(['rules'])\n"
+        "print(os.environ['OPENBLAS_NUM_THREADS'])"
+    )
+    assert run(program, {"OPENBLAS_NUM_THREADS": "2"}).endswith("\n2\n")
