@@ -217,7 +217,9 @@ def test_a_baseline_lets_the_known_pass_and_the_new_fail(here, capsys):
     save(here / "a.onnx", concat(1))
     status, parsed = check(capsys, "a.onnx", "--baseline", "known.json")
     assert status == 0
-    assert parsed["notices"] == ["1 entries of the baseline are fixed: write it again to drop them"]
+    assert parsed["notices"] == [
+        "entries of the baseline that are fixed: 1; write it again to drop them"
+    ]
 
 
 def test_a_baseline_follows_a_rename_that_git_saw(here, capsys):
