@@ -102,7 +102,7 @@ def run(options: Options, rules: Mapping[str, Rule]) -> Report:
             notify(f"the ignore of {', '.join(sorted(ignore.rules))} expired on {ignore.expires}")
     ran = {job.candidate.path: job.chosen for job in jobs}
     if count := baseline.unused(known, models, ran):
-        notify(f"{count} entries of the baseline are fixed: write it again to drop them")
+        notify(f"entries of the baseline that are fixed: {count}; write it again to drop them")
     if options.write_baseline:
         baseline.write(options.write_baseline, models)
     crashed = any(found.tracebacks for found in examined)

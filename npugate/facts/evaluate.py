@@ -208,8 +208,7 @@ def _slice(node: Node, inputs: list[Array | None], opset: int, bound: int) -> Ar
     steps = (1,) * len(starts) if steps is None else steps
     index: list[slice] = [slice(None)] * data.ndim
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        stop = None if step < 0 and end < -data.shape[axis] else end
-        index[axis] = slice(start, stop, step)
+        index[axis] = slice(start, end, step)
     return data[tuple(index)]
 
 

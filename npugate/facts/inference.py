@@ -12,6 +12,9 @@ from typing import Final
 
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TypeProto
+from onnx.checker import ValidationError
+from onnx.defs import SchemaError
+from onnx.shape_inference import InferenceError
 
 from npugate.facts import evaluate
 from npugate.facts.graph import FOLDED, UNKNOWN_DOMAIN, Graph, Node, Tensor, build, shape_of, walk
@@ -85,7 +88,7 @@ def trace(skeleton: Skeleton, stage: Stage) -> None:
         stage(f"shape inference of {node.full_type} {node.label!r}")
         try:
             found = _infer_node(node, version)
-        except (onnx.shape_inference.InferenceError, onnx.defs.SchemaError, *_ODD):
+        except (InferenceError, SchemaError, ValidationError, *_ODD):
             continue  # reported by the inference of the whole graph
         for tensor in node.outputs:
             if tensor is not None and tensor.name in found:
@@ -100,7 +103,7 @@ def _infer(model: ModelProto, *, propagate: bool) -> ModelProto:
     """Infer what can be inferred; a node that fails leaves its outputs unknown."""
     try:
         return onnx.shape_inference.infer_shapes(model, strict_mode=False, data_prop=propagate)
-    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError, IndexError):
+    except (InferenceError, RuntimeError, ValueError, IndexError):
         return model  # an odd graph as a whole; _report_failures then names the nodes
 
 
@@ -141,18 +144,25 @@ def _news(graph: Graph, learned: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _guesses(node: Node, learned: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     """Yield outputs whose shape follows from the operator's meaning although onnx lacks it."""
-    output = node.output()
-    if output is None or output.name in learned or output.shape is not None:
-        return
-    source = node.input(0)
-    if node.op_type in _SAME_SHAPE and source is not None and source.static_shape is not None:
+    output, source = node.output(), node.input(0)
+    if (
+        node.op_type in _SAME_SHAPE
+        and output is not None
+        and output.name not in learned
+        and output.shape is None
+        and source is not None
+        and source.static_shape is not None
+    ):
         output.dtype, output.shape = source.dtype, source.shape
         yield output.name, output
     test = node.constant(0) if node.op_type == "If" else None
     if test is not None and test.size == 1:
         branch = node.subgraphs.get("then_branch" if bool(test.reshape(-1)[0]) else "else_branch")
         for made, inner in zip(node.outputs, branch.outputs if branch else (), strict=False):
-            if made is not None and inner.static_shape is not None and made.name not in learned:
+            # onnx joins the shapes of both branches; the one that runs is known better.
+            if made is None or made.name in learned or made.static_shape is not None:
+                continue
+            if inner.static_shape is not None:
                 made.dtype, made.shape = inner.dtype, inner.shape
                 yield made.name, made
 
@@ -209,8 +219,10 @@ def _reason(node: Node, skeleton: Skeleton) -> str:
     """Return why inference of one node fails; empty when its result depends on data."""
     try:
         _infer_node(node, skeleton.opsets.get("", 0))
-    except (onnx.shape_inference.InferenceError, onnx.defs.SchemaError) as error:
+    except (InferenceError, SchemaError) as error:
         return _clean(str(error))
+    except ValidationError:
+        return ""  # the node itself is malformed: the ONNX checker reports that (validity)
     except _ODD as error:
         return f"shape inference raises {type(error).__name__}: {_clean(str(error))}"
     return ""
