@@ -16,6 +16,7 @@ from npugate import target as targets
 from npugate.discover import Candidate, Search, discover
 from npugate.errors import ModelError, UsageError
 from npugate.facts import Facts, Inference
+from npugate.facts.inference import prepare
 from npugate.fingerprint import fingerprints
 from npugate.isolate import Died, Done, Raised
 from npugate.model import load
@@ -91,6 +92,8 @@ def run(options: Options, rules: Mapping[str, Rule]) -> Report:
     jobs = _jobs(options, candidates, rules)
     if jobs and not isolate.enforced():
         notify("this system cannot bound a model's memory: check only models that you trust")
+    if len(jobs) > 1:
+        prepare()
     examined = _examine_all(jobs, options, rules)
     checkout = Checkout(_root(options), options.search.environment)
     models = tuple(
