@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 from npugate import __version__, baseline, check, gitfiles, isolate, suppress
@@ -15,6 +16,7 @@ from npugate import target as targets
 from npugate.discover import Candidate, Search, discover
 from npugate.errors import ModelError, UsageError
 from npugate.facts import Facts, Inference
+from npugate.facts.inference import prepare
 from npugate.fingerprint import fingerprints
 from npugate.isolate import Died, Done, Raised
 from npugate.model import load
@@ -55,6 +57,7 @@ class Examined:
         hits: (rule id, hit with its severity).
         unreadable: True when the model could not be examined.
         tracebacks: of rules that raised.
+        seconds: wall clock of the examination that ended well.
     """
 
     hits: tuple[tuple[str, Hit], ...]
@@ -63,6 +66,7 @@ class Examined:
     census: Census = field(default_factory=Census)
     unreadable: bool = False
     tracebacks: tuple[str, ...] = ()
+    seconds: float = 0.0
 
 
 def run(options: Options, rules: Mapping[str, Rule]) -> Report:
@@ -88,6 +92,8 @@ def run(options: Options, rules: Mapping[str, Rule]) -> Report:
     jobs = _jobs(options, candidates, rules)
     if jobs and not isolate.enforced():
         notify("this system cannot bound a model's memory: check only models that you trust")
+    if len(jobs) > 1:
+        prepare()
     examined = _examine_all(jobs, options, rules)
     checkout = Checkout(_root(options), options.search.environment)
     models = tuple(
@@ -211,7 +217,7 @@ def _examine_all(
         def tell(_index: int, finished: Iterator[int] = finished) -> None:
             options.progress(min(next(finished), len(jobs)), len(jobs))
 
-        work = partial(examine, rules=rules, limits=options.limits)
+        work = partial(_timed, rules=rules, limits=options.limits)
         outcomes = isolate.run(
             work, [waiting[key] for key in order], options.limits, options.jobs, tell
         )
@@ -255,6 +261,12 @@ def _settled(
     return Examined(((crashed, hit),), unreadable=True, tracebacks=(outcome.text,))
 
 
+def _timed(job: _Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
+    start = monotonic()
+    found = examine(job, rules, limits)
+    return replace(found, seconds=monotonic() - start)
+
+
 def examine(job: _Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
     """Load one model, compute its facts and run the rules; called in a worker."""
     file = job.candidate.file
@@ -295,7 +307,15 @@ def _model_report(
     marked = suppress.apply(
         path, findings, options.settings.ignores, known.get(path, {}), options.today
     )
-    return ModelReport(path, found.digest, found.size_bytes, marked, found.unreadable, found.census)
+    return ModelReport(
+        path,
+        found.digest,
+        found.size_bytes,
+        marked,
+        found.unreadable,
+        found.census,
+        found.seconds,
+    )
 
 
 def _overridden(key: str, hit: Hit, judgement: Judgement) -> Hit:

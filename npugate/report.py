@@ -38,7 +38,7 @@ class ModelReport:
     findings: tuple[Finding, ...]
     unreadable: bool = False
     census: Census = field(default_factory=Census)
-    seconds: float = 0.0
+    seconds: float = field(default=0.0, compare=False)
 
     def counted(self, severity: Severity) -> int:
         """Number of findings of one level that are not suppressed."""

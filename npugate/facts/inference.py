@@ -8,6 +8,7 @@ again: a model whose shapes are computed by nodes is then as static as one that 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Final
 
 import onnx
@@ -49,6 +50,11 @@ _ODD: Final = (RuntimeError, ValueError, KeyError, TypeError)
 Stage = Callable[[str], None]
 
 
+def prepare() -> None:
+    """Make onnx build its table of operators (8 ms, 6 MB), for children forked later to share."""
+    onnx.defs.has("Identity")
+
+
 def infer(skeleton: Skeleton, limits: Limits, stage: Stage, *, propagate: bool = True) -> Graph:
     """Return the linked graph with every shape and constant that can be known.
 
@@ -61,18 +67,23 @@ def infer(skeleton: Skeleton, limits: Limits, stage: Stage, *, propagate: bool =
     """
     model = skeleton.proto
     opset = skeleton.opsets.get("", 0)
+    resolved: dict[str, Tensor] = {}
+    resolve = partial(_resolve, version=opset, resolved=resolved)
     learned: dict[str, Tensor] = {}
     stage("shape inference")
     for _ in range(_ROUNDS):
-        graph = _link(_infer(model, propagate=False), skeleton, opset, limits)
+        inferred = _infer(model, propagate=False)
+        graph = _link(inferred, skeleton, opset, limits, resolve if propagate else None)
         fresh = _news(graph, learned)
+        if any(_is_open(tensor) for node in graph.nodes for tensor in node.outputs):
+            fresh |= {name: t for name, t in resolved.items() if name not in learned}
         if not fresh:
             break
         learned.update(fresh)
         model = _teach(model, fresh, limits)
     if propagate and any(_is_open(tensor) for node in graph.nodes for tensor in node.outputs):
         stage(PROPAGATION)
-        graph = _link(_infer(model, propagate=True), skeleton, opset, limits)
+        graph = _link(_infer(model, propagate=True), skeleton, opset, limits, resolve)
     _report_failures(graph, skeleton, stage)
     return graph
 
@@ -107,12 +118,48 @@ def _infer(model: ModelProto, *, propagate: bool) -> ModelProto:
         return model  # an odd graph as a whole; _report_failures then names the nodes
 
 
-def _link(inferred: ModelProto, skeleton: Skeleton, opset: int, limits: Limits) -> Graph:
+def _link(
+    inferred: ModelProto,
+    skeleton: Skeleton,
+    opset: int,
+    limits: Limits,
+    resolve: Callable[[Node], None] | None,
+) -> Graph:
     graph = build(inferred.graph, skeleton.inputs)
     for body in walk(graph):
         evaluate.set_initializers(body, _proto_of(body, inferred.graph))
-        evaluate.fold(body, opset, limits.fold_elements)
+        evaluate.fold(body, opset, limits.fold_elements, resolve)
     return graph
+
+
+def _resolve(node: Node, version: int, resolved: dict[str, Tensor]) -> None:
+    """Infer a node whose outputs are open once folding has made its inputs known.
+
+    Without it each such node costs a round over the whole model, and there is one in every layer of
+    a transformer. Only a result without any open dimension is taken; the rounds see to the rest.
+
+    Args:
+        node: of any graph.
+        version: opset of the default domain.
+        resolved: the tensors of the main graph that were resolved are added, by name.
+    """
+    if node.domain or node.subgraphs or node.proto.domain == UNKNOWN_DOMAIN:
+        return
+    if not any(_is_open(tensor) for tensor in node.outputs):
+        return
+    if any(t is not None and (t.shape is None or not t.dtype) for t in node.inputs):
+        return
+    try:
+        found = _infer_node(node, version)
+    except (onnx.shape_inference.InferenceError, onnx.defs.SchemaError, *_ODD):
+        return  # named by _report_failures, if it is not resolved otherwise
+    for tensor in node.outputs:
+        if tensor is not None and _is_open(tensor) and tensor.name in found:
+            dtype, shape = shape_of(found[tensor.name])
+            if dtype and shape is not None and all(isinstance(dim, int) for dim in shape):
+                tensor.dtype, tensor.shape = dtype, shape
+                if node.graph.parent is None:
+                    resolved[tensor.name] = tensor
 
 
 def _proto_of(graph: Graph, main: GraphProto) -> GraphProto:
