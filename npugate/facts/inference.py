@@ -151,8 +151,8 @@ def _resolve(node: Node, version: int, resolved: dict[str, Tensor]) -> None:
         return
     try:
         found = _infer_node(node, version)
-    except (onnx.shape_inference.InferenceError, onnx.defs.SchemaError, *_ODD):
-        return  # named by _report_failures, if it is not resolved otherwise
+    except (InferenceError, SchemaError, ValidationError, *_ODD):
+        return  # named by _report_failures or the ONNX checker, if not resolved otherwise
     for tensor in node.outputs:
         if tensor is not None and _is_open(tensor) and tensor.name in found:
             dtype, shape = shape_of(found[tensor.name])
