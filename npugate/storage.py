@@ -52,6 +52,12 @@ def is_external(model: ModelProto) -> bool:
     return any(item.data_location == TensorProto.EXTERNAL for item in model.graph.initializer)
 
 
+def digest(path: Path) -> str:
+    """Return the sha256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def save(data: bytes, path: Path, *, beside: bool) -> None:
     """Write a model whole or not at all.
 

@@ -1,5 +1,4 @@
 import numpy as np
-import onnxruntime as ort
 import pytest
 from onnx import TensorProto, checker, helper
 
@@ -10,6 +9,7 @@ from npugate.surgery.lowering import LOWERINGS
 from npugate.surgery.shapes import infer
 from npugate.testing import model_from_text
 from npugate.types import Applied, Declined, RepairOptions, Skipped
+from tests.mended import run
 from tests.rank_cases import CASES, make
 
 TARGET = target.load("stm32n6")
@@ -20,15 +20,6 @@ INEXACT = {  # a sum in another order
     "Sigmoid",  # vector kernels round the tail of a row otherwise
 }
 HEAD = '<ir_version: 8, opset_import: ["" : 14]> '
-
-
-def run(model, feeds):
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 4
-    data = model.SerializeToString()
-    return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"]).run(None, feeds)
 
 
 def fed(model, seed):

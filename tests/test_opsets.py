@@ -4,7 +4,6 @@ import sys
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 from onnx import helper, numpy_helper
 
@@ -16,6 +15,7 @@ from npugate.surgery.opsets.convert import convert
 from npugate.surgery.opsets.down import DOWN
 from npugate.surgery.opsets.up import REDUCTIONS, UP
 from npugate.types import Applied, Declined, RepairOptions, Skipped
+from tests.mended import run
 
 X = "float[1, 4, 6, 6] x"
 
@@ -28,17 +28,6 @@ def repair():
 def apply(model, toolchain=None, **options):
     profile = target.load("stm32n6", toolchain)
     return repair().edit_message(model, profile, RepairOptions(**options))
-
-
-def run(model, feeds):
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 4
-    session = ort.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    return session.run(None, feeds)
 
 
 def net(source, line, weights="", inputs=X, outputs="float[?, ?, ?, ?] y"):

@@ -132,6 +132,12 @@ def test_an_output_that_hardly_reacts_is_noted():
     assert found.notes == ("output 'y' hardly reacts to the inputs: a weak proof",)
 
 
+def test_an_output_whose_size_follows_the_input_reacts():
+    model = parsed(HEAD + " net (float[1, 40] x) => (int64[2, n] y) { y = NonZero (x) }")
+    found = verify(model, model)
+    assert (found.equal, found.notes) == (True, ())
+
+
 def test_a_batch_is_compared_sample_by_sample():
     batch = parsed(HEAD + " net (float[4, 3] x) => (float[4, 3] y) { y = Softmax (x) }")
     single = parsed(HEAD + " net (float[1, 3] x) => (float[1, 3] y) { y = Softmax (x) }")

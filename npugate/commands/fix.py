@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from npugate import files, pipeline, registry, storage
+from npugate import pipeline, registry, storage
 from npugate.cli import Console
 from npugate.commands import check
 from npugate.errors import UsageError
@@ -125,7 +125,7 @@ def _keep(chosen: argparse.Namespace, path: str, file: Path, found: Examined) ->
         target = _place(Path(chosen.output_dir), path, file)
         storage.save(repaired.data, target, beside=repaired.is_external)
         return target.as_posix()
-    if files.digest(file) != found.digest:
+    if storage.digest(file) != found.digest:
         raise UsageError(f"{path} changed while it was repaired; it was left as it is")
     if chosen.backup:
         storage.back_up(file)

@@ -220,7 +220,7 @@ def _verdict(tally: _Tally, *, equal: bool | None, reason: str = "") -> Verifica
 
 
 def _reacts(left: Array, right: Array) -> bool:
-    if left.dtype.kind in "OSU":
+    if left.dtype.kind in "OSU" or left.shape != right.shape:
         return not np.array_equal(left, right)
     wide = left.astype(np.float64), right.astype(np.float64)
     return not np.allclose(*wide, rtol=_REACTION, atol=0, equal_nan=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from onnx import ModelProto, NodeProto, helper, numpy_helper
@@ -11,21 +10,16 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper
 from npugate.facts.graph import Array
 from npugate.surgery import linking
 from npugate.surgery.lineage import Lineage
-from npugate.surgery.node import DEFAULT_DOMAINS, Attribute, Dims, Node, NoFormError, Value
+from npugate.surgery.node import (
+    DEFAULT_DOMAINS,
+    Attribute,
+    Dims,
+    Node,
+    NoFormError,
+    Rewritten,
+    Value,
+)
 from npugate.surgery.shapes import Known, infer
-
-
-@dataclass(frozen=True, slots=True)
-class Rewritten:
-    """What a pass over the nodes did.
-
-    Attributes:
-        replaced: number of nodes that were replaced.
-        failures: nodes that have no form of the wanted kind, and why.
-    """
-
-    replaced: int
-    failures: tuple[tuple[Node, str], ...]
 
 
 class Draft:
@@ -102,7 +96,9 @@ class Draft:
         """Return the value of an initializer or Constant node, else None. Never write into it."""
         if not linking.is_constant(value):
             maker = None if value is None else self.producer(value)
-            return _constant_of(maker) if maker is not None and maker.is_a("Constant") else None
+            return (
+                linking.constant_of(maker) if maker is not None and maker.is_a("Constant") else None
+            )
         held = self._held.get(value.name)  # not value.values, which would keep a second copy
         return np.asarray(value.values if held is None else numpy_helper.to_array(held))
 
@@ -391,16 +387,3 @@ class Draft:
         if self._known.get(value.name, known) != known:
             self._changed.add(value.name)
         self._known[value.name] = known
-
-
-def _constant_of(node: Node) -> Array | None:
-    """Return the value of a Constant node; None for text and sparse tensors."""
-    for item in node.origin.attribute:
-        if item.name == "value":
-            return np.asarray(numpy_helper.to_array(item.t))
-        if item.name in {"value_int", "value_ints"}:
-            return np.array(item.i if item.name == "value_int" else list(item.ints), np.int64)
-        if item.name in {"value_float", "value_floats"}:
-            numbers = item.f if item.name == "value_float" else list(item.floats)
-            return np.array(numbers, np.float32)
-    return None

@@ -52,6 +52,19 @@ def left_out() -> Value:
     return made
 
 
+def constant_of(node: Node) -> Array | None:
+    """Return the value of a Constant node; None for text and sparse tensors."""
+    for item in node.origin.attribute:
+        if item.name == "value":
+            return np.asarray(numpy_helper.to_array(item.t))
+        if item.name in {"value_int", "value_ints"}:
+            return np.array(item.i if item.name == "value_int" else list(item.ints), np.int64)
+        if item.name in {"value_float", "value_floats"}:
+            numbers = item.f if item.name == "value_float" else list(item.floats)
+            return np.array(numbers, np.float32)
+    return None
+
+
 def is_constant(value: Value | None) -> TypeGuard[Constant]:
     """Tell whether a value is an initializer."""
     return isinstance(value, gs.Constant)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import onnx_graphsurgeon as gs
@@ -99,3 +100,16 @@ class Node(gs.Node):  # type: ignore[misc]  # onnx-graphsurgeon has no types
     def used_outputs(self) -> list[Value]:
         """Return the outputs that have a name."""
         return [value for value in self.outputs if value.name]
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """What a pass over the nodes did.
+
+    Attributes:
+        replaced: number of nodes that were replaced.
+        failures: nodes that have no form of the wanted kind, and why.
+    """
+
+    replaced: int
+    failures: tuple[tuple[Node, str], ...]

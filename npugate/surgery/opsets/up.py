@@ -157,7 +157,7 @@ def _as_resize(scene: Scene, node: NodeProto) -> bool:
 
 def _no_region(scene: Scene) -> str:
     """Return the region input of a Resize that has none; opsets 11 and 12 want an empty one."""
-    return "" if scene.goal >= 13 else scene.constant(np.zeros(0, np.float32), "roi")  # noqa: PLR2004
+    return "" if scene.goal >= 13 else scene.constant(np.zeros(0, np.float32), "roi")  # noqa: PLR2004 - may be left out
 
 
 def _resize_13(scene: Scene, node: NodeProto) -> bool:
