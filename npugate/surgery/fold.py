@@ -261,10 +261,8 @@ def _results(place: _Place, node: NodeProto, opset: int) -> list[Held] | None:
     if node.op_type in {"Shape", "Size"}:
         value = _measure(node, place.known.get(node.input[0]))
         return None if value is None else [Held(value=value, stored=value.nbytes)]
-    if not node.input or not evaluating.can_evaluate(node, opset):
+    if not node.input or not evaluating.can_evaluate(node, opset) or _is_large(place, node):
         return None
-    if any(_bytes(place.known.get(name)) > evaluating.MOST_BYTES for name in node.output):
-        return None  # before its inputs are decoded
     given = [place.constants.get(name) if name else None for name in node.input]
     if any(name and item is None for name, item in zip(node.input, given, strict=True)):
         return None
@@ -276,6 +274,11 @@ def _results(place: _Place, node: NodeProto, opset: int) -> list[Held] | None:
         return None
     stored = sum(item.stored for item in given if item is not None)
     return [Held(value=value, stored=stored) for value in results]
+
+
+def _is_large(place: _Place, node: NodeProto) -> bool:
+    """Tell, before its inputs are decoded, that a result is above the bound."""
+    return any(_bytes(place.known.get(name)) > evaluating.MOST_BYTES for name in node.output)
 
 
 def _bytes(known: Known | None) -> int:
