@@ -40,7 +40,7 @@ _NOWHERE: Final = build(onnx.GraphProto(), frozenset())
 
 def known_value(tensor: TensorProto) -> Array | None:
     """Return the value of a tensor that may take part; None when it is too large or not here."""
-    if tensor.data_type == TensorProto.STRING or tensor.ByteSize() > _MOST_READ:
+    if tensor.data_type == TensorProto.STRING or prod(tensor.dims) > _MOST_READ:
         return None
     return array_of(tensor)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import ChainMap, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Final
 
 import numpy as np
@@ -260,7 +261,7 @@ def _results(place: _Place, node: NodeProto, opset: int) -> list[Held] | None:
     if node.op_type in {"Shape", "Size"}:
         value = _measure(node, place.known.get(node.input[0]))
         return None if value is None else [Held(value=value, stored=value.nbytes)]
-    if not node.input or not evaluating.can_evaluate(node, opset):
+    if not node.input or not evaluating.can_evaluate(node, opset) or _is_large(place, node):
         return None
     given = [place.constants.get(name) if name else None for name in node.input]
     if any(name and item is None for name, item in zip(node.input, given, strict=True)):
@@ -273,6 +274,18 @@ def _results(place: _Place, node: NodeProto, opset: int) -> list[Held] | None:
         return None
     stored = sum(item.stored for item in given if item is not None)
     return [Held(value=value, stored=stored) for value in results]
+
+
+def _is_large(place: _Place, node: NodeProto) -> bool:
+    """Tell, before its inputs are decoded, that a result is above the bound."""
+    return any(_bytes(place.known.get(name)) > evaluating.MOST_BYTES for name in node.output)
+
+
+def _bytes(known: Known | None) -> int:
+    """Return the size of a value; 0 when it is unknown."""
+    if known is None or known.static is None or not known.dtype:
+        return 0
+    return prod(known.static) * helper.tensor_dtype_to_np_dtype(known.dtype).itemsize
 
 
 def _measure(node: NodeProto, known: Known | None) -> Array | None:

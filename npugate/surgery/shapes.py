@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import prod
 
 import onnx
-from onnx import ModelProto, ValueInfoProto, helper
+from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 from onnx.shape_inference import InferenceError, infer_shapes
 
 from npugate.payload import holds_data
@@ -77,7 +78,7 @@ def light(model: ModelProto) -> ModelProto:
     graph.sparse_initializer.extend(model.graph.sparse_initializer)
     declared = {info.name for info in graph.input}
     for tensor in model.graph.initializer:
-        if tensor.ByteSize() <= KEEP_BYTES and holds_data(tensor):
+        if is_small(tensor) and holds_data(tensor):
             graph.initializer.add().CopyFrom(tensor)
         elif tensor.name not in declared:
             graph.input.append(
@@ -87,6 +88,14 @@ def light(model: ModelProto) -> ModelProto:
         if info.type.HasField("tensor_type"):
             info.type.tensor_type.ClearField("shape")
     return copy
+
+
+def is_small(tensor: TensorProto) -> bool:
+    """Tell whether a tensor's payload is worth copying.
+
+    The elements are counted first: asking a message for its size serialises it.
+    """
+    return prod(tensor.dims) <= KEEP_BYTES and bool(tensor.ByteSize() <= KEEP_BYTES)
 
 
 def known_of(infos: Iterable[ValueInfoProto]) -> dict[str, Known]:

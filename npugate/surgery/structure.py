@@ -10,10 +10,8 @@ from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper
 from onnx.shape_inference import InferenceError, infer_shapes
 
 from npugate.model import Model
-from npugate.payload import holds_data
-from npugate.surgery.shapes import Dim, Known, known_of
+from npugate.surgery.shapes import Dim, Known, is_small, known_of
 from npugate.types import InterfaceChange
-from npugate.wire import KEEP_BYTES
 
 
 def fault(before: ModelProto, after: ModelProto, declared: Sequence[InterfaceChange]) -> str:
@@ -82,7 +80,7 @@ def _without_weights(model: ModelProto, *, declare: bool = True) -> ModelProto:
     graph.quantization_annotation.extend(model.graph.quantization_annotation)
     inputs = {info.name for info in graph.input}
     for tensor in model.graph.initializer:
-        if tensor.ByteSize() <= KEEP_BYTES and holds_data(tensor):
+        if is_small(tensor):
             graph.initializer.add().CopyFrom(tensor)
         elif not declare:
             graph.initializer.append(

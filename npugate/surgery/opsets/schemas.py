@@ -12,7 +12,7 @@ from onnx.defs import OpSchema
 
 OLDEST: Final = 7
 NEWEST: Final = 21  # that a model is converted to
-NEWEST_READ: Final = onnx.defs.onnx_opset_version()  # from here up to it, only types were added
+NEWEST_READ: Final = onnx.defs.onnx_opset_version()  # that a model may come from
 Types = tuple[frozenset[str], ...]
 # The same node is valid on both sides of these versions, and means something else.
 CHANGED: Final = frozenset(
