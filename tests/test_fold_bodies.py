@@ -1,5 +1,7 @@
 """Folding in and around the bodies of branches and loops."""
 
+import tracemalloc
+
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
@@ -9,7 +11,7 @@ from npugate.surgery.fold import fold
 from npugate.surgery.inlining import inline
 from npugate.surgery.scope import Names, rename_reads
 from tests.mended import run
-from tests.test_fold import folded, ops
+from tests.test_fold import F, folded, ops
 
 CAPTURES = """net (float[1, 4, 6] x) => (float[1, 4, 6] y) <float h = {1e6}> {
     same = Identity (x)
@@ -91,3 +93,23 @@ def test_a_branch_that_returns_one_value_twice_or_an_outer_one_is_inlined():
         ("Identity", ["outer"], ["c"]),
     ]
     assert held == []
+
+
+def test_large_weights_are_not_decoded_to_no_purpose():
+    weights = np.zeros((1200, 1200), np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Transpose", ["w"], ["t"], name="turn"),
+            helper.make_node("MatMul", ["x", "t"], ["y"], name="multiply"),
+        ],
+        "g",
+        [helper.make_tensor_value_info("x", F, [1, 1200])],
+        [helper.make_tensor_value_info("y", F, [1, 1200])],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
+    tracemalloc.start()
+    assert fold(model) == {}
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < weights.nbytes / 2
