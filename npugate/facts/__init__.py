@@ -16,7 +16,7 @@ from typing import Literal
 
 from npugate.facts import quantization, validity
 from npugate.facts.graph import Array, Dim, Graph, Node, Shape, Tensor, build, shape_of, walk
-from npugate.facts.inference import infer, trace
+from npugate.facts.inference import infer, infer_by_node
 from npugate.facts.quantization import Quantization
 from npugate.facts.structure import legalise
 from npugate.model import Model
@@ -25,8 +25,8 @@ from npugate.types import Census, Limits, Problem
 __all__ = ["Array", "Dim", "Facts", "Graph", "Node", "Quantization", "Shape", "Tensor"]
 
 
-# ``full``; ``careful`` without value propagation; ``traced`` node by node first, so that a crash
-# names the node; ``off`` with every shape unknown. Tried in this order when onnx dies of a model.
+# ``full``; ``careful`` without value propagation; ``traced`` node by node, so that a crash names
+# its node; ``off`` with every shape unknown. Tried in this order when onnx dies of a model.
 Inference = Literal["full", "careful", "traced", "off"]
 
 
@@ -67,13 +67,13 @@ class Facts:
         self.ir_version = int(model.proto.ir_version)
         self.opsets: Mapping[str, int] = skeleton.opsets
         self.symbolic_batches: Mapping[str, str] = skeleton.symbolic_batches
-        if inference == "traced":
-            trace(skeleton, stage)
-        if inference != "off":
+        if inference == "off":
+            main = build(skeleton.proto.graph, skeleton.inputs)
+        elif inference == "traced":
+            main = infer_by_node(skeleton, limits, stage)
+        else:
             main = infer(skeleton, limits, stage, propagate=inference == "full")
             validity.compare_outputs(skeleton, model.proto, main)
-        else:
-            main = build(skeleton.proto.graph, skeleton.inputs)
         self.graphs = tuple(walk(main))
         stage("ONNX checker")
         validity.check(skeleton, main)

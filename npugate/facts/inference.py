@@ -88,22 +88,31 @@ def infer(skeleton: Skeleton, limits: Limits, stage: Stage, *, propagate: bool =
     return graph
 
 
-def trace(skeleton: Skeleton, stage: Stage) -> None:
-    """Infer node by node and say which before each; only to place a crash of onnx."""
+def infer_by_node(skeleton: Skeleton, limits: Limits, stage: Stage) -> Graph:
+    """Return the linked graph, inferred node by node: for models of which the whole is too much.
+
+    Less becomes known than by ``infer``, bodies of subgraphs least of all; but a node that makes
+    onnx crash is named, and where only the whole does, there are shapes all the same.
+    """
     graph = build(skeleton.proto.graph, skeleton.inputs)
     evaluate.set_initializers(graph, skeleton.proto.graph)
     version = skeleton.opsets.get("", 0)
-    for node in graph.nodes:
+
+    def resolve(node: Node) -> None:
         if node.domain or node.subgraphs or node.proto.domain == UNKNOWN_DOMAIN:
-            continue
+            return
         stage(f"shape inference of {node.full_type} {node.label!r}")
         try:
             found = _infer_node(node, version)
         except (InferenceError, SchemaError, ValidationError, *_ODD):
-            continue  # reported by the inference of the whole graph
+            return  # named by _report_failures
         for tensor in node.outputs:
-            if tensor is not None and tensor.name in found:
+            if tensor is not None and _is_open(tensor) and tensor.name in found:
                 tensor.dtype, tensor.shape = shape_of(found[tensor.name])
+
+    evaluate.fold(graph, version, limits.fold_elements, resolve)
+    _report_failures(graph, skeleton, stage)
+    return graph
 
 
 def _is_open(tensor: Tensor | None) -> bool:
