@@ -8,6 +8,7 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto
+from onnx.checker import ValidationError
 from onnx.external_data_helper import load_external_data_for_model
 
 from npugate import files
@@ -42,7 +43,7 @@ def load(file: Path, model: Model) -> ModelProto:
         proto.ParseFromString(data)
         if is_external(model.proto):
             load_external_data_for_model(proto, str(file.parent))
-    except (DecodeError, OSError, ValueError) as error:
+    except (DecodeError, ValidationError, OSError, ValueError) as error:
         raise ModelError(ANALYSIS_LIMIT, f"its weights cannot be read: {error}") from error
     return proto
 

@@ -153,6 +153,23 @@ def test_external_weights_are_written_beside_the_copy(folder, capsys):
     assert np.array_equal(values["big"], original["big"])
 
 
+def test_weights_that_are_missing_are_a_finding_and_no_fault_of_ours(folder, capsys):
+    onnx.save(
+        model_from_text(WEIGHTED),
+        "models/high.onnx",
+        save_as_external_data=True,
+        location="w.bin",
+        size_threshold=64,
+    )
+    (folder / "models/w.bin").unlink()
+    code, out, err = fix(capsys, "models/high.onnx")
+    assert code == 1
+    assert "NPU005" in out or "missing-external-data" in out
+    assert "its weights cannot be read" in out
+    assert "Traceback" not in err
+    assert not (folder / "npugate-fixed").exists()
+
+
 def test_the_json_report_says_what_was_done_and_what_was_proved(folder, capsys):
     _, out, _ = fix(capsys, "--format", "json", "models")
     repair = json.loads(out)["models"][0]["repair"]

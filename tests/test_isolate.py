@@ -169,10 +169,11 @@ def test_what_a_child_prints_stays_out_of_standard_output():
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_children_and_then_the_program(number, status, tmp_path):
     script = f"""
-        import os, sys, time
+        import os, signal, sys, time
         from pathlib import Path
         from npugate.isolate import run
         from npugate.types import Limits
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job
         def work(n):
             file = Path({str(tmp_path)!r}) / f"{{n}}.tmp"
             file.write_text(str(os.getpid()))
