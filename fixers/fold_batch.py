@@ -8,9 +8,10 @@ one is chosen, and what it costs, is said in the report; `--batch-strategy` forc
 **Keeps.** The numbers of every layer, quantised ones bit by bit: weights, scales, zero points and
 biases are repeated as they are.
 
-**Declines.** A layer that no form covers: DeformConv and the QOperator form, shapes known only at run time, weights computed at run
-time, a MaxPool that hands out indices, copies of weights over the budget together with more nodes
-than wanted. Then split the model there, and let the host run the first half once for each sample.
+**Declines.** A layer that no form covers: DeformConv and the QOperator form, shapes known only at
+run time, a MaxPool that hands out indices, copies of weights over the budget together with more
+nodes than wanted. Then split the model there, and let the host run the first half once for each
+sample.
 """
 
 from __future__ import annotations
