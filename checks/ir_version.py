@@ -34,6 +34,7 @@ RULE = Rule(
     doc=__doc__,
     sources=("https://github.com/Magnus3327/stm32n6-edge-ai-benchmarks",),
     check=check,
+    repair="convert-opset",
     examples=(
         Example(
             title="a file of a newer format",

@@ -42,6 +42,7 @@ RULE = Rule(
     doc=__doc__,
     sources=("https://stedgeai-dc.st.com/assets/embedded-docs/supported_ops_onnx.html",),
     check=check,
+    repair="convert-opset",
     examples=(
         Example(
             title="a set that is too new",

@@ -22,7 +22,7 @@ def check(facts: Facts, target: Target) -> Iterator[Hit]:
     """Yield each tensor above the limit once, at the node that makes it."""
     for tensor in facts.tensors:
         rank = tensor.rank
-        if rank is None or not _runs(tensor):
+        if rank is None or not _runs(tensor) or _is_copy(tensor):
             continue
         for name in ("rank_max", "rank_advised"):
             limit = target.limit(name)
@@ -39,6 +39,15 @@ def _runs(tensor: Tensor) -> bool:
         any(made is not None and not made.is_constant for made in node.outputs)
         for node in tensor.consumers
     )
+
+
+def _is_copy(tensor: Tensor) -> bool:
+    """Tell whether it is only the quantised form of a tensor that is judged already."""
+    node = tensor.producer
+    if node is None or node.op_type not in {"QuantizeLinear", "DequantizeLinear"}:
+        return False
+    source = node.input(0)
+    return source is not None and source.rank == tensor.rank and not source.is_constant
 
 
 def _message(tensor: Tensor, rank: int, limit: Limit) -> str:
@@ -68,6 +77,25 @@ RULE = Rule(
                 net (float[1, 8, 4, 4] x) => (float[1, 32, 4] y)
                 <int64[6] six = {1, 2, 2, 2, 4, 4}, int64[3] three = {1, 32, 4}>
                 { h = Reshape (x, six)  y = Reshape (h, three) }
+            """,
+            messages=("tensor 'h' has rank 6, the limit is 5: [1, 2, 2, 2, 4, 4]",),
+            good="""
+                <ir_version: 8, opset_import: ["" : 14]>
+                net (float[1, 8, 4, 4] x) => (float[1, 32, 4] y)
+                <int64[3] three = {1, 32, 4}> { y = Reshape (x, three) }
+            """,
+        ),
+        Example(
+            title="its quantised forms are the same tensor, and are not named again",
+            bad="""
+                <ir_version: 8, opset_import: ["" : 14]>
+                net (float[1, 8, 4, 4] x) => (float[1, 32, 4] y)
+                <int64[6] six = {1, 2, 2, 2, 4, 4}, int64[3] three = {1, 32, 4},
+                 float s = {0.5}, int8 z = {0}>
+                { h = Reshape (x, six)
+                  q = QuantizeLinear (h, s, z)
+                  d = DequantizeLinear (q, s, z)
+                  y = Reshape (d, three) }
             """,
             messages=("tensor 'h' has rank 6, the limit is 5: [1, 2, 2, 2, 4, 4]",),
             good="""

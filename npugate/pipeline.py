@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 from npugate import __version__, baseline, check, gitfiles, isolate, suppress
@@ -15,13 +16,14 @@ from npugate import target as targets
 from npugate.discover import Candidate, Search, discover
 from npugate.errors import UsageError
 from npugate.facts import Inference
+from npugate.facts.inference import prepare
 from npugate.fingerprint import fingerprints
 from npugate.isolate import Died, Done, Raised
 from npugate.options import THRESHOLDS, Judgement, Options, matches
 from npugate.report import ModelReport, Report, RuleInfo
 from npugate.sources import Checkout
 from npugate.target import Target
-from npugate.types import Finding, Hit, Location, Rule, Severity
+from npugate.types import Finding, Hit, Limits, Location, Rule, Severity
 from npugate.worker import MENDING, Examined, Job, examine
 
 logger = logging.getLogger(__name__)
@@ -64,6 +66,8 @@ def run(options: Options, rules: Mapping[str, Rule], keep: Keep | None = None) -
     jobs = _jobs(options, candidates, rules)
     if jobs and not isolate.enforced():
         notify("this system cannot bound a model's memory: check only models that you trust")
+    if len(jobs) > 1:
+        prepare()
     examined = _examine_all(jobs, options, rules)
     checkout = Checkout(_root(options), options.search.environment)
     context = _Context(options, rules, checkout, known, keep)
@@ -75,7 +79,7 @@ def run(options: Options, rules: Mapping[str, Rule], keep: Keep | None = None) -
             notify(f"the ignore of {', '.join(sorted(ignore.rules))} expired on {ignore.expires}")
     ran = {job.candidate.path: job.chosen for job in jobs}
     if count := baseline.unused(known, models, ran):
-        notify(f"{count} entries of the baseline are fixed: write it again to drop them")
+        notify(f"entries of the baseline that are fixed: {count}; write it again to drop them")
     if options.write_baseline:
         baseline.write(options.write_baseline, models)
     crashed = any(found.tracebacks for found in examined)
@@ -191,7 +195,7 @@ def _examine_all(
         limits = options.limits
         if options.fixing is not None:
             limits = replace(limits, seconds=limits.seconds * _PROOF_TIME)
-        work = partial(examine, rules=rules, limits=limits)
+        work = partial(_timed, rules=rules, limits=limits)
         outcomes = isolate.run(work, [waiting[key] for key in order], limits, options.jobs, tell)
         for key, outcome in zip(order, outcomes, strict=True):
             job = waiting.pop(key)
@@ -238,6 +242,12 @@ def _settled(
     return Examined(((crashed, hit),), unreadable=True, tracebacks=(outcome.text,))
 
 
+def _timed(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
+    start = monotonic()
+    found = examine(job, rules, limits)
+    return replace(found, seconds=monotonic() - start)
+
+
 @dataclass(frozen=True, slots=True)
 class _Context:
     """What a report needs beside what a worker found."""
@@ -255,7 +265,13 @@ def _model_report(job: Job, found: Examined, context: _Context) -> ModelReport:
     path = job.candidate.path
     marked = partial(_findings, job, context)
     report = ModelReport(
-        path, found.digest, found.size_bytes, marked(found.hits), found.unreadable, found.census
+        path,
+        found.digest,
+        found.size_bytes,
+        marked(found.hits),
+        found.unreadable,
+        found.census,
+        found.seconds,
     )
     if found.repaired is None:
         return report

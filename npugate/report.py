@@ -130,7 +130,7 @@ class ModelReport:
     findings: tuple[Finding, ...]
     unreadable: bool = False
     census: Census = field(default_factory=Census)
-    seconds: float = 0.0
+    seconds: float = field(default=0.0, compare=False)
     repair: RepairReport | None = None
     as_found: bool = False
 

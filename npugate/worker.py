@@ -44,6 +44,7 @@ class Examined:
         hits: (rule id, hit with its severity).
         unreadable: True when the model could not be examined.
         tracebacks: of rules that raised.
+        seconds: wall clock of the examination that ended well.
         repaired: None when no repair was asked for.
     """
 
@@ -53,6 +54,7 @@ class Examined:
     census: Census = field(default_factory=Census)
     unreadable: bool = False
     tracebacks: tuple[str, ...] = ()
+    seconds: float = 0.0
     repaired: Repaired | None = None
 
 

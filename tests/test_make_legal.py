@@ -231,3 +231,32 @@ def test_outputs_that_say_how_a_layer_works_stay():
             y, m, v = BatchNormalization <training_mode = 1> (x, a, a, a, a) }"""
     )
     assert isinstance(apply("remove_unused", model), Skipped)
+
+
+def test_a_node_is_put_behind_what_its_bodies_read():
+    model = text(
+        """net (float[1, 4] x, bool t) => (float[1, 4] y) {
+            a = Relu (x)
+            y = If (t) <
+                then_branch = p () => (float[1, 4] o) { o = Neg (a) },
+                else_branch = q () => (float[1, 4] o) { o = Exp (a) } > }"""
+    )
+    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(reversed(nodes))
+    assert "put the nodes in order: 2 have another place" in apply("make_legal", model).edits
+    assert [node.op_type for node in model.graph.node] == ["Relu", "If"]
+    onnx.checker.check_model(model, full_check=True)
+
+
+EXAMPLES = ["make_legal", "inline_functions", "remove_unused", "set_static_shapes",
+            "fold_constants", "convert_opset"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_example_of_a_repair_is_changed_by_it_once(name):
+    model = testing.model_from_text(repair(name).example)
+    assert isinstance(apply(name, model), Applied)
+    onnx.checker.check_model(model, full_check=True)
+    assert isinstance(apply(name, model), Skipped)
+    assert repair(name).summary.endswith(".")

@@ -68,6 +68,21 @@ def test_a_given_shape_binds_its_symbols_in_every_input():
     assert len(result.interface) == 4
 
 
+def test_outputs_that_hang_on_computed_shapes_are_declared_and_no_symbol_is_made_up():
+    model = text(
+        """net (float[N, 4] x) => (float[N, M] y, float[K] z) {
+            s = Shape (x) n = ReduceProd <keepdims = 1> (s)
+            a = Reshape (x, n) t = Shape (a) two = Constant <value = int64[1] {2}> ()
+            q = Div (t, two) w = Concat <axis = 0> (two, q)
+            y = Reshape (a, w)
+            i = NonZero (x) f = Cast <to = 1> (i) m = Constant <value = int64[1] {-1}> ()
+            z = Reshape (f, m) }"""
+    )
+    assert isinstance(apply(model), Applied)
+    assert shapes(model.graph.output) == [[2, 2], ["K"]]
+    onnx.checker.check_model(model, full_check=True)
+
+
 def test_a_scalar_output_stays_a_scalar():
     model = text("net (float[N, 3] x) => (float y) { y = ReduceMax <keepdims = 0> (x) }")
     assert isinstance(apply(model), Applied)
@@ -89,6 +104,7 @@ def test_an_axis_without_a_symbol_is_a_batch_only_in_front():
          "axis 2 of input 'x' is symbolic (H): give --shape x=1,3,SIZE,SIZE"),
         ("float[T] x", {}, "axis 0 of input 'x' is symbolic (T): give --shape x=SIZE"),
         ("float[N, N] x", {}, "axis 1 of input 'x' is symbolic (N): give --shape x=1,SIZE"),
+        ("float[0, 3] x", {}, "axis 0 of input 'x' is of size 0: give --shape x=1,3"),
         ("float[N, 3] x", {"x": (1, 4)}, "--shape x=1,4 contradicts axis 1, which is 3"),
         ("float[N, 3] x", {"x": (1,)}, "--shape x=1 has 1 axes, the input 2"),
         ("float[N, N] x", {"x": (1, 2)}, "--shape x=1,2 gives 'N' another value than 1"),

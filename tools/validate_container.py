@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--npugate", type=Path, required=True, help="the command line to compare")
     parser.add_argument("--act", type=Path, help="the act program; without it, no composite action")
     options = parser.parse_args(arguments)
-    engine = subprocess.run(["docker", "version"], capture_output=True, check=False)  # noqa: S607
+    engine = subprocess.run(["docker", "version"], capture_output=True, check=False)  # noqa: S607 - the one on PATH
     if engine.returncode:
         sys.stdout.write("skipped: every container test: no docker engine answers\n")
         return 0
@@ -145,7 +145,7 @@ def _same(setting: Setting, user: str) -> None:
     outside = _run([setting.npugate, *check], cwd=setting.workspace)
     _expect("exit status", inside.returncode, outside.returncode)
     _expect("exit status of the demo", outside.returncode, 1)
-    _expect("the JSON report is the command line's", inside.stdout == outside.stdout, True)  # noqa: FBT003
+    _expect("the JSON report is the command line's", inside.stdout == outside.stdout, True)  # noqa: FBT003  # a value to compare
 
 
 def _isolated(setting: Setting) -> None:
@@ -315,7 +315,7 @@ def _judge(results: Path) -> None:
         _expect(name, (found["outcome"], *(outputs[key] for key in keys)), values)
     kept = (results / "upload-artifact").read_text(encoding="utf-8")
     for name in ("bad", "clean"):
-        _expect(f"artifact of {name}", f'"npugate-report-{name}"' in kept, True)  # noqa: FBT003
+        _expect(f"artifact of {name}", f'"npugate-report-{name}"' in kept, True)  # noqa: FBT003  # a value to compare
     shown = (results / "upload-sarif").read_text(encoding="utf-8")
     _expect("SARIF files uploaded", shown.count("npugate.sarif"), 2)
 

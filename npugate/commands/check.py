@@ -219,4 +219,4 @@ class _Progress:
 
             self._bar = tqdm(total=every, unit="model", file=self._console.stderr, leave=False)
         if self._bar is not None:
-            self._bar.update(done - self._bar.n)  # type: ignore[attr-defined]
+            self._bar.update(done - self._bar.n)  # type: ignore[attr-defined]  # as above

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 import numpy as np
@@ -99,13 +99,30 @@ def _data(chosen: argparse.Namespace) -> Mapping[str, Array] | None:
         raise UsageError(f"--inputs {chosen.inputs}: no .npz file of arrays: {error}") from error
 
 
+def _place(folder: Path, path: str, file: Path) -> Path:
+    """Return where below a folder a repaired copy goes; never over a model that was given.
+
+    Raises:
+        UsageError: the folder is such that the copy would replace its original.
+    """
+    parts = [part for part in PurePosixPath(path).parts if part not in {"..", "/"}]
+    target = folder.joinpath(*parts)
+    if not target.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(f"{path} would be written outside of {folder}; choose another folder")
+    if target.exists() and target.samefile(file):
+        raise UsageError(
+            f"{folder} is where {path} itself is: choose another --output-dir, or --in-place"
+        )
+    return target
+
+
 def _keep(chosen: argparse.Namespace, path: str, file: Path, found: Examined) -> str | None:
     """Write one repaired model; return where, as reported."""
     repaired = found.repaired
     if repaired is None or not repaired.data:
         return None
     if not chosen.in_place:
-        target = Path(chosen.output_dir) / path
+        target = _place(Path(chosen.output_dir), path, file)
         storage.save(repaired.data, target, beside=repaired.is_external)
         return target.as_posix()
     if files.digest(file) != found.digest:

@@ -40,13 +40,17 @@ _RANDOM: Final = frozenset(
 )
 
 
-def fold(graph: Graph, opset: int, bound: int) -> None:
+def fold(
+    graph: Graph, opset: int, bound: int, resolve: Callable[[Node], None] | None = None
+) -> None:
     """Set ``constant`` and ``is_constant`` on the tensors of one graph, in node order.
 
     Args:
         graph: linked, topologically sorted.
         opset: of the default domain.
         bound: most elements that a computed tensor may have.
+        resolve: called with each node after its inputs are known and before its readers are
+            looked at, to set the shapes of its outputs where it can.
     """
     for node in graph.nodes:
         values = _evaluate(node, opset, bound)
@@ -57,6 +61,8 @@ def fold(graph: Graph, opset: int, bound: int) -> None:
             tensor.is_constant = fixed or value is not None
             if value is not None:
                 _learn(tensor, value)
+        if resolve is not None:
+            resolve(node)
 
 
 def set_initializers(graph: Graph, proto: onnx.GraphProto) -> None:
@@ -208,8 +214,7 @@ def _slice(node: Node, inputs: list[Array | None], opset: int, bound: int) -> Ar
     steps = (1,) * len(starts) if steps is None else steps
     index: list[slice] = [slice(None)] * data.ndim
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        stop = None if step < 0 and end < -data.shape[axis] else end
-        index[axis] = slice(start, stop, step)
+        index[axis] = slice(start, end, step)
     return data[tuple(index)]
 
 

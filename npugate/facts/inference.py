@@ -8,10 +8,14 @@ again: a model whose shapes are computed by nodes is then as static as one that 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Final
 
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TypeProto
+from onnx.checker import ValidationError
+from onnx.defs import SchemaError
+from onnx.shape_inference import InferenceError
 
 from npugate.facts import evaluate
 from npugate.facts.graph import FOLDED, UNKNOWN_DOMAIN, Graph, Node, Tensor, build, shape_of, walk
@@ -46,6 +50,11 @@ _ODD: Final = (RuntimeError, ValueError, KeyError, TypeError)
 Stage = Callable[[str], None]
 
 
+def prepare() -> None:
+    """Make onnx build its table of operators (8 ms, 6 MB), for children forked later to share."""
+    onnx.defs.has("Identity")
+
+
 def infer(skeleton: Skeleton, limits: Limits, stage: Stage, *, propagate: bool = True) -> Graph:
     """Return the linked graph with every shape and constant that can be known.
 
@@ -58,18 +67,23 @@ def infer(skeleton: Skeleton, limits: Limits, stage: Stage, *, propagate: bool =
     """
     model = skeleton.proto
     opset = skeleton.opsets.get("", 0)
+    resolved: dict[str, Tensor] = {}
+    resolve = partial(_resolve, version=opset, resolved=resolved)
     learned: dict[str, Tensor] = {}
     stage("shape inference")
     for _ in range(_ROUNDS):
-        graph = _link(_infer(model, propagate=False), skeleton, opset, limits)
+        inferred = _infer(model, propagate=False)
+        graph = _link(inferred, skeleton, opset, limits, resolve if propagate else None)
         fresh = _news(graph, learned)
+        if any(_is_open(tensor) for node in graph.nodes for tensor in node.outputs):
+            fresh |= {name: t for name, t in resolved.items() if name not in learned}
         if not fresh:
             break
         learned.update(fresh)
         model = _teach(model, fresh, limits)
     if propagate and any(_is_open(tensor) for node in graph.nodes for tensor in node.outputs):
         stage(PROPAGATION)
-        graph = _link(_infer(model, propagate=True), skeleton, opset, limits)
+        graph = _link(_infer(model, propagate=True), skeleton, opset, limits, resolve)
     _report_failures(graph, skeleton, stage)
     return graph
 
@@ -85,7 +99,7 @@ def trace(skeleton: Skeleton, stage: Stage) -> None:
         stage(f"shape inference of {node.full_type} {node.label!r}")
         try:
             found = _infer_node(node, version)
-        except (onnx.shape_inference.InferenceError, onnx.defs.SchemaError, *_ODD):
+        except (InferenceError, SchemaError, ValidationError, *_ODD):
             continue  # reported by the inference of the whole graph
         for tensor in node.outputs:
             if tensor is not None and tensor.name in found:
@@ -100,16 +114,52 @@ def _infer(model: ModelProto, *, propagate: bool) -> ModelProto:
     """Infer what can be inferred; a node that fails leaves its outputs unknown."""
     try:
         return onnx.shape_inference.infer_shapes(model, strict_mode=False, data_prop=propagate)
-    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError, IndexError):
+    except (InferenceError, RuntimeError, ValueError, IndexError):
         return model  # an odd graph as a whole; _report_failures then names the nodes
 
 
-def _link(inferred: ModelProto, skeleton: Skeleton, opset: int, limits: Limits) -> Graph:
+def _link(
+    inferred: ModelProto,
+    skeleton: Skeleton,
+    opset: int,
+    limits: Limits,
+    resolve: Callable[[Node], None] | None,
+) -> Graph:
     graph = build(inferred.graph, skeleton.inputs)
     for body in walk(graph):
         evaluate.set_initializers(body, _proto_of(body, inferred.graph))
-        evaluate.fold(body, opset, limits.fold_elements)
+        evaluate.fold(body, opset, limits.fold_elements, resolve)
     return graph
+
+
+def _resolve(node: Node, version: int, resolved: dict[str, Tensor]) -> None:
+    """Infer a node whose outputs are open once folding has made its inputs known.
+
+    Without it each such node costs a round over the whole model, and there is one in every layer of
+    a transformer. Only a result without any open dimension is taken; the rounds see to the rest.
+
+    Args:
+        node: of any graph.
+        version: opset of the default domain.
+        resolved: the tensors of the main graph that were resolved are added, by name.
+    """
+    if node.domain or node.subgraphs or node.proto.domain == UNKNOWN_DOMAIN:
+        return
+    if not any(_is_open(tensor) for tensor in node.outputs):
+        return
+    if any(t is not None and (t.shape is None or not t.dtype) for t in node.inputs):
+        return
+    try:
+        found = _infer_node(node, version)
+    except (InferenceError, SchemaError, ValidationError, *_ODD):
+        return  # named by _report_failures or the ONNX checker, if not resolved otherwise
+    for tensor in node.outputs:
+        if tensor is not None and _is_open(tensor) and tensor.name in found:
+            dtype, shape = shape_of(found[tensor.name])
+            if dtype and shape is not None and all(isinstance(dim, int) for dim in shape):
+                tensor.dtype, tensor.shape = dtype, shape
+                if node.graph.parent is None:
+                    resolved[tensor.name] = tensor
 
 
 def _proto_of(graph: Graph, main: GraphProto) -> GraphProto:
@@ -141,18 +191,25 @@ def _news(graph: Graph, learned: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _guesses(node: Node, learned: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     """Yield outputs whose shape follows from the operator's meaning although onnx lacks it."""
-    output = node.output()
-    if output is None or output.name in learned or output.shape is not None:
-        return
-    source = node.input(0)
-    if node.op_type in _SAME_SHAPE and source is not None and source.static_shape is not None:
+    output, source = node.output(), node.input(0)
+    if (
+        node.op_type in _SAME_SHAPE
+        and output is not None
+        and output.name not in learned
+        and output.shape is None
+        and source is not None
+        and source.static_shape is not None
+    ):
         output.dtype, output.shape = source.dtype, source.shape
         yield output.name, output
     test = node.constant(0) if node.op_type == "If" else None
     if test is not None and test.size == 1:
         branch = node.subgraphs.get("then_branch" if bool(test.reshape(-1)[0]) else "else_branch")
         for made, inner in zip(node.outputs, branch.outputs if branch else (), strict=False):
-            if made is not None and inner.static_shape is not None and made.name not in learned:
+            # onnx joins the shapes of both branches; the one that runs is known better.
+            if made is None or made.name in learned or made.static_shape is not None:
+                continue
+            if inner.static_shape is not None:
                 made.dtype, made.shape = inner.dtype, inner.shape
                 yield made.name, made
 
@@ -209,8 +266,10 @@ def _reason(node: Node, skeleton: Skeleton) -> str:
     """Return why inference of one node fails; empty when its result depends on data."""
     try:
         _infer_node(node, skeleton.opsets.get("", 0))
-    except (onnx.shape_inference.InferenceError, onnx.defs.SchemaError) as error:
+    except (InferenceError, SchemaError) as error:
         return _clean(str(error))
+    except ValidationError:
+        return ""  # the node itself is malformed: the ONNX checker reports that (validity)
     except _ODD as error:
         return f"shape inference raises {type(error).__name__}: {_clean(str(error))}"
     return ""

@@ -33,24 +33,29 @@ def name_nodes(graph: GraphProto) -> list[str]:
     """Name the nodes without a name after their first output; number those that share one."""
     taken = {node.name for node in graph.node} - {""}
     seen: set[str] = set()
-    named = 0
+    counts: dict[str, int] = {}
+    named = renamed = 0
     edits: list[str] = []
     for index, node in enumerate(graph.node):
         if node.name and node.name not in seen:
             seen.add(node.name)
             continue
         base = node.name or next((name for name in node.output if name), f"node_{index}")
-        name, count = base, 1
+        name = base
         while name in taken:
-            count += 1
-            name = f"{base}_{count}"
-        if node.name:
+            counts[base] = counts.get(base, 1) + 1
+            name = f"{base}_{counts[base]}"
+        if not node.name:
+            named += 1
+        elif len(edits) < _SHOWN:
             edits.append(f"renamed the second node {node.name!r} to {name!r}")
         else:
-            named += 1
+            renamed += 1
         node.name = name
         taken.add(name)
         seen.add(name)
+    if renamed:
+        edits.append(f"renamed {renamed} more nodes whose names were taken")
     if named:
         edits.insert(0, f"named {named} nodes after their first outputs")
     return edits

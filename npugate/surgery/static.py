@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from onnx import GraphProto, ModelProto, TypeProto, ValueInfoProto
 from onnx.shape_inference import InferenceError, infer_shapes
 
+from npugate.surgery.fold import fold
 from npugate.surgery.node import DEFAULT_DOMAINS, NoFormError
 from npugate.surgery.scope import bodies_of
 from npugate.surgery.shapes import Dim, Known, infer, known_of, light
@@ -46,7 +47,8 @@ def plan(model: ModelProto, wanted: Mapping[str, Sequence[int]]) -> Plan:
             _bind_given(found, name, dims, wanted[name])
     for name, dims in inputs.items():
         leading = dims[0] if dims else None
-        if dims is not None and len(dims) > 1 and name not in wanted and not _is_size(leading):
+        is_open = isinstance(leading, str) or leading is None
+        if dims is not None and len(dims) > 1 and name not in wanted and is_open:
             if not isinstance(leading, str):
                 found.assumed.append(name)
             elif leading not in found.symbols:
@@ -107,6 +109,7 @@ def _resolved(
             shape.append(1)
         else:
             what = f"symbolic ({dim})" if isinstance(dim, str) else "unknown"
+            what = "of size 0" if dim == 0 else what
             raise NoFormError(f"axis {axis} of input {name!r} is {what}: give {option}")
     return tuple(shape)
 
@@ -144,20 +147,26 @@ def write(model: ModelProto, found: Plan) -> dict[str, tuple[Known, Known]]:
     fault = _fault(model) if was_sound else ""
     if fault:
         raise NoFormError(f"the network does not work with these shapes: {fault}")
-    known = infer(model)
+    shadow = light(model)
+    fold(shadow)  # what is computed from shapes is known now, and shapes hang on it
+    known = infer(shadow)
     for info in graph.output:
         item = known.get(info.name)
         if item is not None and item.shape is not None and info.type.HasField("tensor_type"):
-            declared = known_of([info])[info.name].shape
-            if declared is not None and len(declared) == len(item.shape) and info.name in custom:
-                continue
-            _set_dims(info.type, item.shape)
+            _set_dims(info.type, _merged(known_of([info])[info.name].shape, item.shape))
     after = known_of((*graph.input, *graph.output))
     return {
         name: (before[name], item)
         for name, item in after.items()
         if item.shape != before[name].shape
     }
+
+
+def _merged(declared: tuple[Dim, ...] | None, found: tuple[Dim, ...]) -> list[Dim]:
+    """Join what is declared with what inference found, without the symbols that it makes up."""
+    if declared is None or len(declared) != len(found):
+        declared = (None,) * len(found)
+    return [new if isinstance(new, int) else old for old, new in zip(declared, found, strict=True)]
 
 
 def _fault(model: ModelProto) -> str:

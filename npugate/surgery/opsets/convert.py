@@ -6,7 +6,6 @@ from collections import ChainMap, defaultdict
 from collections.abc import Mapping
 from typing import Final
 
-import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, helper
 from onnx.shape_inference import InferenceError, infer_shapes
 
@@ -21,6 +20,7 @@ from npugate.surgery.opsets.schemas import (
     NEWEST,
     NEWEST_READ,
     OLDEST,
+    accepted,
     crossings,
     downgrade,
     forward_fault,
@@ -187,10 +187,11 @@ def _check_types(
             continue
         if since(node.op_type, source) == since(node.op_type, goal):
             continue
-        schema = onnx.defs.get_schema(node.op_type, goal)
-        for names, formal in ((node.input, schema.inputs), (node.output, schema.outputs)):
+        for names, formal in zip(
+            (node.input, node.output), accepted(node.op_type, goal), strict=True
+        ):
             for position, name in enumerate(names):
-                allowed = formal[min(position, len(formal) - 1)].types if formal else ()
+                allowed = formal[min(position, len(formal) - 1)] if formal else ()
                 if name in types and allowed and types[name] not in allowed:
                     raise NoFormError(
                         f"{node.op_type} {node.name!r}: opset {goal} does not have it for"

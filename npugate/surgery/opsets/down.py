@@ -10,6 +10,7 @@ import numpy as np
 from onnx import NodeProto, TensorProto, helper
 
 from npugate.surgery.node import NoFormError
+from npugate.surgery.opsets.apart import APART
 from npugate.surgery.opsets.scene import Scene, attribute, integer, integers, put, put_input, text
 from npugate.surgery.opsets.up import REDUCTIONS, SOFTMAXES, Rule
 
@@ -186,12 +187,6 @@ def _grid_sample_20(scene: Scene, node: NodeProto) -> bool:
     return False
 
 
-def _group_norm_21(scene: Scene, node: NodeProto) -> bool:
-    if scene.goal >= 18:  # noqa: PLR2004 - below, it is taken apart
-        raise NoFormError("scale and bias are per group before opset 21")
-    return False
-
-
 def _scatter_18(scene: Scene, node: NodeProto) -> bool:
     reduction = text(node, "reduction", "none")
     if reduction not in {"none", "add", "mul"}:
@@ -248,7 +243,7 @@ DOWN: Final[Mapping[tuple[str, int], Rule]] = {
     ("BatchNormalization", 14): _batch_norm_14,
     ("BatchNormalization", 9): _batch_norm_9,
     ("GridSample", 20): _grid_sample_20,
-    ("GroupNormalization", 21): _group_norm_21,
+    ("GroupNormalization", 21): APART["GroupNormalization"],  # opset 18 has it per group
     ("ScatterElements", 18): _scatter_18,
     ("ScatterND", 18): _scatter_18,
     ("QuantizeLinear", 21): _quantize_21,

@@ -13,6 +13,7 @@ from onnx.defs import OpSchema
 OLDEST: Final = 7
 NEWEST: Final = 21  # that a model is converted to
 NEWEST_READ: Final = onnx.defs.onnx_opset_version()  # from here up to it, only types were added
+Types = tuple[frozenset[str], ...]
 # The same node is valid on both sides of these versions, and means something else.
 CHANGED: Final = frozenset(
     {
@@ -42,15 +43,30 @@ def schemas(op_type: str) -> Mapping[int, OpSchema]:
     return dict(sorted(found.items()))
 
 
+@cache
 def since(op_type: str, version: int) -> int | None:
     """Return the version that last changed an operator; None when it does not exist or is gone."""
-    found = [item for item in schemas(op_type) if item <= version]
-    return found[-1] if found and not schemas(op_type)[found[-1]].deprecated else None
+    known = schemas(op_type)
+    found = [item for item in known if item <= version]
+    if not found or (found[-1] == max(known) and known[found[-1]].deprecated):
+        return None
+    return found[-1]
 
 
-def crossings(op_type: str, low: int, high: int) -> list[int]:
+@cache
+def accepted(op_type: str, version: int) -> tuple[Types, Types]:
+    """Return the types that each input and each output of an operator may have."""
+    schema = onnx.defs.get_schema(op_type, version)
+    return (
+        tuple(frozenset(item.types) for item in schema.inputs),
+        tuple(frozenset(item.types) for item in schema.outputs),
+    )
+
+
+@cache
+def crossings(op_type: str, low: int, high: int) -> tuple[int, ...]:
     """Return the versions above ``low``, up to ``high``, that changed an operator."""
-    return [version for version in schemas(op_type) if low < version <= high]
+    return tuple(version for version in schemas(op_type) if low < version <= high)
 
 
 def before(op_type: str, version: int) -> OpSchema:
