@@ -8,9 +8,10 @@ one is chosen, and what it costs, is said in the report; `--batch-strategy` forc
 **Keeps.** The numbers of every layer, quantised ones bit by bit: weights, scales, zero points and
 biases are repeated as they are.
 
-**Declines.** A layer that no form covers: shapes known only at run time, weights computed at run
-time, a MaxPool that hands out indices, copies of weights over the budget together with more nodes
-than wanted. Then split the model there, and let the host run the first half once for each sample.
+**Declines.** A layer that no form covers: DeformConv and the QOperator form, shapes known only at
+run time, a MaxPool that hands out indices, copies of weights over the budget together with more
+nodes than wanted. Then split the model there, and let the host run the first half once for each
+sample.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from collections.abc import Sequence
 from npugate.api import Applied, Declined, Repair, RepairOptions, RepairResult, Skipped, Target
 from npugate.surgery import views
 from npugate.surgery.batch.choice import Choice, choose
-from npugate.surgery.batch.regions import Region, find, samples_of
+from npugate.surgery.batch.regions import Region, find, samples_of, without_form
 from npugate.surgery.draft import Draft
 from npugate.surgery.node import Node
 
@@ -30,6 +31,9 @@ _ADVICE = "split the model at this region and let the host run it once for each 
 def apply(draft: Draft, target: Target, options: RepairOptions) -> RepairResult:
     """Choose a form for every region first; change the model only when each has one."""
     layers = [node for node in draft.nodes if samples_of(draft, node) > 1]
+    other = without_form(draft)
+    if other is not None:
+        return Declined(f"{other.op} {other.label!r} has no form on one sample; {_ADVICE}")
     if not layers:
         return Skipped("every layer runs on one sample")
     regions = find(draft)

@@ -16,6 +16,7 @@ from onnxruntime.quantization import (
 )
 
 from fixers import fold_batch, merge_views
+from npugate import testing
 from npugate.surgery.shapes import infer
 from npugate.types import Applied, Declined, RepairOptions, Skipped
 from tests.batched_models import Net, random_model, rppg
@@ -323,3 +324,14 @@ def test_a_wrong_weight_would_be_noticed() -> None:
     weight.CopyFrom(numpy_helper.from_array(array, weight.name))
     fed = feeds(model, 0, integers=False)
     assert np.abs(run(model, fed)[0] - run(mended, fed)[0]).max() > 0
+
+
+def test_a_layer_in_the_qoperator_form_is_declined() -> None:
+    model = testing.model_from_text("""
+        <ir_version: 8, opset_import: ["" : 14]>
+        net (uint8[2, 3, 4, 4] x, uint8[4, 3, 1, 1] w) => (int32[2, 4, 4, 4] y)
+        { y = ConvInteger (x, w) }
+    """)
+    result, _ = apply(REPAIR, model)
+    assert isinstance(result, Declined)
+    assert "ConvInteger 'n0' has no form on one sample" in result.reason

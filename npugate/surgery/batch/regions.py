@@ -38,6 +38,12 @@ _BY_AXIS: Final[Mapping[str, int]] = {
     "LayerNormalization": -1,
 }
 _AXIS_BEFORE_13: Final = 1
+_NO_FORM: Final = frozenset(
+    {
+        "ConvInteger", "DeformConv", "QLinearAveragePool", "QLinearConv",
+        "QLinearGlobalAveragePool",
+    }
+)  # fmt: skip
 _TWO: Final = frozenset(
     {"Conv", "ConvTranspose", "Gemm", "MatMul", "QuantizeLinear", "DequantizeLinear"}
 )
@@ -70,6 +76,16 @@ def samples_of(draft: Draft, node: Node) -> int:
     """Return the number of samples that a layer runs on; 1 for any other node."""
     dims = draft.maybe_dims(node.inputs[0]) if node.is_a(*LAYERS) and node.inputs else None
     return dims[0] if dims else 1
+
+
+def without_form(draft: Draft) -> Node | None:
+    """Return the first layer on several samples whose operator no form is written for."""
+    for node in draft.nodes:
+        if node.op in _NO_FORM and node.input(0) is not None:
+            dims = draft.maybe_dims(node.inputs[0])
+            if dims and dims[0] > 1:
+                return node
+    return None
 
 
 def find(draft: Draft) -> list[Region]:

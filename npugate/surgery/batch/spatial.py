@@ -144,7 +144,9 @@ class _Look:
         dims = _image(self.draft, value)
         if value.name not in self.layouts:
             if dims[2] != self.entry.rows:
-                raise NoFormError(f"{value.name!r} enters with {dims[2]} rows")
+                raise NoFormError(
+                    f"{value.name!r} enters with {dims[2]} rows, the stack has {self.entry.rows}"
+                )
             if self.draft.array(value) is not None:
                 raise NoFormError(f"{value.name!r} is a constant for each sample")
             self.layouts[value.name] = self.entry
