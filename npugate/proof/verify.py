@@ -48,7 +48,7 @@ class _Tally:
 
 
 class _UnequalError(Exception):
-    """A tensor differs; the text says which and by how much."""
+    """A tensor differs, or the repaired model does not run; the text says which and how."""
 
 
 def verify(
@@ -108,8 +108,14 @@ class _Comparison:
         self._pairs = pairs
         self._per_sample = per_sample
         self._shown = [pair.original for pair in pairs]
-        self._before = _loaded("the original", original, self._shown)
-        self._after = _loaded("the repaired model", repaired, [pair.repaired for pair in pairs])
+        try:
+            self._before = Session(original, self._shown)
+        except CannotRunError as error:
+            raise CannotRunError(f"onnxruntime refuses the original: {error}") from error
+        try:
+            self._after = Session(repaired, [pair.repaired for pair in pairs])
+        except CannotRunError as error:
+            raise _UnequalError(f"the repaired model does not load: {error}") from error
         self._other: Session | None = None
         self._shapes = _declared(original)
 
@@ -121,7 +127,10 @@ class _Comparison:
             CannotRunError: a model does not run.
         """
         feeds = self._feeds(sample)
-        before = self._before.run(feeds)
+        try:
+            before = self._before.run(feeds)
+        except CannotRunError as error:
+            raise CannotRunError(f"the original fails on {sample.label}: {error}") from error
         noise: dict[str, Array] = {}
 
         def noise_of(name: str) -> float:
@@ -130,12 +139,18 @@ class _Comparison:
             return _noise(before[name], noise[name])
 
         for index in range(self._per_sample):
-            after = self._after.run(self._part(sample.feeds, index))
+            after = self._repaired(self._part(sample.feeds, index), sample.label)
             for pair in self._pairs:
                 reference = self._slice(before[pair.original], index)
                 result = after[pair.repaired]
                 found = difference(reference, result, partial(noise_of, pair.original))
                 _count_in(tally, pair, sample, found, reference)
+
+    def _repaired(self, feeds: Mapping[str, Array], label: str) -> Mapping[str, Array]:
+        try:
+            return self._after.run(feeds)
+        except CannotRunError as error:
+            raise _UnequalError(f"the repaired model fails on {label}: {error}") from error
 
     def _feeds(self, sample: Sample) -> Mapping[str, Array]:
         """Give the original its own shapes; a batch is made of different samples."""
@@ -167,13 +182,6 @@ class _Comparison:
         if self._other is None:
             self._other = Session(self._original, self._shown, optimised=True)
         return self._other
-
-
-def _loaded(which: str, model: ModelProto, shown: Sequence[str]) -> Session:
-    try:
-        return Session(model, shown)
-    except CannotRunError as error:
-        raise CannotRunError(f"onnxruntime refuses {which}: {error}") from error
 
 
 def _count_in(
