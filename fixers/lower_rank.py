@@ -24,6 +24,7 @@ from npugate.api import (
     Repair,
     RepairOptions,
     RepairResult,
+    Severity,
     Skipped,
     Target,
 )
@@ -38,8 +39,9 @@ _NAMED = 5
 
 def apply(draft: Draft, target: Target, options: RepairOptions) -> RepairResult:
     """Lower every tensor above the limit on the rank."""
-    limit = target.limit("rank_max")
-    rank = options.prefer_rank or (int(limit.value) if limit is not None else 0)
+    limits = [target.limit(name) for name in ("rank_max", "rank_advised")]
+    errors = [int(x.value) for x in limits if x is not None and x.severity is Severity.ERROR]
+    rank = options.prefer_rank or min(errors, default=0)
     if rank < _LEAST:
         return Skipped("the target has no limit on the rank")
     touched = [node for node in draft.nodes if rank_of(draft, node) > rank]

@@ -185,11 +185,16 @@ def _worse(before: Hits, after: Hits, fresh: Iterable[str], bench: Bench) -> str
             name = bench.rules[rule].name
             return f"{name} has {count} errors in the repaired model, {old[rule]} in the original"
     for name in fresh:
-        had = sum(1 for rule, _ in before if bench.rules[rule].repair == name)
-        left = sum(1 for rule, _ in after if bench.rules[rule].repair == name)
+        had, left = _called_for(before, name, bench), _called_for(after, name, bench)
         if had and left >= had:
-            return f"{left} of the {had} findings that {name} is for are still there"
+            return f"{sum(left)} of the {sum(had)} findings that {name} is for are still there"
     return ""
+
+
+def _called_for(hits: Hits, name: str, bench: Bench) -> tuple[int, ...]:
+    """Return how many findings a repair is for, worst level first: fewer errors count most."""
+    counts = Counter(hit.severity for rule, hit in hits if bench.rules[rule].repair == name)
+    return tuple(counts[level] for level in sorted(Severity, reverse=True)) if counts else ()
 
 
 def _errors(hits: Hits) -> Counter[str]:

@@ -316,3 +316,21 @@ def test_a_draft_gives_back_the_very_file_it_was_given():
     model.graph.node[1].doc_string = "a note"
     before = model.SerializeToString()
     assert Draft(model).finish().SerializeToString() == before
+
+
+def test_an_error_that_becomes_a_warning_counts_as_progress():
+    text = CUBE.replace("b = Relu (a)", "b = Transpose <perm = [0, 3, 1, 5, 2, 4]> (a)")
+    repairs = registry.repairs()
+    on = replace(bench(), rules=RULES, chosen=tuple(RULES), repairs=repairs)
+    result = mended(named(model_from_text(text)), on)
+    assert outcome(result, "lower-rank").state == "applied"
+
+
+@pytest.mark.parametrize(("toolchain", "rank"), [("2.2", 5), ("4.0", 4)])
+def test_ranks_are_lowered_to_where_the_toolchain_has_an_error(toolchain, rank):
+    text = CUBE.replace("b = Relu (a)", "b = Transpose <perm = [0, 3, 1, 5, 2, 4]> (a)")
+    profile = target.load("stm32n6", toolchain)
+    on = replace(bench(), rules=RULES, repairs=registry.repairs(), target=profile)
+    result = mended(named(model_from_text(text)), on)
+    assert outcome(result, "lower-rank").state == "applied"
+    assert result.report.after.max_rank <= rank
