@@ -1,12 +1,16 @@
 """Give inputs with open axes a static shape.
 
-**Keeps.** Every node. An open leading axis is the batch and becomes 1, unless a shape is given.
+**Keeps.** Every node. An open leading axis is the batch and becomes 1. Any other takes what
+`--shape NAME=1,3,224,224` or `shapes` in the configuration says, else the first of some usual sizes
+(224 for images, 128 for sequences) that the network takes; the report says that it was chosen.
 
-**Declines.** Any other open axis that no `--shape NAME=1,3,224,224` names, and shapes that
-contradict the file: a guess there would make another network.
+**Declines.** Shapes that contradict the file or each other, and networks that take none of the
+usual sizes.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from onnx import ModelProto
 
@@ -20,34 +24,57 @@ from npugate.api import (
     Skipped,
     Target,
 )
-from npugate.surgery import static
+from npugate.surgery import sizes, static
 from npugate.surgery.node import NoFormError
 from npugate.surgery.shapes import InferenceRefusedError, Known
 
 
 def apply(model: ModelProto, target: Target, options: RepairOptions) -> RepairResult:
     """Set the shapes in place."""
+    chosen: Mapping[str, tuple[int, ...]] = {}
     try:
-        found = static.plan(model, options.shapes)
+        try:
+            found = static.plan(model, options.shapes)
+        except NoFormError as reason:
+            chosen = _chosen(model, options, str(reason))
+            found = static.plan(model, {**options.shapes, **chosen})
         if not found.shapes:
             return Skipped("every input is static")
         changes = static.write(model, found)
     except (NoFormError, InferenceRefusedError) as error:
         return Declined(str(error))
     edits = [
+        f"input {name!r} was open: {list(shape)} was chosen; give --shape "
+        f"{name}={','.join(map(str, shape))} with the sizes that you use"
+        for name, shape in chosen.items()
+    ]
+    edits += [
         f"took the open leading axis of input {name!r} for the batch and set it to 1"
         for name in found.assumed
     ]
     edits += [
         f"set input {name!r} to {list(shape)}"
         for name, shape in found.shapes.items()
-        if name not in found.assumed
+        if name not in found.assumed and name not in chosen
     ]
     interface = [
         InterfaceChange(name, _text(before), _text(after))
         for name, (before, after) in changes.items()
     ]
     return Applied(tuple(edits), tuple(interface))
+
+
+def _chosen(
+    model: ModelProto, options: RepairOptions, reason: str
+) -> Mapping[str, tuple[int, ...]]:
+    """Choose sizes; where none fits, the reason to give is that of the open axis."""
+    try:
+        chosen = sizes.choose(model, options.shapes)
+    except NoFormError as error:
+        raise NoFormError(f"{reason}; of the usual sizes none fits: {error}") from error
+    if not chosen:
+        raise NoFormError(reason)
+    return chosen
 
 
 def _text(known: Known) -> str:

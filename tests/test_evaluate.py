@@ -11,6 +11,7 @@ from onnx.reference import ReferenceEvaluator
 
 from npugate.facts import Facts, evaluate
 from npugate.model import read
+from npugate.testing import model_from_text
 from npugate.types import Limits
 
 BOUND = Limits().fold_elements
@@ -251,3 +252,20 @@ def test_what_an_operator_does_not_accept_stays_unknown(op_type, inputs, attribu
 
 def test_a_random_operator_is_never_a_constant():
     assert not folded(model("RandomUniform", [], 14, shape=[2])).is_constant
+
+
+@pytest.mark.parametrize(
+    ("opset", "line", "values"),
+    [
+        (11, "a, b = Split <axis = 0> (k)", ([1, 2], [3, 4])),
+        (11, "a, b = Split <split = [1, 3]> (k)", ([1], [2, 3, 4])),
+        (13, "a, b = Split (k, s)", ([1, 2, 3], [4])),
+        (18, "a, b, c = Split <num_outputs = 3> (k)", ([1, 2], [3, 4], [])),
+    ],
+)
+def test_a_split_gives_every_part(opset, line, values):
+    text = f"""<ir_version: 8, opset_import: ["" : {opset}]> net (float[1] x) => (float[1] y)
+        <int64[4] k = {{1, 2, 3, 4}}, int64[2] s = {{3, 1}}> {{ {line} y = Relu (x) }}"""
+    graph = Facts(read(model_from_text(text).SerializeToString(), "m", Limits())).main
+    for name, value in zip("abc", values, strict=False):
+        assert graph.tensors[name].constant.tolist() == value

@@ -97,13 +97,14 @@ def test_an_axis_without_a_symbol_is_a_batch_only_in_front():
     assert shapes(model.graph.input) == [[1, 3]]
 
 
+SQUARE = "axis 1 of input 'x' is symbolic (N): give --shape x=1,SIZE; of the usual sizes none fits"
+
+
 @pytest.mark.parametrize(
     ("inputs", "given", "reason"),
     [
-        ("float[1, 3, H, W] x", {},
-         "axis 2 of input 'x' is symbolic (H): give --shape x=1,3,SIZE,SIZE"),
         ("float[T] x", {}, "axis 0 of input 'x' is symbolic (T): give --shape x=SIZE"),
-        ("float[N, N] x", {}, "axis 1 of input 'x' is symbolic (N): give --shape x=1,SIZE"),
+        ("float[N, N] x", {}, f"{SQUARE}: --shape x=1,16000 gives 'N' another value than 1"),
         ("float[0, 3] x", {}, "axis 0 of input 'x' is of size 0: give --shape x=1,3"),
         ("float[N, 3] x", {"x": (1, 4)}, "--shape x=1,4 contradicts axis 1, which is 3"),
         ("float[N, 3] x", {"x": (1,)}, "--shape x=1 has 1 axes, the input 2"),
@@ -117,6 +118,28 @@ def test_what_takes_a_guess_is_declined(inputs, given, reason):
     if "no shape" in reason:
         model.graph.input[0].type.tensor_type.ClearField("shape")
     assert apply(model, **given) == Declined(reason)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "line", "shape"),
+    [
+        ("float[N, 3, H, W] x", "y = Relu (x)", [1, 3, 224, 224]),
+        ("float[N, H, W, 3] x", "y = Relu (x)", [1, 224, 224, 3]),
+        ("int64[N, T] x", "y = Cast <to = 1> (x)", [1, 128]),
+        ("float[N, T, 64] x", "y = Relu (x)", [1, 128, 64]),
+        ("float[1, 1, T] x", "y = AveragePool <kernel_shape = [256]> (x)", [1, 1, 256]),
+        ("float[1, 3, H, 8] x", "z = Reshape (x, s) y = Relu (z)", [1, 3, 48, 8]),
+    ],
+)
+def test_an_axis_that_nobody_named_gets_a_usual_size_that_fits_and_says_so(inputs, line, shape):
+    model = text(f"net ({inputs}) => (float[?] y) <int64[4] s = {{1, 3, 48, 8}}> {{ {line} }}")
+    result = apply(model)
+    assert isinstance(result, Applied)
+    assert shapes(model.graph.input) == [shape]
+    option = f"--shape x={','.join(map(str, shape))}"
+    assert result.edits[0] == (
+        f"input 'x' was open: {shape} was chosen; give {option} with the sizes that you use"
+    )
 
 
 def test_shapes_that_do_not_go_together_are_declined():

@@ -102,21 +102,40 @@ def _is_fixed(node: Node) -> bool:
 
 
 def _evaluate(node: Node, opset: int, bound: int) -> list[Array | None] | None:
-    if node.domain:
-        return None
-    if node.op_type in {"Shape", "Size"}:
+    if not node.domain and node.op_type in {"Shape", "Size"}:
         return _pad(node, _measure(node))
-    evaluator = EVALUATORS.get(node.op_type)
-    if evaluator is None or any(t is not None and t.constant is None for t in node.inputs):
+    if node.domain or (node.op_type not in EVALUATORS and node.op_type != "Split"):
+        return None
+    if any(tensor is not None and tensor.constant is None for tensor in node.inputs):
         return None
     inputs = [None if tensor is None else tensor.constant for tensor in node.inputs]
     if sum(value.size for value in inputs if value is not None) > bound:
         return None
     try:
         with np.errstate(all="ignore"):
-            return _pad(node, evaluator(node, inputs, opset, bound))
+            return _outputs(node, inputs, opset, bound)
     except (ValueError, IndexError, TypeError, OverflowError, ZeroDivisionError):
         return None  # inputs that the operator does not accept: shape inference says so
+
+
+def _outputs(
+    node: Node, inputs: list[Array | None], opset: int, bound: int
+) -> list[Array | None] | None:
+    if node.op_type == "Split":
+        return _split(node, inputs, opset)
+    return _pad(node, EVALUATORS[node.op_type](node, inputs, opset, bound))
+
+
+def _split(node: Node, inputs: list[Array | None], opset: int) -> list[Array | None] | None:
+    """Evaluate Split, the one operator of shape chains with several outputs."""
+    data, axis = np.asarray(inputs[0]), node.int_attribute("axis", 0)
+    sizes = _ints(inputs, 1) if opset >= _AXES_AS_INPUT else node.ints_attribute("split")
+    count, total = len(node.outputs), data.shape[axis]
+    if sizes is None:
+        part = -(-total // count)  # from opset 18 on the last part may be smaller
+        sizes = (*(part for _ in range(count - 1)), total - part * (count - 1))
+    fits = sum(sizes) == total and len(sizes) == count and min(sizes) >= 0
+    return list(np.split(data, np.cumsum(sizes)[:-1], axis)) if fits else None
 
 
 def _pad(node: Node, value: Array | None) -> list[Array | None] | None:

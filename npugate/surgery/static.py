@@ -41,11 +41,11 @@ def plan(model: ModelProto, wanted: Mapping[str, Sequence[int]]) -> Plan:
             was given contradicts the file or itself.
     """
     found = Plan()
-    inputs = dict(_inputs(model.graph))
-    for name, dims in inputs.items():
+    given = dict(inputs(model.graph))
+    for name, dims in given.items():
         if name in wanted:
             _bind_given(found, name, dims, wanted[name])
-    for name, dims in inputs.items():
+    for name, dims in given.items():
         leading = dims[0] if dims else None
         is_open = isinstance(leading, str) or leading is None
         if dims is not None and len(dims) > 1 and name not in wanted and is_open:
@@ -54,8 +54,8 @@ def plan(model: ModelProto, wanted: Mapping[str, Sequence[int]]) -> Plan:
             elif leading not in found.symbols:
                 found.symbols[leading] = 1
                 found.assumed.append(name)
-    defaults = {dims[0] for name, dims in inputs.items() if name in found.assumed and dims}
-    for name, dims in inputs.items():
+    defaults = {dims[0] for name, dims in given.items() if name in found.assumed and dims}
+    for name, dims in given.items():
         if name in wanted:
             continue
         shape = _resolved(found, name, dims, defaults)
@@ -64,11 +64,13 @@ def plan(model: ModelProto, wanted: Mapping[str, Sequence[int]]) -> Plan:
     return found
 
 
-def _is_size(dim: Dim) -> bool:
+def is_size(dim: Dim) -> bool:
+    """Tell whether a dimension is a number of elements."""
     return isinstance(dim, int) and dim > 0
 
 
-def _inputs(graph: GraphProto) -> Iterator[tuple[str, tuple[Dim, ...] | None]]:
+def inputs(graph: GraphProto) -> Iterator[tuple[str, tuple[Dim, ...] | None]]:
+    """Yield (name, shape) of every tensor that a user feeds."""
     weights = {item.name for item in graph.initializer}
     for info in graph.input:
         if info.name not in weights and info.type.WhichOneof("value") == "tensor_type":
@@ -83,7 +85,7 @@ def _bind_given(found: Plan, name: str, dims: tuple[Dim, ...] | None, given: Seq
     if dims is not None and len(dims) != len(shape):
         raise NoFormError(f"--shape {name}={text} has {len(shape)} axes, the input {len(dims)}")
     for axis, (dim, size) in enumerate(zip(dims or (), shape, strict=False)):
-        if _is_size(dim) and dim != size:
+        if is_size(dim) and dim != size:
             raise NoFormError(f"--shape {name}={text} contradicts axis {axis}, which is {dim}")
         if isinstance(dim, str) and found.symbols.setdefault(dim, size) != size:
             raise NoFormError(
@@ -117,7 +119,7 @@ def _resolved(
 def _example(dims: tuple[Dim, ...] | None) -> str:
     if dims is None:
         return "1,3,224,224"
-    sizes = [str(dim) if _is_size(dim) else "SIZE" for dim in dims]
+    sizes = [str(dim) if is_size(dim) else "SIZE" for dim in dims]
     if len(sizes) > 1 and sizes[0] == "SIZE":
         sizes[0] = "1"
     return ",".join(sizes)
@@ -134,7 +136,7 @@ def write(model: ModelProto, found: Plan) -> dict[str, tuple[Known, Known]]:
         InferenceRefusedError: inference refuses the model altogether.
     """
     graph = model.graph
-    was_sound = not _fault(model)
+    was_sound = not fault(model)
     before = known_of((*graph.input, *graph.output))
     for info in graph.input:
         if info.name in found.shapes:
@@ -144,9 +146,8 @@ def write(model: ModelProto, found: Plan) -> dict[str, tuple[Known, Known]]:
     kept = [ValueInfoProto.FromString(i.SerializeToString()) for i in graph.value_info]
     del graph.value_info[:]
     graph.value_info.extend(info for info in kept if info.name in custom)
-    fault = _fault(model) if was_sound else ""
-    if fault:
-        raise NoFormError(f"the network does not work with these shapes: {fault}")
+    if was_sound and (reason := fault(model)):
+        raise NoFormError(f"the network does not work with these shapes: {reason}")
     shadow = light(model)
     fold(shadow)  # what is computed from shapes is known now, and shapes hang on it
     known = infer(shadow)
@@ -169,7 +170,7 @@ def _merged(declared: tuple[Dim, ...] | None, found: tuple[Dim, ...]) -> list[Di
     return [new if isinstance(new, int) else old for old, new in zip(declared, found, strict=True)]
 
 
-def _fault(model: ModelProto) -> str:
+def fault(model: ModelProto) -> str:
     """Return why strict inference refuses a model; empty when it does not."""
     try:
         infer_shapes(light(model), strict_mode=True, data_prop=True)
