@@ -15,7 +15,7 @@ from npugate.selection import all_ids, ids, level, suggestion
 from npugate.types import Rule, Severity
 
 FILE: Final = "npugate.toml"
-_JUDGEMENT: Final = ("target", "toolchain", "select", "ignore", "severity", "fail-on")
+_JUDGEMENT: Final = ("target", "toolchain", "select", "ignore", "severity", "shapes", "fail-on")
 _TOP: Final = (*_JUDGEMENT, "exclude", "baseline", "models", "ignores")
 _MODELS: Final = (*_JUDGEMENT[:-1], "paths")  # one threshold holds for the whole run
 _IGNORES: Final = ("rule", "paths", "node", "reason", "expires")
@@ -85,6 +85,10 @@ def _parse(path: Path) -> dict[str, object]:
         raise UsageError(f"{path} is no TOML: {error}") from error
 
 
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
 @dataclass(frozen=True, slots=True)
 class _Table:
     """One table of the file and how to name it."""
@@ -144,7 +148,17 @@ class _Table:
             all_ids(self.strings("ignore"), self.rules, f"{self.where}: ignore"),
             severity,
             threshold,
+            self.shapes(),
         )
+
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        found: dict[str, tuple[int, ...]] = {}
+        for name, dims in (self.get("shapes", dict) or {}).items():
+            if not isinstance(dims, list) or not dims or not all(_is_size(dim) for dim in dims):
+                wanted = f"{name!r} must be a list of positive numbers, not {dims!r}"
+                raise UsageError(f"{self.where}: shapes: {wanted}")
+            found[name] = tuple(dims)
+        return found
 
     def ignored(self) -> Ignore:
         rule = self.get("rule", str, required=True) or ""

@@ -50,6 +50,7 @@ class Judgement:
         ignore: rule ids that do not.
         severity: level by rule id; None there switches the rule off.
         threshold: key of ``THRESHOLDS``.
+        shapes: name of an input -> the shape that a repair gives it.
     """
 
     target: str | None = None
@@ -58,6 +59,7 @@ class Judgement:
     ignore: frozenset[str] = frozenset()
     severity: Mapping[str, Severity | None] = field(default_factory=dict)
     threshold: str | None = None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def over(self, base: Judgement) -> Judgement:
         """Return these settings on top of others."""
@@ -70,6 +72,7 @@ class Judgement:
             base.ignore | self.ignore,
             {**base.severity, **self.severity},
             self.threshold or base.threshold,
+            {**base.shapes, **self.shapes},
         )
 
 

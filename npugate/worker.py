@@ -102,7 +102,7 @@ def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
         job.chosen,
         job.fixing.repairs,
         job.target,
-        job.fixing.options,
+        replace(job.fixing.options, shapes={**job.judgement.shapes, **job.fixing.options.shapes}),
         limits,
         job.fixing.selected,
         job.fixing.data,

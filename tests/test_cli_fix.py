@@ -191,6 +191,24 @@ def test_a_clean_model_is_left_alone(folder, capsys):
     assert not (folder / "npugate-fixed").exists()
 
 
+def test_shapes_come_from_the_configuration_and_the_command_line_wins(folder, capsys):
+    text = HIGH.partition("net")[0] + "net (float[1, 3, H, 8] x) => (float[?] y) { y = Relu (x) }"
+    (folder / "models/high.onnx").write_bytes(model(text).SerializeToString())
+    (folder / "npugate.toml").write_text(
+        "[shapes]\nx = [1, 3, 5, 8]\n"
+        '[[models]]\npaths = ["models/**"]\nshapes = { x = [1, 3, 6, 8] }'
+    )
+
+    def shape(*options):
+        _, out, _ = fix(capsys, "--format", "json", "--dry-run", *options, "models")
+        outcomes = json.loads(out)["models"][0]["repair"]["outcomes"]
+        item = next(item for item in outcomes if item["repair"] == "set-static-shapes")
+        return item["interface"][0]["after"]
+
+    assert shape() == "[1, 3, 6, 8]"
+    assert shape("--shape", "x=1,3,7,8") == "[1, 3, 7, 8]"
+
+
 def test_a_users_data_takes_part_in_the_proof(folder, capsys):
     np.savez("real.npz", x=np.ones((3, 1, 64), np.float32))
     _, out, _ = fix(capsys, "--inputs", "real.npz", "--format", "json", "models")

@@ -93,6 +93,8 @@ IGNORE = '[[ignores]]\nrule = "batch-axis"\nreason = "r"\n'
         ("exclude = 3", "'exclude' must be a list of strings"),
         ("baseline = ['x']", "'baseline' must be a string"),
         ("fail-on = 'note'", "'fail-on' must be one of error, warning, never, not 'note'"),
+        ("shapes = { x = 3 }", "shapes: 'x' must be a list of positive numbers, not 3"),
+        ("shapes = { x = [1, 0] }", "shapes: 'x' must be a list of positive numbers, not [1, 0]"),
         ("severity = 'error'", "'severity' must be a table, not 'error'"),
         ("[severity]\nbatch-axis = 1", "severity of 'batch-axis' must be a string"),
         ("[severity]\nbatch-axis = 'warn'", "'warn' is no level"),
