@@ -107,6 +107,8 @@ def rules_index(rules: Iterable[Rule]) -> str:
 
 def pages() -> Mapping[Path, str]:
     """Return every generated file with its text."""
+    from npugate.docs_pictures import shown  # noqa: PLC0415 - its libraries are for this only
+
     rules = registry.rules()
     found = {ROOT / "docs/rules/README.md": rules_index(rules.values())}
     for rule in rules.values():
@@ -114,8 +116,10 @@ def pages() -> Mapping[Path, str]:
     repairs = registry.repairs()
     found[ROOT / "docs/repairs/README.md"] = repairs_index(repairs.values())
     for repair in repairs.values():
-        page = f"{_GENERATED}\n\n{repair_page(repair, rules.values())}"
+        example = shown(repair)
+        page = f"{_GENERATED}\n\n{repair_page(repair, rules.values())}\n{example.page}"
         found[ROOT / f"docs/repairs/{repair.name}.md"] = page
+        found |= {ROOT / "docs/repairs" / name: svg for name, svg in example.pictures.items()}
     for name in targets.names():
         found[ROOT / f"docs/targets/{name}.md"] = target_page(name)
     readme = ROOT / "README.md"
@@ -139,7 +143,7 @@ def main(arguments: Sequence[str], stdout: TextIO) -> int:
     stale = [
         path
         for folder in ("repairs", "rules", "targets")
-        for path in sorted((ROOT / "docs" / folder).glob("*.md"))
+        for path in sorted((ROOT / "docs" / folder).glob("*.*"))
         if path not in known
     ]
     different = {path: text for path, text in wanted.items() if _current(path) != text}

@@ -40,7 +40,7 @@ LAYERS = (
     ("npugate.pipeline",),
     ("npugate.cli",),
     ("npugate.github", "npugate.github.*"),
-    ("npugate.docs_targets", "npugate.docs"),
+    ("npugate.docs_targets", "npugate.docs_pictures", "npugate.docs"),
     ("npugate.commands", "npugate.commands.*", "npugate.__main__"),
 )
 # Rows that say more than the layer does: all that these may import of ours.
