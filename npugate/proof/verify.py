@@ -18,7 +18,7 @@ from onnx import ModelProto
 
 from npugate.facts.graph import Array
 from npugate.proof import samples
-from npugate.proof.compare import Difference, difference, is_float
+from npugate.proof.compare import Difference, any_finite, difference, is_float
 from npugate.proof.samples import KINDS, SEEDS, Port, Sample
 from npugate.proof.sessions import CannotRunError, Session
 from npugate.report import Verification
@@ -191,7 +191,7 @@ def _count_in(
         how = found.fault or f"max |d| {found.error:.3g} > {found.limit:.3g}"
         raise _UnequalError(f"{pair.repaired!r} differs on {sample.label}: {how}")
     tally.samples.add(sample.label)
-    if is_float(reference) and not np.isfinite(reference.astype(np.float64)).any():
+    if is_float(reference) and not any_finite(reference):
         tally.notes[f"{pair.original!r} is not finite on {sample.label}"] = None
         return
     tally.compared.add(pair.repaired)
