@@ -32,7 +32,8 @@ class Verification:
         tolerance: largest limit that any tensor had.
         reason: of a difference or of a failure.
         notes: what weakens the proof.
-        reference: ``original``, or ``legalised`` where the original itself cannot run.
+        reference: ``original``; ``legalised`` where the original itself cannot run; ``parts`` where
+            neither can, and the file was only made legal.
     """
 
     equal: bool | None

@@ -211,7 +211,10 @@ def compare(pair: tuple[Path, Path]) -> str:
     compared = 0
     for feeds, expected in _samples(original, before, after):
         try:
-            reference = expected or before.run(None, feeds)
+            own = before.run(None, feeds)
+            # A runtime may differ from a test's own outputs; the repair is held to the original.
+            as_told = expected and not any(map(_fault, expected, own))
+            reference = expected if as_told else own
         except Exception as error:  # noqa: BLE001  # as above
             return f"not run: the original fails: {str(error).splitlines()[0][:150]}"
         result = after.run(None, _fitting(feeds, after))

@@ -7,7 +7,7 @@ onnxruntime computes it with other kernels, times a margin, plus the rounding of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -60,6 +60,17 @@ def difference(original: Array, repaired: Array, noise: Callable[[], float]) -> 
         error = _exact(left, right)
         return Difference(error, 0.0)
     return _rounded(left, right, noise)
+
+
+def leaves(value: object) -> list[Array]:
+    """Return the arrays of a result in order: a tensor, a sequence, a map, or nothing."""
+    if value is None:
+        return []
+    if isinstance(value, Mapping):
+        return [leaf for pair in value.items() for item in pair for leaf in leaves(item)]
+    if isinstance(value, list | tuple):
+        return [leaf for item in value for leaf in leaves(item)]
+    return [np.asarray(value)]
 
 
 def is_float(array: Array) -> bool:
