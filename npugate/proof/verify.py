@@ -92,15 +92,20 @@ def verify(
         return _verdict(tally, equal=False, reason=str(error))
     except CannotRunError as error:
         return _verdict(tally, equal=None, reason=str(error))
+    gap = _gap(tally, outputs)
+    return _verdict(tally, equal=None if gap else True, reason=gap)
+
+
+def _gap(tally: _Tally, outputs: Sequence[Pair]) -> str:
+    """Say what was not compared although it had to be; empty when everything was."""
     told = [label for label in tally.failed if label.startswith("inputs[")]
     if told or not tally.samples:
         reasons = [tally.failed[label] for label in told] or list(tally.failed.values())
-        return _verdict(tally, equal=None, reason=reasons[0] if reasons else "nothing was run")
+        return reasons[0] if reasons else "nothing was run"
     missing = [pair.repaired for pair in outputs if pair.repaired not in tally.compared]
     if missing:
-        reason = f"output {missing[0]!r} of the original is not finite on any sample"
-        return _verdict(tally, equal=None, reason=reason)
-    return _verdict(tally, equal=True)
+        return f"output {missing[0]!r} of the original is not finite on any sample"
+    return ""
 
 
 class _Comparison:
