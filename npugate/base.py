@@ -12,8 +12,10 @@ from typing import Final
 
 from npugate import filekind, gitfiles
 from npugate.discover import Candidate
+from npugate.errors import UsageError
 
 _MOST_SIBLINGS: Final = 1000
+_CHANGES: Final = ".changes"
 
 
 def from_git(
@@ -58,9 +60,32 @@ def from_git(
 
 
 def from_folder(folder: Path, candidates: Iterable[Candidate]) -> Mapping[str, Path]:
-    """Return the base versions that somebody else put below a folder, by the path of today."""
-    places = ((c.path, folder / (c.previous or c.path)) for c in candidates)
-    return {path: place for path, place in places if place.is_file()}
+    """Return the base versions that somebody else put below a folder, by the path of today.
+
+    Args:
+        folder: with the old models by their old paths. Where it also holds ``.changes``, as
+            ``git diff --name-status -z`` wrote it, a model that is not in there is its own base.
+        candidates: the models of today.
+
+    Raises:
+        UsageError: ``.changes`` is something else.
+    """
+    listed = folder / _CHANGES
+    moved: dict[str, str] | None = None
+    if listed.is_file():
+        try:
+            moved = {c.path: c.previous for c in gitfiles.recorded(listed.read_bytes())}
+        except ValueError as error:
+            raise UsageError(f"{listed} cannot be read: {error}") from error
+    found: dict[str, Path] = {}
+    for candidate in candidates:
+        if moved is not None and candidate.path not in moved:
+            found[candidate.path] = candidate.file
+            continue
+        place = folder / (candidate.previous or (moved or {}).get(candidate.path) or candidate.path)
+        if place.is_file():
+            found[candidate.path] = place
+    return found
 
 
 def is_readable(place: Path) -> bool:

@@ -194,3 +194,17 @@ def test_the_old_models_may_come_from_a_folder(repository, capsys, tmp_path):
     assert len(models["old.onnx"]["base"]["new"]) == 1
     assert cli.main(["check", "--base-folder", str(old), "--base", "main"]) == 2
     assert cli.main(["check", "--base-folder", str(old / "none")]) == 2
+
+
+def test_a_model_that_is_not_among_the_changes_is_its_own_base(repository, capsys, tmp_path):
+    old = tmp_path.parent / f"{tmp_path.name}-base"
+    old.mkdir()
+    (old / ".changes").write_bytes(b"M\0clean.onnx\0A\0added.onnx\0")
+    (old / "clean.onnx").write_bytes(data(CLEAN))
+    repository.commit(added=data(BATCHED))
+    code, models, _, _ = check(capsys, "--base-folder", str(old))
+    assert code == 1
+    assert len(models["old.onnx"]["base"]["unchanged"]) == 1
+    assert "base" not in models["added.onnx"]
+    (old / ".changes").write_bytes(b"nonsense")
+    assert cli.main(["check", "--base-folder", str(old)]) == 2

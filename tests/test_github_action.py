@@ -292,3 +292,13 @@ def test_outside_of_a_runner_there_are_no_files_to_write(tmp_path):
 def test_an_output_with_a_name_that_means_something_is_refused(name):
     with pytest.raises(ValueError, match="no name of an output"):
         outputs.render({name: "x"})
+
+
+def test_the_models_of_the_base_are_compared_with_where_they_were_kept(step, tmp_path):
+    (tmp_path / "changes").write_bytes(b"M\0a.onnx\0")
+    kept = {"NPUGATE_BASE_FOLDER": "/old", "NPUGATE_CHANGES": str(tmp_path / "changes")}
+    run = step(CLEAN)
+    run.run("pull_request", **kept)
+    assert run.asked[:2] == ("check", "--base-folder=/old")
+    run.run("pull_request", **kept, INPUT_NEW_ONLY="false")
+    assert run.asked[:3] == ("check", "--base-folder=/old", "--all-findings")

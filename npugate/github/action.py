@@ -1,10 +1,11 @@
 """The sub-command ``npugate action``: inputs from GitHub, a check, and everything GitHub shows.
 
-Only this package reads ``INPUT_*`` and ``GITHUB_*``. Three more variables come from the composite
+Only this package reads ``INPUT_*`` and ``GITHUB_*``. Four more variables come from the composite
 action, whose container has no git and a checkout that it cannot write to:
 
 - ``NPUGATE_TRACKED``: a file with what ``git ls-files -z`` said of ``*.onnx``
 - ``NPUGATE_CHANGES``: a file with what ``git diff --name-status -z`` said of the event
+- ``NPUGATE_BASE_FOLDER``: a folder with the changed models as the base has them
 - ``NPUGATE_FOLDER``: where the reports go; by default ``npugate-report`` in the workspace
 """
 
@@ -102,10 +103,19 @@ def _plan(chosen: Inputs, happened: event.Event, environment: Mapping[str, str])
         value = getattr(chosen, flag.replace("-", "_"))
         arguments += [f"--{flag}={value}"] if value else []
     notices: list[str] = []
+    arguments += _old(chosen, environment)
     if inputs.wants_changes(chosen, happened.name):
         changed, notices = _changes(chosen, environment)
         arguments += changed
     return _Plan((*arguments, *_models(chosen, environment)), tuple(notices))
+
+
+def _old(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
+    """Return the arguments that compare with the base, where its models were kept."""
+    folder = environment.get("NPUGATE_BASE_FOLDER", "")
+    if not folder:
+        return []
+    return [f"--base-folder={folder}", *([] if chosen.new_only else ["--all-findings"])]
 
 
 def _models(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
