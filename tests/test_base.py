@@ -1,5 +1,6 @@
 """What a pull request adds, against the models of its base."""
 
+import html
 import json
 import subprocess
 
@@ -99,6 +100,15 @@ def test_what_is_gone_is_told(repository, capsys):
     code, models, _, _ = check(capsys, "--base", "main")
     assert code == 0
     assert [f["rule"] for f in models["old.onnx"]["base"]["fixed"]] == ["NPU104"]
+
+
+@pytest.mark.parametrize("form", ["text", "markdown"])
+def test_the_reports_say_what_is_new_and_what_is_fixed(repository, capsys, form):
+    repository.commit(old=data(CLEAN), clean=data(WORSE))
+    cli.main(["check", "--base", "main", "--select", "NPU104", "--format", form])
+    out = html.unescape(capsys.readouterr().out)
+    assert "against the base: 0 new, 0 unchanged, 1 fixed (NPU104 batched-layer)" in out
+    assert "against the base: 2 new, 0 unchanged, 0 fixed" in out
 
 
 def test_a_new_model_has_no_base_and_counts_whole(repository, capsys):
