@@ -20,7 +20,7 @@ from typing import Final, TextIO
 
 from npugate import __version__, gitfiles
 from npugate.errors import NpugateError, UsageError
-from npugate.github import event, inputs, outputs, summary
+from npugate.github import event, gate, inputs, outputs, summary
 from npugate.github.commands import workflow_command
 from npugate.github.inputs import Inputs
 from npugate.report import Report
@@ -80,10 +80,28 @@ def main(environment: Mapping[str, str], stdout: TextIO, run: Run) -> int:
 def _check(chosen: Inputs, environment: Mapping[str, str], stdout: TextIO, run: Run) -> Report:
     plan = _plan(chosen, event.read(environment), environment)
     stdout.writelines(_line("notice", notice) for notice in plan.notices)
-    if not chosen.fix:
-        return run(("check", *plan.arguments))
-    report = run(("fix", f"--output-dir={_folder(environment) / _REPAIRED}", *plan.arguments))
-    return replace(report, models=tuple(replace(m, as_found=True) for m in report.models))
+    opening = gate.notice(gate.touched(_recorded(environment), (chosen.config, chosen.target)))
+    if chosen.fix:
+        report = run(("fix", f"--output-dir={_folder(environment) / _REPAIRED}", *plan.arguments))
+        report = replace(report, models=tuple(replace(m, as_found=True) for m in report.models))
+    else:
+        report = run(("check", *plan.arguments))
+    return replace(report, notices=(opening, *report.notices)) if opening else report
+
+
+def _recorded(environment: Mapping[str, str]) -> list[gitfiles.Change]:
+    """Return what the event changed, as far as it was recorded.
+
+    Raises:
+        UsageError: the record is damaged.
+    """
+    path = environment.get("NPUGATE_CHANGES", "")
+    if not path:
+        return []
+    try:
+        return gitfiles.recorded(Path(path).read_bytes())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"the list of changes cannot be read: {error}") from error
 
 
 def _no_verdict(reason: str, exit_code: int, stdout: TextIO) -> Report:
@@ -134,19 +152,15 @@ def _models(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
 
 def _changes(chosen: Inputs, environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
     """Return the arguments that keep to what changed, or why everything is checked instead."""
-    recorded = environment.get("NPUGATE_CHANGES", "")
-    if not recorded:
+    if not environment.get("NPUGATE_CHANGES"):
         return [], ["what changed is not known here, so every model is checked"]
-    try:
-        changes = gitfiles.recorded(Path(recorded).read_bytes())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"the list of changes cannot be read: {error}") from error
+    changes = _recorded(environment)
     own = PurePosixPath(chosen.config) if chosen.config else None
     for change in changes:
         path = PurePosixPath(change.path)
         if path == own or path.name in _CONFIGURATIONS:
             return [], [f"{change.path} changed, so every model is checked"]
-    return [f"--changes-from={recorded}"], []
+    return [f"--changes-from={environment['NPUGATE_CHANGES']}"], []
 
 
 def _write_reports(report: Report, chosen: Inputs, folder: Path) -> dict[str, str]:
