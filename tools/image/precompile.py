@@ -18,8 +18,8 @@ from pathlib import Path
 
 # What other packages import late, in the paths that npugate takes.
 LATE = ("numpy.lib.format", "onnx.external_data_helper", "pickle", "traceback")
-# Parts of what is installed for people who write tests or export models; no run imports them.
-ABSENT = frozenset({"torch", "pytest", "hypothesis"})
+# What only those who write tests, export models or draw the pages install; no run imports it.
+ABSENT = frozenset({"torch", "pytest", "hypothesis", "drawsvg", "grandalf"})
 
 
 def main() -> None:
