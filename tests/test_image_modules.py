@@ -1,4 +1,4 @@
-"""The image is built by importing all that the code names: all of it must be locked, or left out."""
+"""The image is built by importing what the code names: it must be locked, or left out."""
 
 import importlib.metadata
 import importlib.util
