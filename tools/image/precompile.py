@@ -18,8 +18,10 @@ from pathlib import Path
 
 # What other packages import late, in the paths that npugate takes.
 LATE = ("numpy.lib.format", "onnx.external_data_helper", "pickle", "traceback")
-# What only those who write tests, export models or draw the pages install; no run imports it.
+# Parts of what is installed for people who write tests or export models; no run imports them.
 ABSENT = frozenset({"torch", "pytest", "hypothesis", "drawsvg", "grandalf"})
+# Draws the pictures of the documentation, with libraries that only its authors install.
+LEFT_OUT = "npugate.docs_pictures"
 
 
 def main() -> None:
@@ -30,7 +32,7 @@ def main() -> None:
     own = sorted(Path(spec.origin).parent.rglob("*.py"))
     named = {name for path in own for name in _names(path)}
     for name in sorted(named.union(LATE)):
-        if name.partition(".")[0] not in ABSENT:
+        if name.partition(".")[0] not in ABSENT and name != LEFT_OUT:
             importlib.import_module(name)
     wanted = {*own, *_imported()}
     for path in sorted(wanted):
