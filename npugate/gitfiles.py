@@ -87,16 +87,53 @@ def changes(root: Path, revision: str, environment: Mapping[str, str]) -> list[C
         UsageError: the revision does not exist.
         GitError: git cannot tell.
     """
-    commit = _commit(root, revision, environment)
-    try:
-        base = _git(root, environment, "merge-base", commit, "HEAD").decode().strip()
-    except GitError:
-        base = commit
+    base = parted(root, revision, environment)
     diff = ("--no-ext-diff", "--no-textconv", "--name-status", "-z")
     staged = _git(root, environment, "diff-index", "--cached", "-M", *diff, base, "--")
     quiet = {**environment, **_without_filters(root, environment)}
     unstaged = _git(root, quiet, "diff-files", "--no-renames", *diff)
     return [*_changes(_names(staged)), *_changes(_names(unstaged))]
+
+
+def parted(root: Path, revision: str, environment: Mapping[str, str]) -> str:
+    """Return the commit where a revision and HEAD parted; the revision's where none is known.
+
+    Raises:
+        UsageError: the revision does not exist.
+    """
+    commit = _commit(root, revision, environment)
+    try:
+        return _git(root, environment, "merge-base", commit, "HEAD").decode().strip()
+    except GitError:
+        return commit
+
+
+def sizes(
+    root: Path, commit: str, folder: str, environment: Mapping[str, str]
+) -> Mapping[str, int]:
+    """Return the size in bytes of every file of a commit in a folder, subfolders included.
+
+    Raises:
+        GitError: git cannot tell.
+    """
+    below = [] if folder == "." else [f":(literal){folder}/"]
+    output = _git(root, environment, "ls-tree", "-r", "-l", "-z", commit, "--", *below)
+    found: dict[str, int] = {}
+    for line in _names(output):
+        about, _, name = line.partition("\t")
+        size = about.split()[-1]
+        if size.isdecimal():  # a submodule has none
+            found[name] = int(size)
+    return found
+
+
+def blob(root: Path, commit: str, path: str, environment: Mapping[str, str]) -> bytes:
+    """Return a file of a commit as git keeps it, unfiltered.
+
+    Raises:
+        GitError: there is no such file.
+    """
+    return _git(root, environment, "cat-file", "blob", f"{commit}:{path}")
 
 
 def recorded(output: bytes) -> list[Change]:

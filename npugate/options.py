@@ -134,6 +134,9 @@ class Options:
         jobs: models at a time; None for one on each core.
         progress: called with (done, all) after each model.
         fixing: None to check only.
+        base: a git revision whose versions of the models are compared with; empty for none.
+        base_folder: the same versions, below a folder by their paths; None for none.
+        new_only: findings that the base has do not count.
     """
 
     search: Search
@@ -146,6 +149,9 @@ class Options:
     limits: Limits = field(default_factory=Limits)
     progress: Callable[[int, int], None] = lambda _done, _all: None
     fixing: Fixing | None = None
+    base: str = ""
+    base_folder: Path | None = None
+    new_only: bool = True
 
     def judgement(self, path: str) -> Judgement:
         """Return by what one model is judged."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 import logging
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Final
 
-from npugate import __version__, baseline, check, gitfiles, isolate, suppress
+from npugate import __version__, base, baseline, check, gitfiles, isolate, suppress
 from npugate import target as targets
 from npugate.discover import Candidate, Search, discover
 from npugate.errors import UsageError
@@ -20,7 +21,7 @@ from npugate.facts.inference import prepare
 from npugate.fingerprint import fingerprints
 from npugate.isolate import Died, Done, Raised
 from npugate.options import THRESHOLDS, Judgement, Options, matches
-from npugate.report import ModelReport, Report, RuleInfo
+from npugate.report import Against, ModelReport, Report, RuleInfo
 from npugate.sources import Checkout
 from npugate.target import Target
 from npugate.types import Finding, Hit, Limits, Location, Rule, Severity
@@ -71,6 +72,7 @@ def run(options: Options, rules: Mapping[str, Rule], keep: Keep | None = None) -
     examined = _examine_all(jobs, options, rules)
     checkout = Checkout(_root(options), options.search.environment)
     context = _Context(options, rules, checkout, known, keep)
+    context = replace(context, base=_base(jobs, context, notify))
     models = tuple(
         _model_report(job, found, context) for job, found in zip(jobs, examined, strict=True)
     )
@@ -257,6 +259,7 @@ class _Context:
     checkout: Checkout
     known: baseline.Known
     keep: Keep | None
+    base: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
 
 
 def _model_report(job: Job, found: Examined, context: _Context) -> ModelReport:
@@ -273,6 +276,8 @@ def _model_report(job: Job, found: Examined, context: _Context) -> ModelReport:
         found.census,
         found.seconds,
     )
+    if path in context.base:
+        report = replace(report, against=_against(report.findings, context.base[path]))
     if found.repaired is None:
         return report
     keep = context.keep if found.repaired.data else None
@@ -292,7 +297,57 @@ def _findings(job: Job, context: _Context, hits: Sequence[tuple[str, Hit]]) -> t
     ]
     findings.sort(key=lambda f: (-f.severity, f.rule))
     known = context.known.get(path, {})
-    return suppress.apply(path, findings, options.settings.ignores, known, options.today)
+    old = {f.fingerprint for f in context.base.get(path, ()) if options.new_only}
+    return suppress.apply(path, findings, options.settings.ignores, known, options.today, old)
+
+
+def _base(
+    jobs: Sequence[Job], context: _Context, notify: Callable[[str], None]
+) -> Mapping[str, tuple[Finding, ...]]:
+    """Examine the base versions of the models; return their findings by the path of today."""
+    options = context.options
+    if not options.base and options.base_folder is None:
+        return {}
+    candidates = [job.candidate for job in jobs]
+    with tempfile.TemporaryDirectory(prefix="npugate-base-") as scratch:
+        try:
+            places = _base_places(options, candidates, Path(scratch))
+        except gitfiles.GitError as error:
+            notify(f"the base cannot be read ({error}): every finding counts as new")
+            return {}
+        chosen = [job for job in jobs if job.candidate.path in places]
+        readable = [job for job in chosen if base.is_readable(places[job.candidate.path])]
+        old = [replace(job, fixing=None, candidate=_moved(job, places)) for job in readable]
+        silent = replace(options, fixing=None, progress=lambda _done, _all: None)
+        examined = _examine_all(old, silent, context.rules)
+    lost = len(chosen) - len(readable) + sum(found.unreadable for found in examined)
+    if lost:
+        notify(f"models whose base version cannot be examined: {lost}; their findings count as new")
+    return {
+        job.candidate.path: _findings(job, context, found.hits)
+        for job, found in zip(old, examined, strict=True)
+        if not found.unreadable
+    }
+
+
+def _moved(job: Job, places: Mapping[str, Path]) -> Candidate:
+    return replace(job.candidate, file=places[job.candidate.path])
+
+
+def _base_places(
+    options: Options, candidates: Sequence[Candidate], scratch: Path
+) -> Mapping[str, Path]:
+    if options.base_folder is not None:
+        return base.from_folder(options.base_folder, candidates)
+    environment = options.search.environment
+    return base.from_git(_root(options), options.base, candidates, scratch, environment)
+
+
+def _against(findings: Sequence[Finding], old: Sequence[Finding]) -> Against:
+    mine = frozenset(finding.fingerprint for finding in findings)
+    others = frozenset(finding.fingerprint for finding in old)
+    fixed = tuple(finding for finding in old if finding.fingerprint not in mine)
+    return Against(mine - others, mine & others, fixed)
 
 
 def _overridden(key: str, hit: Hit, judgement: Judgement) -> Hit:

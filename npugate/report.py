@@ -32,7 +32,8 @@ class Verification:
         tolerance: largest limit that any tensor had.
         reason: of a difference or of a failure.
         notes: what weakens the proof.
-        reference: ``original``, or ``legalised`` where the original itself cannot run.
+        reference: ``original``; ``legalised`` where the original itself cannot run; ``parts`` where
+            neither can, and the file was only made legal.
     """
 
     equal: bool | None
@@ -111,6 +112,21 @@ class RepairReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Against:
+    """How a model compares with itself on the base branch.
+
+    Attributes:
+        new: fingerprints that only the checked model has.
+        unchanged: fingerprints that both have.
+        fixed: findings that only the base has.
+    """
+
+    new: frozenset[str]
+    unchanged: frozenset[str]
+    fixed: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ModelReport:
     """One model and what was found in it.
 
@@ -121,6 +137,7 @@ class ModelReport:
         unreadable: True when the model could not be examined.
         seconds: wall time spent on it; not part of any report that is compared.
         repair: None when no repair was asked for.
+        against: None when there is no base version to compare with.
         as_found: True judges the model as it was found, whatever the repairs left.
     """
 
@@ -133,6 +150,7 @@ class ModelReport:
     seconds: float = field(default=0.0, compare=False)
     repair: RepairReport | None = None
     as_found: bool = False
+    against: Against | None = None
 
     @property
     def left(self) -> tuple[Finding, ...]:

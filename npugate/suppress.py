@@ -17,6 +17,7 @@ def apply(
     ignores: Sequence[Ignore],
     known: Container[str],
     today: dt.date,
+    base: Container[str] = (),
 ) -> tuple[Finding, ...]:
     """Return the findings of one model with their suppressions set.
 
@@ -26,9 +27,10 @@ def apply(
         ignores: of the configuration.
         known: fingerprints in the baseline.
         today: an ignore that expired before it no longer holds.
+        base: fingerprints of findings that the base branch has already.
     """
     live = [ignore for ignore in ignores if not expired(ignore, today) and _covers(ignore, path)]
-    return tuple(_marked(finding, live, known) for finding in findings)
+    return tuple(_marked(finding, live, known, base) for finding in findings)
 
 
 def expired(ignore: Ignore, today: dt.date) -> bool:
@@ -40,11 +42,15 @@ def _covers(ignore: Ignore, path: str) -> bool:
     return not ignore.paths or any(matches(path, pattern) for pattern in ignore.paths)
 
 
-def _marked(finding: Finding, ignores: Sequence[Ignore], known: Container[str]) -> Finding:
+def _marked(
+    finding: Finding, ignores: Sequence[Ignore], known: Container[str], base: Container[str]
+) -> Finding:
     for ignore in ignores:
         node = finding.location.node
         if finding.rule in ignore.rules and (not ignore.node or fnmatchcase(node, ignore.node)):
             return replace(finding, suppression=Suppression("config", ignore.reason))
     if finding.fingerprint in known:
         return replace(finding, suppression=Suppression("baseline", "known to the baseline"))
+    if finding.fingerprint in base:
+        return replace(finding, suppression=Suppression("base", "on the base branch already"))
     return finding

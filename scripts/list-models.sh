@@ -50,6 +50,33 @@ base() { # print the commit to compare with
   git merge-base "$NPUGATE_BASE" HEAD 2>/dev/null || echo "$NPUGATE_BASE"
 }
 
+# Put the changed models as the base has them below a folder: blobs, unfiltered. The files beside a
+# model get their length only, for a check looks at no more of external data.
+keep_base() { # COMMIT
+  local status path size
+  mkdir "$state/base"
+  cp "$state/changes" "$state/base/.changes"
+  while IFS= read -r -d '' status; do
+    IFS= read -r -d '' path
+    case $status in
+      R* | C*) IFS= read -r -d '' _ ;; # the old name came first
+      A*) continue ;;
+    esac
+    [[ ${path,,} = *.onnx && ! /$path/ = */../* ]] || continue
+    mkdir -p "$state/base/$(dirname "./$path")"
+    git cat-file blob "$1:$path" >"$state/base/$path" 2>/dev/null || {
+      rm -f "$state/base/$path"
+      continue
+    }
+    while IFS=$'\t' read -r -d '' size path; do
+      size=${size##* }
+      [[ $size =~ ^[0-9]+$ && ${path,,} != *.onnx && ! -e $state/base/$path ]] || continue
+      mkdir -p "$state/base/$(dirname "./$path")"
+      truncate -s "$size" "$state/base/$path"
+    done < <(git ls-tree -l -z "$1" -- ":(literal)$(dirname "./$path")/")
+  done <"$state/changes"
+}
+
 if ! git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
   echo "the workspace is no git checkout: the folders are searched instead"
   exit 0
@@ -65,6 +92,7 @@ if wanted; then
       done
     } >"$state/changes.part"
     mv "$state/changes.part" "$state/changes"
+    keep_base "$commit"
     echo "compared with $commit"
   else
     echo "::notice title=npugate::the commit to compare with is not to be had; with fetch-depth: 2 in the checkout step it is"

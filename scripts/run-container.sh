@@ -62,7 +62,8 @@ run=(
   --env "GITHUB_OUTPUT=$out/output" --env "GITHUB_STEP_SUMMARY=$out/summary.md"
   --env GITHUB_WORKSPACE --env GITHUB_EVENT_NAME --env GITHUB_ACTIONS --env CI --env RUNNER_DEBUG
   --env INPUT_MODELS --env INPUT_TARGET --env INPUT_TOOLCHAIN --env INPUT_CONFIG
-  --env INPUT_FAIL_ON --env INPUT_CHANGED_ONLY --env INPUT_REPORTS --env INPUT_SARIF
+  --env INPUT_FAIL_ON --env INPUT_CHANGED_ONLY --env INPUT_NEW_ONLY --env INPUT_REPORTS
+  --env INPUT_SARIF
   --env INPUT_ARTIFACT --env INPUT_FIX --env INPUT_NAME --env INPUT_IMAGE
 )
 # Without root, podman would otherwise map this user to root inside.
@@ -75,6 +76,7 @@ if [[ -f ${GITHUB_EVENT_PATH-} ]]; then
 fi
 [[ ! -e $state/tracked ]] || run+=(--env "NPUGATE_TRACKED=$state/tracked")
 [[ ! -e $state/changes ]] || run+=(--env "NPUGATE_CHANGES=$state/changes")
+[[ ! -d $state/base ]] || run+=(--env "NPUGATE_BASE_FOLDER=$state/base")
 
 "${run[@]}" "$image" action
 code=$?

@@ -1,3 +1,4 @@
+import html
 import io
 import json
 import re
@@ -292,3 +293,43 @@ def test_outside_of_a_runner_there_are_no_files_to_write(tmp_path):
 def test_an_output_with_a_name_that_means_something_is_refused(name):
     with pytest.raises(ValueError, match="no name of an output"):
         outputs.render({name: "x"})
+
+
+def test_the_models_of_the_base_are_compared_with_where_they_were_kept(step, tmp_path):
+    (tmp_path / "changes").write_bytes(b"M\0a.onnx\0")
+    kept = {"NPUGATE_BASE_FOLDER": "/old", "NPUGATE_CHANGES": str(tmp_path / "changes")}
+    run = step(CLEAN)
+    run.run("pull_request", **kept)
+    assert run.asked[:2] == ("check", "--base-folder=/old")
+    run.run("pull_request", **kept, INPUT_NEW_ONLY="false")
+    assert run.asked[:3] == ("check", "--base-folder=/old", "--all-findings")
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        (b"M\0npugate.toml\0", "npugate.toml"),
+        (b"D\0models/npugate.toml\0", "models/npugate.toml"),
+        (b"M\0.github/workflows/ci.yml\0", ".github/workflows/ci.yml"),
+        (b"R100\0pyproject.toml\0old.toml\0", "pyproject.toml"),
+        (b"M\0ci/gate.toml\0", "ci/gate.toml"),
+        (b"M\0boards/mine.toml\0", "boards/mine.toml"),
+        (b"M\0models/a.onnx\0", None),
+    ],
+)
+def test_a_change_of_the_gate_opens_the_summary(step, tmp_path, changes, named):
+    (tmp_path / "changes").write_bytes(changes)
+    run = step(CLEAN)
+    run.run(
+        "pull_request",
+        NPUGATE_CHANGES=str(tmp_path / "changes"),
+        INPUT_CONFIG="ci/gate.toml",
+        INPUT_TARGET="boards/mine.toml",
+    )
+    page = html.unescape((tmp_path / "summary.md").read_text(encoding="utf-8"))
+    told = "this change edits what judges it"
+    assert (told in page) == (named is not None)
+    if named:
+        first = page[page.index(told) :].splitlines()[0]
+        assert named in first.replace("\\", "")
+        assert page.index(told) < page.index("| model |") if "| model |" in page else True

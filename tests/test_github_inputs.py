@@ -15,6 +15,7 @@ def test_without_any_input_the_defaults_of_action_yml_hold():
         config="",
         fail_on="",
         changed_only="auto",
+        new_only=True,
         reports=("json", "sarif", "junit", "markdown"),
         sarif=True,
         artifact=True,

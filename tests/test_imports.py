@@ -31,7 +31,7 @@ LAYERS = (
     ("npugate.api",),
     ("npugate.proof", "npugate.proof.*", "npugate.storage", "npugate.graphdiff"),
     ("npugate.registry", "npugate.check", "npugate.gitfiles", "npugate.selection"),
-    ("npugate.discover", "npugate.options", "npugate.sources", "npugate.baseline"),
+    ("npugate.discover", "npugate.options", "npugate.sources", "npugate.base", "npugate.baseline"),
     ("npugate.config", "npugate.suppress", "npugate.testing"),
     ("npugate.surgery", "npugate.surgery.*", "npugate.figures"),
     ("npugate.proof", "npugate.proof.*", "npugate.graphdiff", "npugate.storage", "npugate.bench"),

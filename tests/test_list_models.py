@@ -161,3 +161,35 @@ def test_programs_that_the_checkout_configures_are_not_started(origin):
     git(work, "config", "diff.external", f"touch {work.parent}/owned; false")
     listed(work, "pull_request")
     assert not (work.parent / "owned").exists()
+
+
+def kept(work: Path, base: str, sha: str) -> dict[str, str]:
+    """Return the text of every file below the folder of base versions."""
+    listed(work, "pull_request", base, sha=sha)
+    state = Path((work.parent / "output").read_text().removeprefix("state=").strip())
+    folder = state / "base"
+    return {
+        path.relative_to(folder).as_posix(): path.read_text()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".changes"
+    }
+
+
+def test_changed_models_are_kept_as_the_base_has_them(origin):
+    git(origin, "checkout", "-q", "topic")
+    git(origin, "mv", "sub/c.onnx", "sub/moved c.onnx")
+    commit(origin, "four", sub__new_onnx="n", b_onnx="again")
+    work = clone(origin, "topic")
+    found = kept(work, git(origin, "rev-parse", "main"), "f" * 40)
+    assert found == {"b.onnx": "b", "notes": "\0", "sub/c.onnx": "c"}
+
+
+def test_the_base_versions_hold_what_git_holds_whatever_a_filter_makes_of_it(origin):
+    git(origin, "checkout", "-q", "topic")
+    (origin / ".gitattributes").write_text("*.onnx filter=evil\n")
+    commit(origin, "five", b_onnx="again")
+    work = clone(origin, "topic")
+    git(work, "config", "filter.evil.smudge", f"touch {origin.parent}/ran; cat")
+    found = kept(work, git(origin, "rev-parse", "main"), "f" * 40)
+    assert found["b.onnx"] == "b"
+    assert not (origin.parent / "ran").exists()

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from onnx import ModelProto, numpy_helper
+from onnx import ModelProto, helper, numpy_helper
 
 from npugate import registry, repair, target
 from npugate.bench import Bench
@@ -334,3 +334,26 @@ def test_ranks_are_lowered_to_where_the_toolchain_has_an_error(toolchain, rank):
     result = mended(named(model_from_text(text)), on)
     assert outcome(result, "lower-rank").state == "applied"
     assert result.report.after.max_rank <= rank
+
+
+def test_a_file_made_legal_that_nothing_can_run_is_held_to_its_parts():
+    text = CUBE.replace('["" : 14]', '["" : 14, "acme" : 1]').replace("Tanh (c)", "acme.Magic (c)")
+    model = model_from_text(text)
+    on = replace(
+        bench(), rules=RULES, repairs=registry.repairs(), selected=frozenset({"make-legal"})
+    )
+    result = mended(model, on)
+    assert outcome(result, "make-legal").state == "applied"
+    assert result.report.verification.reference == "parts"
+    assert all(node.name for node in result.model.graph.node)
+
+
+def test_a_repair_of_an_old_file_declares_the_weights_it_makes():
+    model = cube()
+    model.ir_version = 3
+    for item in model.graph.initializer:
+        info = helper.make_tensor_value_info(item.name, item.data_type, list(item.dims))
+        model.graph.input.append(info)
+    result = mended(model, bench(HONEST))
+    assert outcome(result).state == "applied"
+    assert result.model.ir_version == 3

@@ -246,3 +246,31 @@ def test_text_is_compared_too():
 
     assert verify(constant(value), constant(value)).equal
     assert verify(constant(value), constant(other)).equal is False
+
+
+def test_a_sequence_is_compared_part_by_part():
+    text = HEAD + " net (float[2, 3] x) => (seq(float[?, ?]) y) "
+    rows = parsed(text + "{ y = SplitToSequence <axis = 0> (x) }")
+    columns = parsed(text + "{ y = SplitToSequence <axis = 1> (x) }")
+    swapped = parsed(text + "{ n = Neg (x)  y = SplitToSequence <axis = 0> (n) }")
+    assert verify(rows, rows).equal
+    assert verify(rows, columns).reason == "'y' has 3 parts on impulse/0"
+    assert verify(rows, swapped).equal is False
+
+
+def test_numbers_that_the_original_does_not_take_are_left_out():
+    text = HEAD + " net (float[1, 2] x, int64[1] axis) => (float[?, ?] y) "
+    model = parsed(text + "{ y = ReduceSum (x, axis) }")  # axes 2 and 3 do not exist
+    found = verify(model, model)
+    assert found.equal
+    assert 0 < found.samples < 12
+    assert any("does not take" in note for note in found.notes)
+
+
+def test_a_users_data_that_the_original_does_not_take_proves_nothing():
+    text = HEAD + " net (float[1, 2] x, int64[1] axis) => (float[?, ?] y) "
+    model = parsed(text + "{ y = ReduceSum (x, axis) }")
+    data = {"x": np.ones((1, 2), np.float32), "axis": np.array([7])}
+    found = verify(model, model, data=data)
+    assert found.equal is None
+    assert "inputs[0]" in found.reason

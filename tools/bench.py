@@ -45,8 +45,8 @@ _BIG_BYTES: Final = 20_000_000
 _SAMPLE_SECONDS: Final = 0.002
 _LONG: Final = 30  # rows; of a longer table only the notable ones are printed
 _NOT_KEPT: Final = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
-_LOAD: Final = "import sys, onnx; m = onnx.load(sys.argv[1])"
-_INFER: Final = _LOAD + "; onnx.shape_inference.infer_shapes(m)"
+LOAD: Final = "import sys, onnx; m = onnx.load(sys.argv[1])"
+_INFER: Final = LOAD + "; onnx.shape_inference.infer_shapes(m)"
 
 # Run in a child: onnx must not grow this process, whose size a child's peak starts from.
 _MAKE: Final = """
@@ -102,16 +102,16 @@ class Row:
 def main(arguments: Sequence[str], out: TextIO, log: TextIO) -> int:
     """Measure as the arguments say."""
     chosen = _parser().parse_args(arguments)
-    models = list(_models(chosen.models or FIXTURES, chosen.sample))
+    files = list(models(chosen.models or FIXTURES, chosen.sample))
     with tempfile.TemporaryDirectory() as folder:
         together: list[Path] = []
         if chosen.generated or not chosen.models:
-            models += _generate(Path(folder))
+            files += generate(Path(folder))
             together = _copies(Path(folder) / "together")
         programs = _programs(chosen.peer)
         rows = []
-        for number, model in enumerate(models, 1):
-            log.write(f"{number}/{len(models)} {model.name}\n")
+        for number, model in enumerate(files, 1):
+            log.write(f"{number}/{len(files)} {model.name}\n")
             rows.append(_row(model, programs, chosen.runs))
         report = _report(rows, chosen.runs)
         if together:
@@ -139,7 +139,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _models(places: Sequence[Path], sample: int | None) -> Iterator[Path]:
+def models(places: Sequence[Path], sample: int | None) -> Iterator[Path]:
+    """Return the models in folders, files and lists, smallest first; a sample of them evenly."""
     found: dict[str, Path] = {}
     for place in places:
         if place.is_dir():
@@ -159,7 +160,8 @@ def _models(places: Sequence[Path], sample: int | None) -> Iterator[Path]:
     return (ranked[int((number + 1) * step) - 1] for number in range(sample))
 
 
-def _generate(folder: Path) -> list[Path]:
+def generate(folder: Path) -> list[Path]:
+    """Write the chains and the heavy model."""
     counts = [str(count) for count in CHAINS]
     command = [sys.executable, "-c", _MAKE, str(folder), str(HEAVY_MB), *counts]
     subprocess.run(command, check=True)  # noqa: S603  # our own program
@@ -179,7 +181,7 @@ def _copies(folder: Path) -> list[Path]:
 
 def _programs(peer: str | None) -> dict[str, tuple[str, ...]]:
     programs: dict[str, tuple[str, ...]] = {
-        "load": (sys.executable, "-c", _LOAD),
+        "load": (sys.executable, "-c", LOAD),
         "infer": (sys.executable, "-c", _INFER),
         "check": (sys.executable, str(ROOT / "entrypoint.py"), "check"),
     }
@@ -194,7 +196,7 @@ def _row(model: Path, programs: Mapping[str, tuple[str, ...]], runs: int) -> Row
     together: dict[str, float] = {}
     for counted in range(runs + 1):
         for name, command in programs.items():
-            cost = _measure((*command, str(model)), model.parent, sample=not counted)
+            cost = measure((*command, str(model)), model.parent, sample=not counted)
             if counted:
                 taken[name].append(cost)
             else:
@@ -203,7 +205,7 @@ def _row(model: Path, programs: Mapping[str, tuple[str, ...]], runs: int) -> Row
     return Row(model.name, model.stat().st_size, costs)
 
 
-def _measure(command: Sequence[str], folder: Path, *, sample: bool = False) -> Cost:
+def measure(command: Sequence[str], folder: Path, *, sample: bool = False) -> Cost:
     """Run a command to its end, in the model's folder."""
     start = time.perf_counter()
     # A checkout whose bytecode is never kept would be compiled anew at each start, unlike a wheel.
@@ -347,7 +349,7 @@ def _together(files: Sequence[Path], runs: int) -> str:
     for name, chosen in sets.items():
         extra = ("--jobs", "1") if "--jobs" in name else ()
         command = (*check, *extra, *map(str, chosen))
-        cost = _median([_measure(command, files[0].parent) for _ in range(runs + 1)][1:])
+        cost = _median([measure(command, files[0].parent) for _ in range(runs + 1)][1:])
         lines.append(f"| {name} | {cost.cpu:.3f} | {cost.wall:.3f} | {cost.peak:.1f} |")
     return "\n".join([*lines, ""])
 

@@ -211,7 +211,10 @@ def compare(pair: tuple[Path, Path]) -> str:
     compared = 0
     for feeds, expected in _samples(original, before, after):
         try:
-            reference = expected or before.run(None, feeds)
+            own = before.run(None, feeds)
+            # A runtime may differ from a test's own outputs; the repair is held to the original.
+            as_told = expected and not any(map(_fault, expected, own))
+            reference = expected if as_told else own
         except Exception as error:  # noqa: BLE001  # as above
             return f"not run: the original fails: {str(error).splitlines()[0][:150]}"
         result = after.run(None, _fitting(feeds, after))
@@ -310,11 +313,13 @@ def _page(
     for name, models in rows.items():
         yield _counts(name, models)
     yield ""
-    real = [row for name, models in rows.items() for row in models if name != "onnx backend tests"]
-    repairable = [row for row in real if row.repairable]
-    done = [row for row in repairable if row.after == "pass"]
-    yield f"Of {len(repairable)} models all of whose errors have a repair, {len(done)} end without"
-    yield "an error."
+    yield "Models all of whose errors have a repair, and how many of them end without an error:"
+    yield ""
+    for name, models in rows.items():
+        if name != "onnx backend tests":
+            repairable = [row for row in models if row.repairable]
+            done = sum(row.after == "pass" for row in repairable)
+            yield f"- {name}: {done} of {len(repairable)}"
     yield ""
     yield from _reasons(rows)
     yield "## What must not happen"

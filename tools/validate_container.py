@@ -88,8 +88,10 @@ def _passes(name: str, check: Callable[[], None]) -> bool:
 def _checks(setting: Setting) -> Iterator[tuple[str, Callable[[], None]]]:
     for user in ("0:0", "12345:12345"):
         yield f"as {user} it says what the command line says", partial(_same, setting, user)
+    yield "it repairs as the command line does", partial(_same_repair, setting)
     yield "no module of the workspace is imported", partial(_isolated, setting)
-    for words in (("--version",), ("check", "models"), ("rules",)):
+    repair = ("fix", "models", "--dry-run")
+    for words in (("--version",), ("check", "models"), repair, ("rules",)):
         yield f"{words[0]}: every module has its bytecode", partial(_compiled, setting, words)
     for model, verdict, code in ((_BAD, "fail", 1), (_CLEAN, "pass", 0)):
         check = partial(_docker_action, setting, model, verdict, code)
@@ -146,6 +148,25 @@ def _same(setting: Setting, user: str) -> None:
     _expect("exit status", inside.returncode, outside.returncode)
     _expect("exit status of the demo", outside.returncode, 1)
     _expect("the JSON report is the command line's", inside.stdout == outside.stdout, True)  # noqa: FBT003  # a value to compare
+
+
+def _same_repair(setting: Setting) -> None:
+    """Repair inside and outside; the written models must be the same to the last byte."""
+    written: list[dict[str, bytes]] = []
+    for inside in (True, False):
+        folder = setting.workspace.parent / f"repaired-{inside}"
+        folder.mkdir(mode=0o777)
+        folder.chmod(0o777)  # whatever the umask: another user writes there
+        command: tuple[object, ...] = (setting.npugate, "fix", "models", "--output-dir", folder)
+        if inside:
+            mounts = ("--volume", f"{setting.workspace}:/src:ro", "--volume", f"{folder}:/out")
+            run = ("docker", "run", *_SEALED, *mounts, "--workdir", "/src", _IMAGE)
+            command = (*run, "fix", "models", "--output-dir", "/out")
+        done = _run(command, cwd=setting.workspace)
+        _expect("exit status", done.returncode in {0, 1}, True)  # noqa: FBT003  # a value to compare
+        written.append({p.name: p.read_bytes() for p in folder.rglob("*.onnx")})
+    _expect("a model is repaired", bool(written[1]), True)  # noqa: FBT003  # as above
+    _expect("the repaired models are the command line's", written[0] == written[1], True)  # noqa: FBT003  # as above
 
 
 def _isolated(setting: Setting) -> None:

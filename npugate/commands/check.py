@@ -120,7 +120,21 @@ def options(
         dt.datetime.now(dt.UTC).date(),
         chosen.jobs,
         progress=progress,
+        base=chosen.base or "",
+        base_folder=_base_folder(chosen),
+        new_only=not chosen.all_findings,
     )
+
+
+def _base_folder(chosen: argparse.Namespace) -> Path | None:
+    if chosen.base and chosen.base_folder:
+        raise UsageError("give --base or --base-folder, not both")
+    if not chosen.base_folder:
+        return None
+    folder = Path(chosen.base_folder)
+    if not folder.is_dir():
+        raise UsageError(f"--base-folder {folder}: there is no such folder")
+    return folder
 
 
 def _present(settings: Settings, chosen: argparse.Namespace) -> Path | None:

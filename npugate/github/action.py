@@ -1,10 +1,11 @@
 """The sub-command ``npugate action``: inputs from GitHub, a check, and everything GitHub shows.
 
-Only this package reads ``INPUT_*`` and ``GITHUB_*``. Three more variables come from the composite
+Only this package reads ``INPUT_*`` and ``GITHUB_*``. Four more variables come from the composite
 action, whose container has no git and a checkout that it cannot write to:
 
 - ``NPUGATE_TRACKED``: a file with what ``git ls-files -z`` said of ``*.onnx``
 - ``NPUGATE_CHANGES``: a file with what ``git diff --name-status -z`` said of the event
+- ``NPUGATE_BASE_FOLDER``: a folder with the changed models as the base has them
 - ``NPUGATE_FOLDER``: where the reports go; by default ``npugate-report`` in the workspace
 """
 
@@ -19,7 +20,7 @@ from typing import Final, TextIO
 
 from npugate import __version__, gitfiles
 from npugate.errors import NpugateError, UsageError
-from npugate.github import event, inputs, outputs, summary
+from npugate.github import event, gate, inputs, outputs, summary
 from npugate.github.commands import workflow_command
 from npugate.github.inputs import Inputs
 from npugate.report import Report
@@ -79,10 +80,28 @@ def main(environment: Mapping[str, str], stdout: TextIO, run: Run) -> int:
 def _check(chosen: Inputs, environment: Mapping[str, str], stdout: TextIO, run: Run) -> Report:
     plan = _plan(chosen, event.read(environment), environment)
     stdout.writelines(_line("notice", notice) for notice in plan.notices)
-    if not chosen.fix:
-        return run(("check", *plan.arguments))
-    report = run(("fix", f"--output-dir={_folder(environment) / _REPAIRED}", *plan.arguments))
-    return replace(report, models=tuple(replace(m, as_found=True) for m in report.models))
+    opening = gate.notice(gate.touched(_recorded(environment), (chosen.config, chosen.target)))
+    if chosen.fix:
+        report = run(("fix", f"--output-dir={_folder(environment) / _REPAIRED}", *plan.arguments))
+        report = replace(report, models=tuple(replace(m, as_found=True) for m in report.models))
+    else:
+        report = run(("check", *plan.arguments))
+    return replace(report, notices=(opening, *report.notices)) if opening else report
+
+
+def _recorded(environment: Mapping[str, str]) -> list[gitfiles.Change]:
+    """Return what the event changed, as far as it was recorded.
+
+    Raises:
+        UsageError: the record is damaged.
+    """
+    path = environment.get("NPUGATE_CHANGES", "")
+    if not path:
+        return []
+    try:
+        return gitfiles.recorded(Path(path).read_bytes())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"the list of changes cannot be read: {error}") from error
 
 
 def _no_verdict(reason: str, exit_code: int, stdout: TextIO) -> Report:
@@ -102,10 +121,19 @@ def _plan(chosen: Inputs, happened: event.Event, environment: Mapping[str, str])
         value = getattr(chosen, flag.replace("-", "_"))
         arguments += [f"--{flag}={value}"] if value else []
     notices: list[str] = []
+    arguments += _old(chosen, environment)
     if inputs.wants_changes(chosen, happened.name):
         changed, notices = _changes(chosen, environment)
         arguments += changed
     return _Plan((*arguments, *_models(chosen, environment)), tuple(notices))
+
+
+def _old(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
+    """Return the arguments that compare with the base, where its models were kept."""
+    folder = environment.get("NPUGATE_BASE_FOLDER", "")
+    if not folder:
+        return []
+    return [f"--base-folder={folder}", *([] if chosen.new_only else ["--all-findings"])]
 
 
 def _models(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
@@ -124,19 +152,15 @@ def _models(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
 
 def _changes(chosen: Inputs, environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
     """Return the arguments that keep to what changed, or why everything is checked instead."""
-    recorded = environment.get("NPUGATE_CHANGES", "")
-    if not recorded:
+    if not environment.get("NPUGATE_CHANGES"):
         return [], ["what changed is not known here, so every model is checked"]
-    try:
-        changes = gitfiles.recorded(Path(recorded).read_bytes())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"the list of changes cannot be read: {error}") from error
+    changes = _recorded(environment)
     own = PurePosixPath(chosen.config) if chosen.config else None
     for change in changes:
         path = PurePosixPath(change.path)
         if path == own or path.name in _CONFIGURATIONS:
             return [], [f"{change.path} changed, so every model is checked"]
-    return [f"--changes-from={recorded}"], []
+    return [f"--changes-from={environment['NPUGATE_CHANGES']}"], []
 
 
 def _write_reports(report: Report, chosen: Inputs, folder: Path) -> dict[str, str]:

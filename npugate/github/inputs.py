@@ -40,6 +40,7 @@ class Inputs:
     config: str
     fail_on: str
     changed_only: ChangedOnly
+    new_only: bool
     reports: tuple[str, ...]
     sarif: bool
     artifact: bool
@@ -171,6 +172,13 @@ INPUTS: Final = (
         "Whether to check only the models that the event changed: true, false, or auto, which is "
         "true for pull requests and merge queues.",
         _changed_only,
+    ),
+    Input(
+        "new-only",
+        "true",
+        "Whether only what a pull request adds fails it; what the base branch has already is "
+        "listed.",
+        _flag,
     ),
     Input(
         "reports",

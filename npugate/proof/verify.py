@@ -18,7 +18,7 @@ from onnx import ModelProto
 
 from npugate.facts.graph import Array
 from npugate.proof import samples
-from npugate.proof.compare import Difference, difference, is_float
+from npugate.proof.compare import Difference, any_finite, difference, is_float, leaves
 from npugate.proof.samples import KINDS, SEEDS, Port, Sample
 from npugate.proof.sessions import CannotRunError, Session
 from npugate.report import Verification
@@ -44,6 +44,7 @@ class _Tally:
     error: float = 0.0
     limit: float = 0.0
     notes: dict[str, None] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
     seen: dict[str, list[Array]] = field(default_factory=dict)
 
 
@@ -91,11 +92,20 @@ def verify(
         return _verdict(tally, equal=False, reason=str(error))
     except CannotRunError as error:
         return _verdict(tally, equal=None, reason=str(error))
+    gap = _gap(tally, outputs)
+    return _verdict(tally, equal=None if gap else True, reason=gap)
+
+
+def _gap(tally: _Tally, outputs: Sequence[Pair]) -> str:
+    """Say what was not compared although it had to be; empty when everything was."""
+    told = [label for label in tally.failed if label.startswith("inputs[")]
+    if told or not tally.samples:
+        reasons = [tally.failed[label] for label in told] or list(tally.failed.values())
+        return reasons[0] if reasons else "nothing was run"
     missing = [pair.repaired for pair in outputs if pair.repaired not in tally.compared]
     if missing:
-        reason = f"output {missing[0]!r} of the original is not finite on any sample"
-        return _verdict(tally, equal=None, reason=reason)
-    return _verdict(tally, equal=True)
+        return f"output {missing[0]!r} of the original is not finite on any sample"
+    return ""
 
 
 class _Comparison:
@@ -123,28 +133,32 @@ class _Comparison:
         """Run a sample through both and compare.
 
         Raises:
-            _UnequalError: a tensor differs.
-            CannotRunError: a model does not run.
+            _UnequalError: a tensor differs, or the repaired model fails where the original runs.
         """
         feeds = self._feeds(sample)
         try:
             before = self._before.run(feeds)
         except CannotRunError as error:
-            raise CannotRunError(f"the original fails on {sample.label}: {error}") from error
+            tally.failed.setdefault(sample.label, f"the original fails on {sample.label}: {error}")
+            return  # numbers that it does not accept, such as sizes: other samples may be
         noise: dict[str, Array] = {}
 
         def noise_of(name: str) -> float:
             if not noise:
                 noise.update(self._other_kernels().run(feeds))
-            return _noise(before[name], noise[name])
+            parts = zip(leaves(before[name]), leaves(noise[name]), strict=False)
+            return max((_noise(left, right) for left, right in parts), default=0.0)
 
         for index in range(self._per_sample):
             after = self._repaired(self._part(sample.feeds, index), sample.label)
             for pair in self._pairs:
-                reference = self._slice(before[pair.original], index)
-                result = after[pair.repaired]
-                found = difference(reference, result, partial(noise_of, pair.original))
-                _count_in(tally, pair, sample, found, reference)
+                wanted, got = leaves(before[pair.original]), leaves(after[pair.repaired])
+                if len(wanted) != len(got):
+                    raise _UnequalError(f"{pair.repaired!r} has {len(got)} parts on {sample.label}")
+                for left, right in zip(wanted, got, strict=True):
+                    reference = self._slice(left, index)
+                    found = difference(reference, right, partial(noise_of, pair.original))
+                    _count_in(tally, pair, sample, found, reference)
 
     def _repaired(self, feeds: Mapping[str, Array], label: str) -> Mapping[str, Array]:
         try:
@@ -191,7 +205,7 @@ def _count_in(
         how = found.fault or f"max |d| {found.error:.3g} > {found.limit:.3g}"
         raise _UnequalError(f"{pair.repaired!r} differs on {sample.label}: {how}")
     tally.samples.add(sample.label)
-    if is_float(reference) and not np.isfinite(reference.astype(np.float64)).any():
+    if is_float(reference) and not any_finite(reference):
         tally.notes[f"{pair.original!r} is not finite on {sample.label}"] = None
         return
     tally.compared.add(pair.repaired)
@@ -210,6 +224,8 @@ def _noise(left: Array, right: Array) -> float:
 
 def _verdict(tally: _Tally, *, equal: bool | None, reason: str = "") -> Verification:
     notes = list(tally.notes)
+    if tally.failed:
+        notes.append(f"the original does not take {len(tally.failed)} of the generated samples")
     if equal:
         notes += [
             f"output {name!r} hardly reacts to the inputs: a weak proof"

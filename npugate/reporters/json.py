@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Final
 
-from npugate.report import ModelReport, RepairReport, Report, Verification
+from npugate.report import Against, ModelReport, RepairReport, Report, Verification
 from npugate.reporters import escape, outline
 from npugate.types import Finding, Severity, Source, Suppression
 
@@ -60,7 +60,16 @@ def _model(model: ModelReport, threshold: Severity | None) -> dict[str, object]:
             "domains": {_text(name): version for name, version in census.domains.items()},
         },
         "findings": [_finding(finding) for finding in model.findings],
+        **({} if model.against is None else {"base": _against(model.against)}),
         **({} if model.repair is None else {"repair": _repair(model, model.repair, threshold)}),
+    }
+
+
+def _against(against: Against) -> dict[str, object]:
+    return {
+        "new": sorted(against.new),
+        "unchanged": sorted(against.unchanged),
+        "fixed": [_finding(finding) for finding in against.fixed],
     }
 
 

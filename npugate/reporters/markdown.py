@@ -43,7 +43,8 @@ def render(report: Report, *, budget: int = COMMENT_BYTES) -> str:
     room -= _size(table)
     left_out = 0
     for model in models:
-        if not outline.counted(model) and model.repair is None:
+        fixed = model.against is not None and model.against.fixed
+        if not outline.counted(model) and model.repair is None and not fixed:
             continue
         section = _fitting(model, report, room)
         left_out += not section
@@ -133,6 +134,8 @@ def _section(model: ModelReport, report: Report, items: int) -> Iterator[str]:
     path = escape.markdown_code(model.path)
     yield f"\n<details><summary>{path}: {tally}</summary>\n\n"
     yield f"{escape.markdown(outline.describe(model))}\n\n"
+    if compared := outline.against(model):
+        yield f"{escape.markdown(compared)}\n\n"
     explained: set[str] = set()
     for number, group in enumerate(groups[:items], 1):
         yield from _item(number, group, report, explained)

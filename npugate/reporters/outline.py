@@ -115,6 +115,17 @@ def tally_of(findings: Sequence[Finding]) -> str:
     return ", ".join(parts) or "no findings"
 
 
+def against(model: ModelReport) -> str:
+    """Say how a model compares with the base branch; empty when it was not compared."""
+    found = model.against
+    if found is None:
+        return ""
+    counts = len(found.new), len(found.unchanged), len(found.fixed)
+    text = "against the base: {} new, {} unchanged, {} fixed".format(*counts)
+    rules = sorted({f"{finding.rule} {finding.name}" for finding in found.fixed})
+    return f"{text} ({', '.join(rules)})" if rules else text
+
+
 def describe(model: ModelReport) -> str:
     """Return what the model is in one line: opset, IR, nodes, quantisation, size."""
     census = model.census

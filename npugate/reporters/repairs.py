@@ -40,6 +40,8 @@ def proof(verification: Verification) -> str:
     against = "" if verification.reference == "original" else f" ({verification.reference} model)"
     if verification.equal is None:
         return f"unverified{against}: {verification.reason}"
+    if verification.reference == "parts":
+        return "the same nodes, attributes and weights; the original itself does not run"
     if not verification.equal:
         return f"not equal{against}: {verification.reason}"
     return (

@@ -68,6 +68,8 @@ class _Page:
         if self._verbose:
             yield from self._details(model)
         yield f"  {self._paint(verdict.upper(), verdict)}: {outline.tally_of(model.findings)}"
+        if compared := outline.against(model):
+            yield from _wrapped(escape.visible(compared), "  ", "    ")
         explained: set[str] = set()
         for severity in outline.WORST_FIRST:
             yield from self._section(outline.unsuppressed(model.findings), severity, explained)

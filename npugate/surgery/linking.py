@@ -10,18 +10,21 @@ read, and a node that replaces another inherits its metadata and its doc string.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Protocol, TypeGuard
+from typing import Final, Protocol, TypeGuard
 
 import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
-from onnx import GraphProto, ModelProto, NodeProto, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 from onnx_graphsurgeon.exporters.onnx_exporter import OnnxExporter
 from onnx_graphsurgeon.importers.onnx_importer import OnnxImporter
 
 from npugate.facts.graph import Array
 from npugate.facts.structure import captured
 from npugate.surgery.node import DEFAULT_DOMAINS, MADE_BY, EditError, Node, Value
+
+SEPARATE_INITIALIZERS: Final = 4
+"""The IR version from which initializers need not be inputs."""
 
 
 class Constant(Value, Protocol):
@@ -166,11 +169,17 @@ def write(
     for index in reversed(range(len(graph.initializer))):
         if graph.initializer[index].name in released:
             del graph.initializer[index]
-    graph.initializer.extend(
+    tensors = [
         numpy_helper.from_array(np.asarray(value.values), name)
         for name, value in made.items()
         if name in read
-    )
+    ]
+    graph.initializer.extend(tensors)
+    if model.ir_version < SEPARATE_INITIALIZERS:
+        graph.input.extend(
+            helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
+            for tensor in tensors
+        )
 
 
 def _message(node: Node, repair: str) -> NodeProto:

@@ -1,0 +1,94 @@
+"""The models as they are on the base branch, for a comparison with what is checked.
+
+Only blobs are read from git, unfiltered, into a folder of our own. The files beside a model are
+made as long as they are there and hold nothing: a check looks at the size of external data only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from npugate import filekind, gitfiles
+from npugate.discover import Candidate
+from npugate.errors import UsageError
+
+_MOST_SIBLINGS: Final = 1000
+_CHANGES: Final = ".changes"
+
+
+def from_git(
+    root: Path,
+    revision: str,
+    candidates: Iterable[Candidate],
+    folder: Path,
+    environment: Mapping[str, str],
+) -> Mapping[str, Path]:
+    """Write the base versions of models below a folder; return them by the path of today.
+
+    Args:
+        root: top of the repository.
+        revision: the base; compared is with the point where it and HEAD parted.
+        candidates: the models of today; one that is not in the base has no entry.
+        folder: empty; gets the files.
+        environment: for git.
+
+    Raises:
+        UsageError: the revision does not exist.
+        GitError: git cannot tell.
+    """
+    commit = gitfiles.parted(root, revision, environment)
+    moved = {c.path: c.previous for c in gitfiles.changes(root, revision, environment)}
+    found: dict[str, Path] = {}
+    for candidate in candidates:
+        name = candidate.previous or moved.get(candidate.path) or candidate.path
+        sizes = gitfiles.sizes(root, commit, str(PurePosixPath(name).parent), environment)
+        if name not in sizes:
+            continue
+        place = folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(gitfiles.blob(root, commit, name, environment))
+        for sibling, size in list(sizes.items())[:_MOST_SIBLINGS]:
+            beside = folder / sibling
+            if not beside.exists() and beside.suffix.lower() != ".onnx":
+                beside.parent.mkdir(parents=True, exist_ok=True)
+                with beside.open("wb") as file:
+                    file.truncate(size)
+        found[candidate.path] = place
+    return found
+
+
+def from_folder(folder: Path, candidates: Iterable[Candidate]) -> Mapping[str, Path]:
+    """Return the base versions that somebody else put below a folder, by the path of today.
+
+    Args:
+        folder: with the old models by their old paths. Where it also holds ``.changes``, as
+            ``git diff --name-status -z`` wrote it, a model that is not in there is its own base.
+        candidates: the models of today.
+
+    Raises:
+        UsageError: ``.changes`` is something else.
+    """
+    listed = folder / _CHANGES
+    moved: dict[str, str] | None = None
+    if listed.is_file():
+        try:
+            moved = {c.path: c.previous for c in gitfiles.recorded(listed.read_bytes())}
+        except ValueError as error:
+            raise UsageError(f"{listed} cannot be read: {error}") from error
+    found: dict[str, Path] = {}
+    for candidate in candidates:
+        if moved is not None and candidate.path not in moved:
+            found[candidate.path] = candidate.file
+            continue
+        place = folder / (candidate.previous or (moved or {}).get(candidate.path) or candidate.path)
+        if place.is_file():
+            found[candidate.path] = place
+    return found
+
+
+def is_readable(place: Path) -> bool:
+    """Tell whether a base version is the model itself, not a Git LFS pointer to it."""
+    with place.open("rb") as file:
+        return filekind.lfs_pointer(file.read(filekind.POINTER_BYTES)) is None

@@ -1,0 +1,103 @@
+"""What a repair costs: CPU and peak memory, against loading the file and against a simplifier.
+
+    python tools/bench_repairs.py [--models FOLDER|FILE|LIST ...] [--runs N] [--simplifier PYTHON]
+
+Processes are measured as tools/bench.py does. Programs:
+
+- ``load``: ``python -c "import onnx; onnx.load(f)"``;
+- ``surgery``: every repair that a finding calls for, applied and not proved;
+- ``fix``: ``npugate fix --dry-run``, the proof included;
+- ``onnxsim``: ``onnxsim f out``, where ``--simplifier`` names the Python that has it; it proves
+  nothing.
+
+Only models that a repair changes are of interest; without ``--models``: the committed rPPG exports
+and a chain of 20,000 nodes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, TextIO
+
+import bench
+
+_SURGERY: Final = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+import onnx
+from npugate import check, registry, repair, target
+from npugate.bench import Bench
+from npugate.facts import Facts
+from npugate.model import load
+from npugate.report import Verification
+from npugate.types import Limits, RepairOptions
+rules, limits, profile = registry.rules(), Limits(), target.load("stm32n6")
+path = Path(sys.argv[1])
+facts = Facts(load(path, "m", limits), limits)
+chosen = tuple(rules)
+hits = check.run(facts, rules, chosen, profile, lambda _stage: None).hits
+repair.verify = lambda *_: Verification(equal=True)
+on = Bench(rules, chosen, registry.repairs(), profile, RepairOptions(), limits)
+repair.mend(onnx.load(path), facts, hits, on)
+"""
+_CHAIN: Final = 20_000
+
+
+def main(arguments: Sequence[str], out: TextIO) -> int:
+    """Measure and print a Markdown table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--models", nargs="+", type=Path)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--simplifier", help="a Python that has onnxsim installed")
+    chosen = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as scratch:
+        models = list(bench.models(chosen.models, None)) if chosen.models else _own(Path(scratch))
+        programs = {
+            "load": ((sys.executable, "-c", bench.LOAD), ()),
+            "surgery": ((sys.executable, "-c", _SURGERY.format(root=str(bench.ROOT))), ()),
+            "fix": ((sys.executable, str(bench.ROOT / "entrypoint.py"), "fix", "--dry-run"), ()),
+        }
+        if chosen.simplifier:
+            tool = str(Path(chosen.simplifier).parent / "onnxsim")
+            programs["onnxsim"] = ((tool,), (str(Path(scratch, "out.onnx")),))
+        out.write(f"| model | MB | {' | '.join(programs)} | surgery / load | fix / onnxsim |\n")
+        out.write(f"|---|---|{'---|' * len(programs)}---|---|\n")
+        for model in models:
+            out.write(_row(model, programs, chosen.runs) + "\n")
+            out.flush()
+    return 0
+
+
+def _own(folder: Path) -> list[Path]:
+    fixtures = bench.ROOT / "tests" / "fixtures" / "models"
+    chain = next(path for path in bench.generate(folder) if str(_CHAIN) in path.name)
+    return [*sorted(fixtures.glob("rppg_4d*.onnx")), chain]
+
+
+def _row(
+    model: Path, programs: dict[str, tuple[tuple[str, ...], tuple[str, ...]]], runs: int
+) -> str:
+    """Measure one model; every program takes its turn in each run."""
+    costs: dict[str, list[bench.Cost]] = {name: [] for name in programs}
+    for counted in range(runs + 1):
+        for name, (command, rest) in programs.items():
+            cost = bench.measure((*command, str(model), *rest), model.parent)
+            if counted:
+                costs[name].append(cost)
+    cpu = {name: statistics.median(item.cpu for item in each) for name, each in costs.items()}
+    peak = {name: statistics.median(item.peak for item in each) for name, each in costs.items()}
+    cells = [f"{cpu[name]:.2f} s / {peak[name]:.0f} MiB" for name in programs]
+    against = f"{cpu['fix'] / cpu['onnxsim']:.2f}" if "onnxsim" in cpu else ""
+    size = model.stat().st_size / 1e6
+    ratio = f"{cpu['surgery'] / cpu['load']:.2f}"
+    return f"| {model.name} | {size:.1f} | {' | '.join(cells)} | {ratio} | {against} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], sys.stdout))
