@@ -132,7 +132,7 @@ def test_azure_publishes_after_a_failure_and_names_the_artifact_as_its_readers_e
         step["task"]: step for step in parsed("azure-pipelines.yml")["steps"] if "task" in step
     }
     assert {task["condition"] for task in tasks.values()} == {"succeededOrFailed()"}
-    assert tasks["PublishBuildArtifacts@1"]["inputs"]["artifactName"] == "CodeAnalysisLogs"
+    assert tasks["PublishBuildArtifacts@1"]["inputs"]["ArtifactName"] == "CodeAnalysisLogs"
     assert tasks["PublishTestResults@2"]["inputs"]["testResultsFiles"] == "npugate-report/junit.xml"
 
 
