@@ -2,22 +2,30 @@
 # Only what every builder knows is used: BuildKit, docker's old builder, podman (docs/container.md).
 ARG BASE_IMAGE=python:3.12-slim-bookworm
 
+# A release puts the folder of the wheel that it tested in the place of this stage
+# (docker buildx build --build-context wheel=FOLDER); every other build makes the wheel here.
 # hadolint ignore=DL3006
-FROM ${BASE_IMAGE} AS build
+FROM ${BASE_IMAGE} AS wheel
 WORKDIR /src
-# The packages come first: they change least, so most builds find them in the cache.
-COPY requirements/build.lock requirements/run.lock requirements/
+COPY requirements/build.lock requirements/
 RUN python -m venv /opt/build \
- && /opt/build/bin/pip install --no-cache-dir --require-hashes -r requirements/build.lock \
- && python -m venv --without-pip /opt/venv \
- && pip --python /opt/venv/bin/python install \
-      --no-cache-dir --no-compile --only-binary :all: --require-hashes -r requirements/run.lock
+ && /opt/build/bin/pip install --no-cache-dir --require-hashes -r requirements/build.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY npugate npugate
 COPY checks checks
 COPY fixers fixers
-RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation -w /dist . \
- && pip --python /opt/venv/bin/python install --no-cache-dir --no-compile --no-deps /dist/*.whl
+RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation -w /dist .
+
+# hadolint ignore=DL3006
+FROM ${BASE_IMAGE} AS build
+WORKDIR /src
+# The packages come first: they change least, so most builds find them in the cache.
+COPY requirements/run.lock requirements/
+RUN python -m venv --without-pip /opt/venv \
+ && pip --python /opt/venv/bin/python install \
+      --no-cache-dir --no-compile --only-binary :all: --require-hashes -r requirements/run.lock
+COPY --from=wheel /dist /dist
+RUN pip --python /opt/venv/bin/python install --no-cache-dir --no-compile --no-deps /dist/*.whl
 COPY entrypoint.py ./
 COPY tools/image tools/image
 RUN tools/image/make_rootfs.sh /opt/venv /rootfs

@@ -51,9 +51,9 @@ bench: $(INSTALLED) ## CPU time and memory against the bare load and a peer
 
 venv: $(INSTALLED) ## make .venv and stop
 
-lock: ## solve requirements/*.in again; needs uv
-	for name in build run dev validate; do \
-	  uv pip compile --quiet --no-config --universal --generate-hashes --python-version 3.11 \
+lock: ## solve requirements/*.in again; needs uv. UPGRADE=2026-11-01 takes what was new that day
+	for name in build run dev validate release lock; do \
+	  uv pip compile --quiet $(if $(UPGRADE),--upgrade --exclude-newer $(UPGRADE)) --no-config --universal --generate-hashes --python-version 3.11 \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	    requirements/$$name.in --output-file requirements/$$name.lock || exit 1; \
 	done

@@ -2,7 +2,8 @@
 
 A trace was written on another machine, perhaps for an older version of the file. So the path is
 matched by its longest suffix that exists here, and the line must still read as it did: if it has
-moved it is looked for, and if it is gone nothing is claimed.
+moved it is looked for, and if it is gone nothing is claimed. A trace without the text of its lines
+(TorchScript's) has the name of the function, and that must still hold the line.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from npugate import gitfiles
 from npugate.types import Frame, Source
 
 _LIBRARY: Final = re.compile(r"(^|/)(site-packages|dist-packages|lib/python\d[^/]*)/")
+_DEFINITION: Final = re.compile(r"(?:async\s+)?def\s+(\w+)")
 _SKIPPED: Final = frozenset({"node_modules", "venv", "__pycache__", "site-packages"})
 _MAX_BYTES: Final = 4 << 20
 _MAX_FILES: Final = 50_000
@@ -71,8 +73,8 @@ class Checkout:
             return None
         wanted = _essence(frame.text)
         if not wanted:
-            inside = 0 < frame.line <= len(lines)
-            return Source(file, frame.line, _shown(lines[frame.line - 1])) if inside else None
+            held = _is_in(lines, frame.line, frame.function)
+            return Source(file, frame.line, _shown(lines[frame.line - 1])) if held else None
         if 0 < frame.line <= len(lines) and _essence(lines[frame.line - 1]) == wanted:
             return Source(file, frame.line, _shown(lines[frame.line - 1]))
         moved = [number for number, line in enumerate(lines, 1) if _essence(line) == wanted]
@@ -127,6 +129,29 @@ def _shared(left: Sequence[str], right: Sequence[str]) -> int:
             break
         count += 1
     return count
+
+
+def _is_in(lines: Sequence[str], number: int, function: str) -> bool:
+    """Return whether a line has code, and the innermost function around it has this name."""
+    if not 0 < number <= len(lines) or not _essence(lines[number - 1]):
+        return False
+    if function.startswith("<"):
+        return True  # a module, a lambda or a comprehension: no line names it
+    depth = _indent(lines[number - 1])
+    for line in reversed(lines[: number - 1]):
+        bare = line.strip()
+        # A signature over several lines closes as far left as it opens.
+        if not _essence(line) or bare[0] in ")]}" or _indent(line) >= depth:
+            continue
+        named = _DEFINITION.match(bare)
+        if named:
+            return named[1] == function
+        depth = _indent(line)
+    return False
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _essence(line: str) -> str:

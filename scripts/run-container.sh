@@ -3,7 +3,8 @@
 # engine's socket, a file system that it cannot write to, and of the environment only what is named
 # here. Ends with 0 whatever comes out: the gate is a later step, after the uploads.
 #
-# Reads: INPUT_* (the action's inputs), NPUGATE_STATE (the folder of list-models.sh), GITHUB_*
+# Reads: INPUT_* (the action's inputs), NPUGATE_STATE (the folder of list-models.sh), GITHUB_*,
+# NPUGATE_RELEASED_IMAGE (action.yml's)
 # Every value stays in a variable; no text from a model, a path or an input becomes shell.
 set -uo pipefail
 
@@ -32,7 +33,8 @@ digest() { # of everything that the build reads
     LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-16
 }
 
-image=${INPUT_IMAGE-}
+# A release names the image that was built and tested for it; without one it is built from the action.
+image=${INPUT_IMAGE:-${NPUGATE_RELEASED_IMAGE-}}
 if [[ -z $image ]]; then
   tag=$(digest) || give_up 'the files of the action cannot be read'
   image=npugate-action:$tag

@@ -13,6 +13,7 @@ COMPOSITE = ROOT / "action.yml"
 DOCKER = ROOT / "docker" / "action.yml"
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 SCRIPTS = sorted((ROOT / "scripts").glob("*.sh"))
+WRITES = {("locks.yml", "propose"): {("contents", "write"), ("pull-requests", "write")}}
 PINNED = re.compile(r"[\w.-]+(/[\w.-]+)+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 
 
@@ -110,8 +111,19 @@ def test_a_workflow_grants_nothing_that_a_job_does_not_ask_for(path):
     workflow = load(path)
     assert workflow["permissions"] == {}
     for name, job in workflow["jobs"].items():
-        assert set(job["permissions"].items()) <= {("contents", "read")}, name
         assert "timeout-minutes" in job, name
+        allowed = {("contents", "read"), *WRITES.get((path.name, name), ())}
+        # tests/test_release_workflow.py says what the release may write.
+        assert path.name == "release.yml" or set(job["permissions"].items()) <= allowed, name
+
+
+def test_a_released_image_is_named_with_its_digest_or_not_at_all():
+    check = next(step for step in steps(COMPOSITE) if step.get("id") == "check")
+    assert re.fullmatch(
+        r"|ghcr\.io/\S+@sha256:[0-9a-f]{64}", check["env"]["NPUGATE_RELEASED_IMAGE"]
+    )
+    script = (ROOT / "scripts" / "run-container.sh").read_text(encoding="utf-8")
+    assert "image=${INPUT_IMAGE:-${NPUGATE_RELEASED_IMAGE-}}" in script
 
 
 def test_every_script_is_run_by_the_action_and_is_there():

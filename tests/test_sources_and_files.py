@@ -62,6 +62,53 @@ def test_a_frame_means_the_line_that_still_reads_the_same(checkout, frames, expe
     assert (found and (found.file, found.line)) == expected
 
 
+LONG = """import torch
+
+
+class Net(torch.nn.Module):
+    def forward(
+        self,
+        x,
+    ):
+        # twice
+        if x is None:
+            return torch.zeros(
+                1
+            )
+        return self.grow(x)
+
+    def grow(self, x):
+        return [y for y in (lambda z: z)(x)]
+
+
+net = Net()
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "function", "known"),
+    [
+        (10, "forward", True),
+        (11, "forward", True),
+        (12, "forward", True),
+        (14, "forward", True),
+        (14, "grow", False),  # another function stands there now
+        (17, "grow", True),
+        (17, "<listcomp>", True),
+        (20, "forward", False),
+        (20, "<module>", True),
+        (9, "forward", False),  # a comment made nothing
+        (18, "grow", False),
+        (0, "<module>", False),
+        (21, "<module>", False),
+    ],
+)
+def test_without_its_text_a_line_must_still_be_in_the_function(tmp_path, line, function, known):
+    (tmp_path / "net.py").write_text(LONG)
+    found = Checkout(tmp_path).source([Frame("/build/net.py", line, function, "")])
+    assert (found and found.line) == (line if known else None)
+
+
 def test_the_line_is_shown_as_it_stands_here(checkout):
     found = Checkout(checkout).source([frame("/build/pkg/net.py", 5, GROW)])
     assert found == Source("pkg/net.py", 5, "y = x + 1  # grow")

@@ -21,6 +21,7 @@ check() { # NAME COMMAND...
 }
 
 mapfile -t workflows < <(find .github/workflows -name '*.yml' | sort)
+mapfile -t forms < <(find .github/ISSUE_TEMPLATE -name '*.yml' ! -name config.yml | sort)
 mapfile -t scripts < <(find scripts tools .ci -type f \( -name '*.sh' -o -name run \) | sort)
 mapfile -t yamls < <(git ls-files '*.yml' '*.yaml' | sort)
 mapfile -t reports < <(find tests/fixtures/snapshots -name '*.json' -o -name '*.sarif' -o -name '*.xml' | sort)
@@ -29,6 +30,12 @@ check actionlint "$bin/actionlint" -shellcheck "$bin/shellcheck"
 check 'workflow schema' "$bin/check-jsonschema" --builtin-schema vendor.github-workflows "${workflows[@]}"
 check 'action schema' "$bin/check-jsonschema" --builtin-schema vendor.github-actions action.yml docker/action.yml
 check 'dependabot schema' "$bin/check-jsonschema" --builtin-schema vendor.dependabot .github/dependabot.yml
+check 'issue forms' "$bin/check-jsonschema" --builtin-schema vendor.github-issue-forms "${forms[@]}"
+check 'issue forms, list' "$bin/check-jsonschema" --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+for service in gitlab-ci azure-pipelines bitbucket-pipelines; do
+  # Their patterns are those of JavaScript without the flag u.
+  check "$service schema" "$bin/check-jsonschema" --regex-variant nonunicode --builtin-schema "vendor.$service" "examples/ci/$service.yml"
+done
 check zizmor "$bin/zizmor" --offline --quiet --persona pedantic .
 check 'act, strict' "$bin/act" --validate --strict
 check hadolint "$bin/hadolint" --config .hadolint.yaml Dockerfile

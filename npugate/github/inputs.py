@@ -217,8 +217,8 @@ INPUTS: Final = (
     Input(
         "image",
         "",
-        "The container image to run, best with its digest; empty builds it from the action's own "
-        "Dockerfile.",
+        "The container image to run, best with its digest; empty runs the image of the release, "
+        "and where there is none builds it from the Dockerfile.",
         _text,
         composite=True,
     ),
