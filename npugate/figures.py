@@ -20,6 +20,7 @@ _VIEWS: Final = frozenset(
     | {"DequantizeLinear", "QuantizeLinear"}  # the compiler fuses the pair: one buffer
 )
 _RANK_3: Final = 3
+_MOST: Final = 2**63 - 1  # a hostile shape has products that no report can hold
 
 
 def figures(facts: Facts) -> Figures:
@@ -28,13 +29,15 @@ def figures(facts: Facts) -> Figures:
     Args:
         facts: of the model; what is unknown counts as nothing.
     """
+    weights = sum(_bytes(item) for item in facts.tensors if item.kind == "initializer")
+    peak = _peak(facts.main, is_int8=facts.quantization.form != "float")
     return Figures(
         nodes=len(facts.main.nodes),
         max_rank=max((tensor.rank or 0 for tensor in facts.tensors), default=0),
         batched_layers=sum(1 for node in facts.nodes if _is_batched(node)),
-        weight_bytes=sum(_bytes(item) for item in facts.tensors if item.kind == "initializer"),
-        macs=sum(macs(node) for node in facts.nodes),
-        activation_bytes=_peak(facts.main, is_int8=facts.quantization.form != "float"),
+        weight_bytes=min(weights, _MOST),
+        macs=min(sum(macs(node) for node in facts.nodes), _MOST),
+        activation_bytes=min(peak, _MOST),
     )
 
 
