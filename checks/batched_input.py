@@ -82,6 +82,7 @@ RULE = Rule(
         "ST Edge AI Core 2.1, stneuralart_operator_support.html: the batch must be 1",
     ),
     check=check,
+    repair="take-one-sample",
     examples=(
         Example(
             title="four images at once",

@@ -96,7 +96,7 @@ REPAIR = Repair(
         "fold-constants",
         "use-global-pools",
     ),
-    after=("lower-rank", "use-global-pools"),
+    after=("take-one-sample", "lower-rank", "use-global-pools"),
     example="""
         <ir_version: 8, opset_import: ["" : 14]>
         net (float[1, 24, 8, 8] x) => (float[8, 4, 8, 8] y)

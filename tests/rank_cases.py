@@ -235,7 +235,18 @@ def dropout(c):
     c.node("Dropout", "x")
 
 
+def einsum(c):
+    labels = "abcdefgh"[: c.rank]
+    left, right = labels[:-1], labels[2:]
+    gone = labels[2:4] if c.rank > 5 else "c"
+    out = "".join(label for label in labels if label not in gone)
+    sizes = dict(zip(labels, c.dims, strict=True))
+    c.inputs = {"x": (F, [sizes[k] for k in left]), "z": (F, [sizes[k] for k in right])}
+    c.node("Einsum", "x", "z", equation=f"{left},{right}->{out}")
+
+
 CASES = {
+    "Einsum": einsum,
     "Transpose": transpose,
     **{op: lambda c, op=op: c.node(op, "x") for op in UNARY},
     **{op: lambda c, op=op: binary(c, op) for op in BINARY},

@@ -97,6 +97,7 @@ def test_an_axis_without_a_symbol_is_a_batch_only_in_front():
     assert shapes(model.graph.input) == [[1, 3]]
 
 
+CONSTANTS = "int64[4] s = {1, 3, 48, 8}, int64[5] t = {1, 4, 3, 16, 11}"
 SQUARE = "axis 1 of input 'x' is symbolic (N): give --shape x=1,SIZE; of the usual sizes none fits"
 
 
@@ -128,11 +129,12 @@ def test_what_takes_a_guess_is_declined(inputs, given, reason):
         ("int64[N, T] x", "y = Cast <to = 1> (x)", [1, 128]),
         ("float[N, T, 64] x", "y = Relu (x)", [1, 128, 64]),
         ("float[1, 1, T] x", "y = AveragePool <kernel_shape = [256]> (x)", [1, 1, 256]),
+        ("float[1, 12, 16, W] x", "z = Reshape (x, t) y = Relu (z)", [1, 12, 16, 11]),
         ("float[1, 3, H, 8] x", "z = Reshape (x, s) y = Relu (z)", [1, 3, 48, 8]),
     ],
 )
 def test_an_axis_that_nobody_named_gets_a_usual_size_that_fits_and_says_so(inputs, line, shape):
-    model = text(f"net ({inputs}) => (float[?] y) <int64[4] s = {{1, 3, 48, 8}}> {{ {line} }}")
+    model = text(f"net ({inputs}) => (float[?] y) <{CONSTANTS}> {{ {line} }}")
     result = apply(model)
     assert isinstance(result, Applied)
     assert shapes(model.graph.input) == [shape]

@@ -32,10 +32,13 @@ def choose(model: ModelProto, wanted: Mapping[str, Sequence[int]]) -> Mapping[st
     Raises:
         NoFormError: none of the sizes goes together with the network.
     """
+    sure = dict(_deduced(model, wanted))
+    wanted = {**wanted, **sure}
     last = NoFormError("no input has an open axis")
     second: Mapping[str, tuple[int, ...]] = {}
     for step in range(max(len(_IMAGE), len(_SEQUENCE))):
         chosen = dict(_chosen(model, wanted, step))
+        chosen |= sure
         if not chosen:
             return {}
         trial = light(model)
@@ -66,6 +69,26 @@ def _chosen(
         filled = [dim if isinstance(dim, int) and dim > 0 else size for dim in dims]
         filled[0] = dims[0] if isinstance(dims[0], int) and dims[0] > 0 else 1
         yield name, tuple(filled)
+
+
+def _deduced(
+    model: ModelProto, wanted: Mapping[str, Sequence[int]]
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield the shape of each input with one open axis that a Reshape to a known shape settles."""
+    known = infer(model)
+    targets: dict[str, int] = {}
+    for node in model.graph.node:
+        result = known.get(node.output[0]) if node.op_type == "Reshape" else None
+        if result is not None and result.static:
+            targets[node.input[0]] = prod(result.static)
+    for name, dims in static.inputs(model.graph):
+        if dims is None or name in wanted or name not in targets:
+            continue
+        open_axes = [axis for axis, dim in enumerate(dims) if not static.is_size(dim)]
+        given = prod(dim for dim in dims if isinstance(dim, int) and dim > 0)
+        if len(open_axes) == 1 and open_axes != [0] and targets[name] % given == 0:
+            size = targets[name] // given
+            yield name, tuple(size if not static.is_size(dim) else int(str(dim)) for dim in dims)
 
 
 def _misfit(model: ModelProto) -> str:

@@ -6,11 +6,18 @@ from collections.abc import Mapping
 from typing import Final
 
 from npugate.surgery.draft import Draft
+from npugate.surgery.einsum import split
 from npugate.surgery.lowering import along, elementwise, gather, matmul, moves, norms, reduce
 from npugate.surgery.lowering.form import Lower, Lowering
 from npugate.surgery.node import Node, NoFormError
 
 __all__ = ["LOWERINGS", "lower", "rank_of"]
+
+
+def _einsum(low: Lowering, node: Node) -> None:
+    """Replace an Einsum by a MatMul between transposes of few axes."""
+    split(low.draft, node, low.rank)
+
 
 LOWERINGS: Final[Mapping[str, Lower]] = {
     **dict.fromkeys(elementwise.VIEWS, elementwise.view),
@@ -26,6 +33,7 @@ LOWERINGS: Final[Mapping[str, Lower]] = {
     "Concat": moves.concat,
     "CumSum": along.cumsum,
     "Dropout": elementwise.dropout,
+    "Einsum": _einsum,
     "Expand": moves.expand,
     "Gather": gather.gather,
     "GatherND": gather.gather_nd,
