@@ -1,6 +1,7 @@
 """The text twin: what changes it, what does not, and the command that writes and compares it."""
 
 import hashlib
+import json
 
 import numpy as np
 import pytest
@@ -176,3 +177,35 @@ def test_a_local_function_has_its_lines(tmp_path):
     model.functions.append(helper.make_function("own", "F", ["a"], ["b"], [node], opsets))
     rows = made(model, tmp_path).text.splitlines()
     assert rows[rows.index("function own.F (a) -> (b) ()") + 2] == '  Relu "inner" (a) -> (b)'
+
+
+def test_a_finding_has_its_line_in_a_fresh_twin_and_none_in_a_stale_one(tmp_path, capsys):
+    path = tmp_path / "net.onnx"
+    model = net()
+    model.graph.node[1].op_type = "Sin"
+    del model.graph.node[1].attribute[:]
+    model.graph.node[0].attribute[0].ints[:] = [1, 1, 1, 1]
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
+    model.graph.output[0].type.tensor_type.shape.dim[0].dim_value = 2
+    save_model(model, str(path))
+    assert main(["snapshot", str(path)]) == 0
+    capsys.readouterr()
+
+    def told(form):
+        main(["check", str(path), "--format", form, "--fail-on", "never"])
+        return json.loads(capsys.readouterr().out)
+
+    findings = [f for f in told("json")["models"][0]["findings"] if f["location"]["node"]]
+    lines = twin(path).lines
+    assert findings
+    for finding in findings:
+        assert finding["twin"]["line"] == lines["", finding["location"]["node"]]
+    places = [
+        place["physicalLocation"]
+        for result in told("sarif")["runs"][0]["results"]
+        for place in result["locations"]
+    ]
+    assert any(p["artifactLocation"]["uri"].endswith("net.onnx.txt") for p in places)
+    with (tmp_path / "net.onnx.txt").open("a") as file:
+        file.write("stale")
+    assert {str(f["twin"]) for f in told("json")["models"][0]["findings"]} == {"None"}
