@@ -10,8 +10,11 @@ from onnx import helper, numpy_helper, parser, save_model
 from npugate import snapshot, weights
 from npugate.cli import main
 from npugate.facts import Facts
+from npugate.github.summary import annotation_lines
 from npugate.model import load
-from npugate.types import Limits
+from npugate.reporters import sarif
+from npugate.types import Limits, Source
+from tests import sample_report
 
 NET = """
     <ir_version: 8, opset_import: ["" : 14]>
@@ -209,3 +212,23 @@ def test_a_finding_has_its_line_in_a_fresh_twin_and_none_in_a_stale_one(tmp_path
     with (tmp_path / "net.onnx.txt").open("a") as file:
         file.write("stale")
     assert {str(f["twin"]) for f in told("json")["models"][0]["findings"]} == {"None"}
+
+
+TWIN = Source("net.onnx.txt", 7, "Conv")
+
+
+@pytest.mark.parametrize(
+    ("source", "place", "related"),
+    [
+        (None, ("net.onnx.txt", 7), 1),
+        (sample_report.VIEW, (sample_report.VIEW.file, sample_report.VIEW.line), 2),
+    ],
+)
+def test_the_line_of_python_comes_before_that_of_the_twin(source, place, related):
+    report = sample_report.of(sample_report.conv(1, source=source, twin=TWIN))
+    (result,) = json.loads(sarif.render(report))["runs"][0]["results"]
+    found = result["locations"][0]["physicalLocation"]
+    assert (found["artifactLocation"]["uri"], found["region"]["startLine"]) == place
+    assert len(result["relatedLocations"]) == related
+    (line,) = annotation_lines(report)
+    assert f"file={place[0]},line={place[1]}," in line
