@@ -111,6 +111,10 @@ def _dispatch(chosen: argparse.Namespace, console: Console) -> int:
         from npugate.commands import fix  # noqa: PLC0415 - loads onnx
 
         return fix.run(chosen, console)
+    if chosen.command == "snapshot":
+        from npugate.commands import snapshot  # noqa: PLC0415 - loads onnx
+
+        return snapshot.run(chosen, console)
     if chosen.command == "action":
         from npugate.commands import action  # noqa: PLC0415 - loads onnx
 
@@ -136,6 +140,7 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_check(commands.add_parser("check", help="check models", description=_CHECK))
     _add_fix(commands.add_parser("fix", help="repair models", description=_FIX))
+    _add_snapshot(commands.add_parser("snapshot", help="write text twins", description=_SNAPSHOT))
     explain = commands.add_parser("explain", help="explain a rule or a repair")
     explain.add_argument("rule", help="id or name, for example NPU101, tensor-rank or lower-rank")
     listing = commands.add_parser("rules", help="list the rules")
@@ -161,6 +166,20 @@ _FIX: Final = (
     "compute the same numbers. Repaired models are written to a folder of their own unless "
     "--in-place is given. PATHS as for check."
 )
+
+
+_SNAPSHOT: Final = (
+    "Write the text twin of each model beside it, MODEL.onnx.txt: one line a node, to be committed "
+    "and reviewed. PATHS as for check."
+)
+
+
+def _add_snapshot(snapshot: argparse.ArgumentParser) -> None:
+    add = snapshot.add_argument
+    add("paths", nargs="*", metavar="PATHS", help="files, folders, globs")
+    add("--check", action="store_true", help="write nothing; fail when a twin is stale or missing")
+    add("--allow-empty", action="store_true", help="no model is no error")
+    add("--jobs", type=int, metavar="N", help="models at a time (default: one a core)")
 
 
 def _add_check(check: argparse.ArgumentParser) -> None:

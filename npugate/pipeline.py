@@ -267,11 +267,15 @@ def _model_report(job: Job, found: Examined, context: _Context) -> ModelReport:
         logger.error("%s: %s", job.candidate.path, text)
     path = job.candidate.path
     marked = partial(_findings, job, context)
+    shown = tuple(
+        replace(finding, twin=found.twin.get((finding.location.graph, finding.location.node)))
+        for finding in marked(found.hits)
+    )
     report = ModelReport(
         path,
         found.digest,
         found.size_bytes,
-        marked(found.hits),
+        shown,
         found.unreadable,
         found.census,
         found.seconds,

@@ -116,6 +116,7 @@ class Finding:
         name: the rule's kebab-case name.
         fingerprint: 16 hex digits; stable under changed figures and paths.
         repair: name of the repair that removes it, or None.
+        twin: the line of the model's text twin that shows the node, when there is a fresh twin.
     """
 
     rule: str
@@ -127,6 +128,7 @@ class Finding:
     source: Source | None = None
     suppression: Suppression | None = None
     repair: str | None = None
+    twin: Source | None = None
 
 
 @dataclass(frozen=True, slots=True)

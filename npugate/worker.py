@@ -16,7 +16,7 @@ from npugate.model import Model, load
 from npugate.options import Fixing, Judgement
 from npugate.report import Outcome, RepairReport
 from npugate.target import Target
-from npugate.types import Census, Hit, Limits, Location, Rule, Severity
+from npugate.types import Census, Hit, Limits, Location, Rule, Severity, Source
 
 MENDING: Final = "mending: "
 """The stages of a repair begin with it."""
@@ -45,6 +45,7 @@ class Examined:
         unreadable: True when the model could not be examined.
         tracebacks: of rules that raised.
         seconds: wall clock of the examination that ended well.
+        twin: (graph, node) of a hit -> its line in the model's text twin, when that is fresh.
         repaired: None when no repair was asked for.
     """
 
@@ -56,6 +57,7 @@ class Examined:
     tracebacks: tuple[str, ...] = ()
     seconds: float = 0.0
     repaired: Repaired | None = None
+    twin: Mapping[tuple[str, str], Source] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
     found = Examined(
         outcome.hits, model.digest, model.size_bytes, facts.census, unreadable, outcome.tracebacks
     )
+    found = replace(found, twin=_twin(job.candidate, facts, outcome.hits, limits))
     if job.gave_up:
         ended = RepairReport((Outcome("all", "declined", job.gave_up),))
         return replace(found, repaired=Repaired(b"", outcome.hits, ended))
@@ -109,6 +112,33 @@ def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
         lambda name: isolate.stage(MENDING + name),
     )
     return replace(found, repaired=_mend(file, model, facts, outcome.hits, bench))
+
+
+def _twin(
+    candidate: Candidate, facts: Facts, hits: tuple[tuple[str, Hit], ...], limits: Limits
+) -> dict[tuple[str, str], Source]:
+    """Return the lines of the text twin that the hits are on; none of a stale or missing one."""
+    place = candidate.file.with_name(candidate.file.name + ".txt")
+    if not hits or place.is_symlink() or not place.is_file():
+        return {}
+    from npugate import snapshot, weights  # noqa: PLC0415 - hashes all weights, so only for a twin
+
+    isolate.stage("reading the text twin")
+    try:
+        made = snapshot.render(facts, weights.digests(facts.model, limits))
+        if place.stat().st_size > 2 * len(made.text.encode("utf-8", "backslashreplace")):
+            return {}
+        have = place.read_bytes().decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+    except (ModelError, OSError):
+        return {}  # a finding of its own rule tells of the weights; without a twin none is lost
+    if have != made.text:
+        return {}
+    rows = made.text.splitlines()
+    keys = {(hit.location.graph, hit.location.node) for _, hit in hits}
+    return {
+        key: Source(f"{candidate.path}.txt", made.lines[key], rows[made.lines[key] - 1].strip())
+        for key in keys & made.lines.keys()
+    }
 
 
 def _mend(

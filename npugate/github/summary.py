@@ -47,12 +47,14 @@ def _annotation(command: str, model: ModelReport) -> str:
     findings = outline.counted(model)
     level = max(finding.severity for finding in findings)
     worst = [finding for finding in findings if finding.severity is level]
-    first = next((finding for finding in worst if finding.source), worst[0])
+    first = next((finding for finding in worst if finding.source), None)
+    first = first or next((finding for finding in worst if finding.twin), worst[0])
+    line = first.source or first.twin
     return workflow_command(
         command,
         _message(first, model),
-        file=_safe(first.source.file if first.source else model.path),
-        line=first.source.line if first.source else None,
+        file=_safe(line.file if line else model.path),
+        line=line.line if line else None,
         title=f"npugate: {_safe(model.path)}: {outline.tally(model)}",
     )
 

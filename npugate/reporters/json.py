@@ -128,6 +128,7 @@ def _finding(finding: Finding) -> dict[str, object]:
             "value": _text(place.value),
         },
         "source": _source(finding.source),
+        "twin": _twin(finding.twin),
         "fingerprint": finding.fingerprint,
         "suppressed": finding.suppression is not None,
         "suppression": _suppression(finding.suppression),
@@ -139,6 +140,10 @@ def _source(source: Source | None) -> dict[str, object] | None:
     if source is None:
         return None
     return {"file": _text(source.file), "line": source.line, "text": _text(source.text)}
+
+
+def _twin(twin: Source | None) -> dict[str, object] | None:
+    return None if twin is None else {"file": _text(twin.file), "line": twin.line}
 
 
 def _suppression(suppression: Suppression | None) -> dict[str, object] | None:

@@ -112,10 +112,11 @@ def _results(model: ModelReport) -> Iterator[_Result]:
     """Yield the results of a model: by rule, then by line of Python."""
     found: dict[tuple[str, str, int], list[Finding]] = {}
     for finding in outline.counted(model):
-        place = (finding.source.file, finding.source.line) if finding.source else ("", 0)
+        line = finding.source or finding.twin
+        place = (line.file, line.line) if line else ("", 0)
         found.setdefault((finding.rule, *place), []).append(finding)
     for findings in found.values():
-        yield _Result(model, tuple(findings), findings[0].source)
+        yield _Result(model, tuple(findings), findings[0].source or findings[0].twin)
 
 
 def _written(results: list[_Result], index: Mapping[str, int]) -> list[dict[str, object]]:
@@ -151,6 +152,13 @@ def _result(result: _Result, index: Mapping[str, int], fingerprint: str) -> dict
         written["locations"] = [_location(source.file, source.line, source.text.strip())]
         related = {"id": 0, "message": {"text": "The model."}}
         written["relatedLocations"] = [related | _location(model.path, 1)]
+        twin = result.findings[0].twin
+        if twin is not None and twin != source:
+            also = {"id": 1, "message": {"text": "Its text twin."}}
+            written["relatedLocations"] = [
+                related | _location(model.path, 1),
+                also | _location(twin.file, twin.line, twin.text),
+            ]
     return written
 
 

@@ -1,0 +1,169 @@
+"""``npugate snapshot``: write the text twin of each model, or tell which are stale."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import stat
+import sys
+from dataclasses import dataclass
+from functools import partial
+from itertools import zip_longest
+from pathlib import Path
+from typing import Final
+
+from npugate import files, isolate, snapshot, weights
+from npugate.cli import Console
+from npugate.discover import Candidate, Search, discover
+from npugate.errors import ModelError, UsageError
+from npugate.facts import Facts, Inference
+from npugate.isolate import Died, Done, Raised
+from npugate.model import load
+from npugate.reporters import escape
+from npugate.types import Limits
+
+_MARK: Final = b"npugate-snapshot/"
+_SHOWN: Final = 5  # differing lines told of a stale twin
+_CALMER: Final[dict[Inference, Inference]] = {
+    "full": "careful",
+    "careful": "traced",
+    "traced": "off",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    candidate: Candidate
+    inference: Inference = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """A model that has no twin, and why."""
+
+    reason: str
+
+
+_Made = str | _Failed
+
+
+def run(chosen: argparse.Namespace, console: Console) -> int:
+    """Write or compare the twins; return 0, or 1 when one is stale or a model is unreadable."""
+    if chosen.jobs is not None and chosen.jobs < 1:
+        raise UsageError(f"--jobs must be at least 1, not {chosen.jobs}")
+
+    def tell(text: str) -> None:
+        console.stderr.write(_safe(f"npugate: {text}"))
+
+    search = Search(
+        Path.cwd(),
+        tuple(chosen.paths),
+        allow_empty=chosen.allow_empty,
+        environment=console.environment,
+        stdin=sys.stdin.buffer,
+        notify=tell,
+    )
+    status = 0
+    candidates = discover(search)
+    for candidate, made in zip(candidates, _all(candidates, chosen.jobs), strict=True):
+        if isinstance(made, _Failed):
+            tell(f"error: {candidate.path}: {made.reason}")
+            status = 1
+            continue
+        twin = twin_of(candidate.file)
+        if not chosen.check:
+            _guard(twin)
+            files.write_text(twin, made)
+            console.stdout.write(_safe(f"{candidate.path}{snapshot.SUFFIX}"))
+        elif (fault := _fault(twin, made)) is not None:
+            console.stdout.write(_safe(f"{candidate.path}{snapshot.SUFFIX}: {fault[0]}"))
+            console.stdout.writelines(_safe(f"  {line}") for line in fault[1:])
+            status = 1
+    return status
+
+
+def twin_of(model: Path) -> Path:
+    """Return where the twin of a model is."""
+    return model.with_name(model.name + snapshot.SUFFIX)
+
+
+def _guard(twin: Path) -> None:
+    """Refuse to write over a file that is no twin.
+
+    Raises:
+        UsageError: something else has the twin's name.
+    """
+    if not os.path.lexists(twin):
+        return
+    start = b""
+    if stat.S_ISREG(twin.lstat().st_mode):
+        with twin.open("rb") as file:
+            start = file.read(len(_MARK))
+    if start != _MARK:
+        raise UsageError(f"{twin.name} is there and is no text twin: move it away")
+
+
+def _safe(line: str) -> str:
+    return escape.log_document(escape.visible(line)) + "\n"
+
+
+def _fault(twin: Path, text: str) -> list[str] | None:
+    """Say what is wrong with a twin, and its first differing lines; None when it is fresh."""
+    try:
+        if not stat.S_ISREG(twin.lstat().st_mode):
+            return ["is no plain file"]
+        have = twin.read_bytes().decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+    except FileNotFoundError:
+        return ["is missing: run npugate snapshot"]
+    except OSError as error:
+        return [f"cannot be read: {error.strerror}"]
+    if have == text:
+        return None
+    told = ["is stale: run npugate snapshot"]
+    pairs = zip_longest(have.splitlines(), text.splitlines())
+    differing = [(n, old, new) for n, (old, new) in enumerate(pairs, 1) if old != new]
+    for number, old, new in differing[:_SHOWN]:
+        told += [f"{number}: - {old}"] if old is not None else []
+        told += [f"{number}: + {new}"] if new is not None else []
+    return told
+
+
+def _all(candidates: tuple[Candidate, ...], jobs: int | None) -> list[_Made]:
+    """Render every model in a process of its own, again and more calmly where onnx died of it."""
+    limits = Limits()
+    work = partial(_make, limits=limits)
+    results: dict[int, _Made] = {}
+    waiting = {index: _Job(candidate) for index, candidate in enumerate(candidates)}
+    while waiting:
+        order = list(waiting)
+        outcomes = isolate.run(work, [waiting[index] for index in order], limits, jobs)
+        for index, outcome in zip(order, outcomes, strict=True):
+            job = waiting.pop(index)
+            calmer = _CALMER.get(job.inference)
+            died_inferring = isinstance(outcome, Died) and outcome.stage.startswith("shape inf")
+            if died_inferring and calmer is not None:
+                waiting[index] = _Job(job.candidate, calmer)
+            else:
+                results[index] = _settled(outcome)
+    return [results[index] for index in sorted(results)]
+
+
+def _settled(outcome: Done[_Made] | Died | Raised) -> _Made:
+    if isinstance(outcome, Done):
+        return outcome.value
+    if isinstance(outcome, Died):
+        return _Failed(f"it was ended during {outcome.stage or 'the start'}: {outcome.reason}")
+    raise RuntimeError(outcome.text)
+
+
+def _make(job: _Job, limits: Limits) -> _Made:
+    isolate.stage("reading the file")
+    try:
+        model = load(job.candidate.file, job.candidate.path, limits)
+        isolate.stage("reading the weights")
+        digests = weights.digests(model, limits)
+    except ModelError as error:
+        return _Failed(str(error))
+    facts = Facts(model, limits, isolate.stage, inference=job.inference)
+    isolate.stage("rendering")
+    return snapshot.render(facts, digests).text
