@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from npugate.estimate.values import Estimate
 from npugate.types import Census, Finding, InterfaceChange, Severity
 
 
@@ -139,6 +140,7 @@ class ModelReport:
         repair: None when no repair was asked for.
         against: None when there is no base version to compare with.
         as_found: True judges the model as it was found, whatever the repairs left.
+        estimate: None when none was asked for, or the model could not be examined.
     """
 
     path: str
@@ -151,6 +153,7 @@ class ModelReport:
     repair: RepairReport | None = None
     as_found: bool = False
     against: Against | None = None
+    estimate: Estimate | None = None
 
     @property
     def left(self) -> tuple[Finding, ...]:

@@ -21,6 +21,7 @@ LAYERS = (
         "npugate.wire",
     ),
     ("npugate.types",),
+    ("npugate.estimate", "npugate.estimate.values"),
     ("npugate.report", "npugate.files", "npugate.fingerprint", "npugate.isolate"),
     ("npugate.payload", "npugate.survey", "npugate.filekind", "npugate.external"),
     ("npugate.wirefault", "npugate.model"),
@@ -48,14 +49,20 @@ LAYERS = (
 ONLY = {
     "checks.*": {"npugate.api"},
     "fixers.*": {"npugate.api", "npugate.surgery"},
-    "npugate.reporters": {"npugate.report", "npugate.reporters", "npugate.types"},
-    "npugate.reporters.*": {
-        "npugate.digest",
+    "npugate.reporters": {
+        "npugate.estimate.values",
         "npugate.report",
         "npugate.reporters",
         "npugate.types",
     },
-    "npugate.report": {"npugate.types"},
+    "npugate.reporters.*": {
+        "npugate.digest",
+        "npugate.estimate.values",
+        "npugate.report",
+        "npugate.reporters",
+        "npugate.types",
+    },
+    "npugate.report": {"npugate.estimate.values", "npugate.types"},
     "npugate.errors": set(),
     "entrypoint": {"npugate.cli"},
 }
@@ -74,7 +81,14 @@ EXCEPTIONS = {
 }
 HEAVY = {"onnx", "numpy", "google"}
 LIGHT = ("npugate", "npugate.types", "npugate.errors", "npugate.report", "npugate.cli")
-LIGHT += ("npugate.reporters", "npugate.reporters.*", "npugate.github.*", "npugate.isolate")
+LIGHT += (
+    "npugate.estimate",
+    "npugate.estimate.values",
+    "npugate.reporters",
+    "npugate.reporters.*",
+    "npugate.github.*",
+    "npugate.isolate",
+)
 EDGES = ("npugate.cli", "npugate.github.*", "npugate.commands.*")
 
 
