@@ -1,7 +1,7 @@
 """Read a memory pool file (``.mpool``): the JSON in which the compiler is told its memories.
 
-Comments and commas before a closing bracket are taken, as the compiler takes them. Pools with a
-relative address are the compiler's own book-keeping and left out. The file may come from anybody.
+Comments and commas before a closing bracket are taken, as the compiler takes them. A relative pool
+at address 0 is the compiler's own book-keeping and left out. The file may come from anybody.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def parse(data: bytes, name: str) -> Board:
     pools = root.item("memory").items("mempools")
     if len(pools) > _MOST_POOLS:
         raise BoardError(f"{name}: {len(pools)} memory pools, at most {_MOST_POOLS} are taken")
-    banks = [_bank(pool) for pool in pools if pool.text("mode", "") != "USEMODE_RELATIVE"]
+    banks = [_bank(pool) for pool in pools if not _is_bookkeeping(pool)]
     try:
         return Board(name, f"memories of {Path(name).name}", ordered(banks))
     except BoardError as error:
@@ -80,6 +80,11 @@ def _keep_strings(match: re.Match[str]) -> str:
 
 def _refuse(word: str) -> NoReturn:
     raise ValueError(f"{word} is no number")
+
+
+def _is_bookkeeping(pool: _Item) -> bool:
+    offset = pool.item("offset").data.get("value")
+    return pool.text("mode", "") == "USEMODE_RELATIVE" and offset in ("0", 0)
 
 
 def _bank(pool: _Item) -> Bank:
