@@ -21,7 +21,7 @@ from npugate.facts import Facts, Node, Tensor
 from npugate.facts.quantization import dequantize
 
 _FILE: Final = Path(__file__).parent / "data" / "memory.toml"
-_BITS: Final = {
+_BITS: Final[Mapping[int, int]] = {
     TensorProto.INT4: 4,
     TensorProto.UINT4: 4,
     TensorProto.INT8: 8,
@@ -103,7 +103,7 @@ def _constants(node: Node) -> Iterator[Tensor]:
             continue
         if node.op_type in _CONVOLUTIONS and position > 1:
             continue  # its bias is part of its vectors
-        if tensor.dtype in {TensorProto.INT64} and node.op_type != "Gather":
+        if tensor.dtype == TensorProto.INT64 and node.op_type != "Gather":
             continue  # a shape
         pair = dequantize(tensor)
         source = pair.input(0) if pair is not None else None
