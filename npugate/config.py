@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from npugate.errors import UsageError
+from npugate.estimate.sizes import Budget, parse_budget
 from npugate.options import THRESHOLDS, Ignore, Judgement, PathSection, Settings
 from npugate.selection import all_ids, ids, level, suggestion
 from npugate.types import Rule, Severity
 
 FILE: Final = "npugate.toml"
-_JUDGEMENT: Final = ("target", "toolchain", "select", "ignore", "severity", "shapes", "fail-on")
+_JUDGEMENT: Final = (
+    *("target", "toolchain", "board", "budget", "select", "ignore", "severity", "shapes"),
+    "fail-on",
+)
 _TOP: Final = (*_JUDGEMENT, "exclude", "baseline", "models", "ignores")
 _MODELS: Final = (*_JUDGEMENT[:-1], "paths")  # one threshold holds for the whole run
 _IGNORES: Final = ("rule", "paths", "node", "reason", "expires")
@@ -55,7 +59,7 @@ def load(path: Path, rules: Mapping[str, Rule]) -> Settings:
     where = f"{path} [tool.npugate]" if is_project else str(path)
     if not isinstance(data, dict):
         raise UsageError(f"{where}: must be a table")
-    table = _Table(where, data, rules)
+    table = _Table(where, data, rules, path.parent)
     table.only(_TOP)
     baseline = table.get("baseline", str)
     return Settings(
@@ -96,6 +100,7 @@ class _Table:
     where: str
     data: Mapping[str, object]
     rules: Mapping[str, Rule]
+    folder: Path
 
     def only(self, known: tuple[str, ...]) -> None:
         for key in self.data:
@@ -125,7 +130,8 @@ class _Table:
             raise UsageError(f"{self.where}: {key!r} must be written as [[{key}]] sections")
         found: list[_Table] = []
         for number, item in enumerate(value, 1):
-            found.append(_Table(f"{self.where}: [[{key}]] {number}", item, self.rules))
+            place = f"{self.where}: [[{key}]] {number}"
+            found.append(_Table(place, item, self.rules, self.folder))
             found[-1].only(known)
         return found
 
@@ -149,7 +155,20 @@ class _Table:
             severity,
             threshold,
             self.shapes(),
+            self.board(),
+            self.budget(),
         )
+
+    def board(self) -> str | None:
+        """Return the board; a pool file's path is from the folder of the configuration."""
+        name = self.get("board", str)
+        return str(self.folder / name) if name and name.endswith(".mpool") else name
+
+    def budget(self) -> Budget:
+        try:
+            return parse_budget(self.get("budget", dict) or {})
+        except ValueError as error:
+            raise UsageError(f"{self.where}: budget: {error}") from error
 
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         found: dict[str, tuple[int, ...]] = {}

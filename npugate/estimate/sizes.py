@@ -4,12 +4,56 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 _BYTES: Final = {"B": 1, "KIB": 1 << 10, "KB": 1 << 10, "MIB": 1 << 20, "MB": 1 << 20}
 _TIMES: Final = {"US": 1.0, "MS": 1e3, "S": 1e6}
 _AMOUNT: Final = re.compile(r"\s*([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*([A-Za-z]+)\s*")
 _KIB: Final = 1024
+_BUDGETS: Final = ("ram", "flash", "latency")
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a team allows a model; None for no bound.
+
+    Attributes:
+        ram: bytes of activations.
+        flash: bytes of parameters.
+        latency: microseconds for one inference.
+    """
+
+    ram: float | None = None
+    flash: float | None = None
+    latency: float | None = None
+
+    def over(self, base: Budget) -> Budget:
+        """Return these bounds on top of others."""
+        return Budget(
+            base.ram if self.ram is None else self.ram,
+            base.flash if self.flash is None else self.flash,
+            base.latency if self.latency is None else self.latency,
+        )
+
+
+def parse_budget(rows: Mapping[str, object]) -> Budget:
+    """Read ``{"ram": "1.8 MiB", "flash": "4 MiB", "latency": "20 ms"}``.
+
+    Raises:
+        ValueError: an unknown key or an amount that is none; it names the key.
+    """
+    found: dict[str, float] = {}
+    for key, text in rows.items():
+        if key not in _BUDGETS:
+            raise ValueError(f"unknown key {key!r}; there are: {', '.join(_BUDGETS)}")
+        if not isinstance(text, str):
+            raise ValueError(f"{key!r} must be a string, not {text!r}")  # noqa: TRY004 (of a file)
+        try:
+            found[key] = (parse_time if key == "latency" else parse_size)(text)
+        except ValueError as error:
+            raise ValueError(f"{key!r} {error}") from error
+    return Budget(**found)
 
 
 def parse_size(text: str) -> int:
