@@ -8,14 +8,14 @@ from the compiler's reports, over networks whose family had no part in the figur
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from npugate.estimate.boards import Board
-from npugate.estimate.lives import buffers
+from npugate.estimate.lives import OWN, Step, buffers, steps
 from npugate.estimate.parameters import parameter_bytes
 from npugate.estimate.planner import Plan, live, place
 from npugate.estimate.values import Epoch, Fit, Interval, Memory, Pool
@@ -49,11 +49,13 @@ def plan(epochs: tuple[Epoch, ...], facts: Facts, board: Board, toolchain: str =
         board: whose memories are filled.
         toolchain: version whose packing of the weights is taken; the newest by default.
     """
-    needed = buffers(epochs, facts)
-    alive = live(needed, len(epochs))
-    bound = max(alive, default=0)
-    peak = alive.index(bound) if alive else 0
-    layout = place(needed, board)
+    order = steps(epochs)
+    needed = buffers(epochs, order, facts)
+    layout = _in_epochs(place(needed, board), order)
+    alive = _by_epoch(live(needed, len(order)), order, len(epochs))
+    peak = max(range(len(alive)), key=lambda epoch: (alive[epoch], -epoch), default=0)
+    certain = [item for item in needed if OWN not in item.tensor]
+    bound = max(live(certain, len(order)), default=0)
     weights = ratios("weights").of(parameter_bytes(facts, toolchain))
     lost = sum(item.size_bytes for item in layout.buffers if not item.pool and not item.shares)
     planned = sum(layout.used.values()) + lost
@@ -72,6 +74,29 @@ def plan(epochs: tuple[Epoch, ...], facts: Facts, board: Board, toolchain: str =
         layout.buffers,
         external,
     )
+
+
+def _in_epochs(layout: Plan, order: Sequence[Step]) -> Plan:
+    """Return a plan whose times are epochs instead of steps."""
+    return replace(
+        layout,
+        buffers=tuple(
+            replace(
+                item,
+                first=order[item.first].epoch if item.first >= 0 else -1,
+                last=order[item.last].epoch,
+            )
+            for item in layout.buffers
+        ),
+    )
+
+
+def _by_epoch(alive: Sequence[int], order: Sequence[Step], epochs: int) -> tuple[int, ...]:
+    """Return the most bytes alive in each epoch, given those of each step."""
+    most = [0] * epochs
+    for size, step in zip(alive, order, strict=True):
+        most[step.epoch] = max(most[step.epoch], size)
+    return tuple(most)
 
 
 @cache
