@@ -12,6 +12,8 @@ from npugate.estimate.values import Epoch, Memory
 from npugate.facts import Facts
 from npugate.target import Target
 
+MOST_NODES: Final = 20_000
+"""Larger graphs are not estimated: a plan compares every buffer with every other."""
 _Key = tuple[str, str, boards.Board]
 _EPOCHS: Final[WeakKeyDictionary[Facts, dict[_Key, tuple[Epoch, ...]]]] = WeakKeyDictionary()
 _MEMORY: Final[WeakKeyDictionary[Facts, dict[_Key, Memory | None]]] = WeakKeyDictionary()
@@ -34,7 +36,7 @@ def epochs(facts: Facts, target: Target) -> tuple[Epoch, ...]:
 def memory(facts: Facts, target: Target) -> Memory | None:
     """Return the memory of a model; computed once for each model and target.
 
-    None without an accelerator, and where the shape of an activation is not known.
+    None without an accelerator, for a huge graph, and where the shape of an activation is not known.
     """
     known = _MEMORY.setdefault(facts, {})
     key = _key(target)
@@ -53,7 +55,7 @@ def is_known(facts: Facts) -> bool:
 
 
 def _memory(facts: Facts, target: Target) -> Memory | None:
-    if not target.npu or not is_known(facts):
+    if not target.npu or len(facts.main.nodes) > MOST_NODES or not is_known(facts):
         return None
     return plan(epochs(facts, target), facts, board_of(target), target.toolchain)
 

@@ -10,9 +10,11 @@ space, so a buffer across several of them is seen by all.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Final
+
+import numpy as np
 
 from npugate.estimate.boards import Bank, Board
 from npugate.estimate.values import Buffer
@@ -44,33 +46,26 @@ class Plan:
     used: Mapping[str, int]
 
 
-@dataclass(slots=True)
-class _Placed:
-    """A buffer and the addresses that it takes."""
-
-    buffer: Buffer
-    start: int
-    end: int
-
-
-@dataclass(slots=True)
 class _Layout:
-    """What has been placed, with an index by epoch so that only neighbours are looked at."""
+    """What has been placed: times and addresses in columns, since thousands are compared."""
 
-    by_epoch: dict[int, list[_Placed]] = field(default_factory=dict)
+    def __init__(self, most: int) -> None:
+        self._rows = np.empty((4, most), np.int64)
+        self._count = 0
 
-    def conflicts(self, buffer: Buffer) -> list[_Placed]:
-        """Return what is alive with a buffer, by address."""
-        found = {
-            id(item): item
-            for epoch in range(buffer.first, buffer.last + 1)
-            for item in self.by_epoch.get(epoch, ())
-        }
-        return sorted(found.values(), key=lambda item: item.start)
+    def conflicts(self, buffer: Buffer) -> list[tuple[int, int]]:
+        """Return the (start, end) addresses that are taken while a buffer is alive, in order."""
+        first, last, start, end = self._rows[:, : self._count]
+        alive = (first <= buffer.last) & (last >= buffer.first)
+        order = np.argsort(start[alive], kind="stable")
+        starts: list[int] = start[alive][order].tolist()
+        ends: list[int] = end[alive][order].tolist()
+        return list(zip(starts, ends, strict=True))
 
-    def add(self, item: _Placed) -> None:
-        for epoch in range(item.buffer.first, item.buffer.last + 1):
-            self.by_epoch.setdefault(epoch, []).append(item)
+    def add(self, buffer: Buffer, start: int) -> None:
+        end = start + buffer.size_bytes
+        self._rows[:, self._count] = buffer.first, buffer.last, start, end
+        self._count += 1
 
 
 def place(buffers: Iterable[Buffer], board: Board) -> Plan:
@@ -82,12 +77,12 @@ def place(buffers: Iterable[Buffer], board: Board) -> Plan:
     """
     roots, followers = _grouped(buffers)
     windows = tuple(_windows(board))
-    layout = _Layout()
+    layout = _Layout(len(roots))
     placed: list[Buffer] = []
     for root in sorted(roots, key=_weight):
         start = _address(root, windows, layout)
         if start is not None:
-            layout.add(_Placed(root, start, start + root.size_bytes))
+            layout.add(root, start)
         for buffer in followers[root.tensor]:
             bank = None if start is None else _bank_at(start, board)
             pool, offset = (bank.name, (start or 0) - bank.address) if bank else ("", 0)
@@ -174,12 +169,12 @@ def _address(buffer: Buffer, windows: Iterable[Window], layout: _Layout) -> int 
     taken = layout.conflicts(buffer)
     for window in windows:
         start = window.start
-        for item in taken:
-            if item.end <= start:
+        for begin, end in taken:
+            if end <= start:
                 continue
-            if item.start >= start + buffer.size_bytes:
+            if begin >= start + buffer.size_bytes:
                 break
-            start = -(-item.end // ALIGNMENT) * ALIGNMENT
+            start = -(-end // ALIGNMENT) * ALIGNMENT
         if start + buffer.size_bytes <= window.end - RESERVED:
             return start
     return None
