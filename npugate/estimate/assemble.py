@@ -12,7 +12,7 @@ from npugate.estimate.values import Epoch, Memory
 from npugate.facts import Facts
 from npugate.target import Target
 
-MOST_NODES: Final = 20_000
+MOST_NODES: Final = 8_000
 """Larger graphs are not estimated: a plan compares every buffer with every other."""
 _Key = tuple[str, str, boards.Board]
 _EPOCHS: Final[WeakKeyDictionary[Facts, dict[_Key, tuple[Epoch, ...]]]] = WeakKeyDictionary()
@@ -36,7 +36,7 @@ def epochs(facts: Facts, target: Target) -> tuple[Epoch, ...]:
 def memory(facts: Facts, target: Target) -> Memory | None:
     """Return the memory of a model; computed once for each model and target.
 
-    None without an accelerator, for a huge graph, and where the shape of an activation is not known.
+    None without an accelerator, for a huge graph, and where a shape is not known.
     """
     known = _MEMORY.setdefault(facts, {})
     key = _key(target)

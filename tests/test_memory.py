@@ -1,0 +1,278 @@
+"""Memory on small models: how parameters are packed, what is alive when, and the verdict."""
+
+import io
+import json
+
+import pytest
+
+from npugate import cli, testing
+from npugate import target as targets
+from npugate.estimate import assemble, boards
+from npugate.estimate.memory import plan
+from npugate.estimate.parameters import parameter_bytes
+from npugate.estimate.sizes import Budget, parse_budget, parse_size, parse_time, show_size
+from npugate.estimate.values import Access, Engine, Epoch, Fit, Operator, Window
+from npugate.facts import Facts
+from npugate.model import load
+from npugate.types import Limits, Location
+
+HEAD = '<ir_version: 10, opset_import: ["" : 21]> net '
+DK = boards.load("stm32n6570-dk")
+
+
+def facts_of(text, folder):
+    file = folder / "model.onnx"
+    file.write_bytes(testing.model_from_text(HEAD + text).SerializeToString())
+    return Facts(load(file, file.name, Limits()))
+
+
+def conv(weight, *, size=8, group=1, strides=1, kind="int8", per_channel=True):
+    """Return a quantised convolution; its input has the channels that the weight wants."""
+    out, inner, kh, kw = weight
+    dims = ", ".join(map(str, weight))
+    scale = f"[{out}]" if per_channel else ""
+    to = size // strides
+    pads = f"{kh // 2}, {kw // 2}, {kh // 2}, {kw // 2}"
+    return f"""
+        (float[1, {inner * group}, {size}, {size}] x) => (float[1, {out}, {to}, {to}] y)
+        <float s = {{0.1}}, int8 z = {{1}}, {kind}[{dims}] w, float{scale} ws, {kind}{scale} wz>
+        {{ q = QuantizeLinear (x, s, z)
+          d = DequantizeLinear (q, s, z)
+          wd = DequantizeLinear <axis = 0> (w, ws, wz)
+          c = Conv <kernel_shape = [{kh}, {kw}], strides = [{strides}, {strides}],
+                    pads = [{pads}], group = {group}> (d, wd)
+          cq = QuantizeLinear (c, s, z)
+          y = DequantizeLinear (cq, s, z) }}
+    """
+
+
+FLOAT = """(float[1, 4, 8, 8] x) => (float[1, 2, 8, 8] y) <float[2, 4, 1, 1] w, float[2] b>
+    { y = Conv (x, w, b) }"""
+TABLE = """(float[1, 4] x) => (float[4, 1] y) <int64[2] shape = {4, 1}, float[4] t>
+    { h = Add (x, t)  y = Reshape (h, shape) }"""
+TRANSPOSED = """(float[1, 4, 8, 8] x) => (float[1, 2, 16, 16] y)
+    <float s = {0.1}, int8 z = {1}, int8[4, 2, 2, 2] w>
+    { q = QuantizeLinear (x, s, z)
+      d = DequantizeLinear (q, s, z)
+      wd = DequantizeLinear (w, s, z)
+      y = ConvTranspose <kernel_shape = [2, 2], strides = [2, 2]> (d, wd) }"""
+PACKED = [
+    ("plain weights", conv((16, 8, 3, 3)), "4.0", 16 * 8 * 9),
+    ("two to a byte", conv((16, 8, 3, 3), kind="int4"), "4.0", 16 * 8 * 9 // 2),
+    ("scales and biases", conv((16, 8, 3, 3)), "2.2", 16 * 8 * 9 + 6 * 16),
+    ("one scale", conv((16, 8, 3, 3), per_channel=False), "2.2", 16 * 8 * 9 + 4 * 16),
+    ("depthwise, blown up", conv((16, 1, 3, 3), group=16), "2.1", 16 * 8 * 9),
+    ("depthwise, small", conv((16, 1, 3, 3), group=16), "4.0", 16 * 9),
+    ("depthwise, wide", conv((16, 1, 3, 3), group=16, size=32), "4.0", 16 * 8 * 9),
+    ("depthwise 5x5", conv((16, 1, 5, 5), group=16, size=32), "2.1", 16 * 25),
+    ("more than 512 channels", conv((576, 2, 1, 1)), "4.0", 576 * 2 + 2 * 576 * 8 * 2),
+    ("the same, one scale", conv((576, 2, 1, 1), per_channel=False), "4.0", 576 * (2 + 8 * 2)),
+    ("float weights", FLOAT, "4.0", 4 * (8 + 2)),
+    ("shapes are no parameters, tables are", TABLE, "4.0", 16),
+    ("zeros of a strided transposed convolution", TRANSPOSED, "4.0", 4 * 2 * 2 * 2 + 4 * 8 * 8),
+]
+
+
+@pytest.mark.parametrize(("title", "text", "toolchain", "size"), PACKED, ids=lambda v: str(v)[:30])
+def test_parameters_are_counted_as_the_compiler_packs_them(title, text, toolchain, size, tmp_path):
+    assert parameter_bytes(facts_of(text, tmp_path), toolchain) == size, title
+
+
+def epoch(index, reads, writes, *, engine=Engine.NPU, kind="Conv", window=None):
+    operator = Operator(kind, engine, Location())
+    return Epoch(index, engine, (operator,), reads, writes, 1, window)
+
+
+def test_a_view_is_the_memory_of_what_it_views(tmp_path):
+    text = """(float[1, 4, 8, 8] x) => (float[1, 256] y) <int64[2] shape = {1, 256}>
+        { h = Exp (x)  v = Reshape (h, shape)  y = Sin (v) }"""
+    shape = (1, 4, 8, 8)
+    epochs = (
+        epoch(0, (Access("x", shape, 32),), (Access("h", shape, 32),), kind="Exp"),
+        epoch(1, (Access("v", (1, 256), 32),), (Access("y", (1, 256), 32),), kind="Sin"),
+    )
+    found = plan(epochs, facts_of(text, tmp_path), DK)
+    assert [(b.tensor, b.first, b.last) for b in found.buffers] == [
+        ("x", -1, 0),
+        ("h", 0, 1),
+        ("y", 1, 1),
+    ]
+    assert (found.live, found.lower_bound, found.peak) == ((2048, 2048), 2048, 0)
+
+
+def test_an_output_stays_to_the_end_and_a_branch_until_it_is_read(tmp_path):
+    text = """(float[1, 8] x) => (float[1, 8] a, float[1, 8] d)
+        { a = Exp (x)  b = Sin (x)  c = Cos (b)  d = Add (c, x) }"""
+    found = assemble.memory(facts_of(text, tmp_path), targets.load("stm32n6"))
+    lives = {b.tensor: (b.first, b.last) for b in found.buffers}
+    assert lives == {"x": (-1, 3), "a": (0, 3), "b": (1, 2), "c": (2, 3), "d": (3, 3)}
+    assert found.live == (64, 96, 128, 128)
+    assert [b.tensor for b in found.alive] == ["a", "b", "c", "x"]
+
+
+def test_on_the_cpu_an_activation_function_works_in_place(tmp_path):
+    text = "(float[1, 8] x) => (float[1, 8] y) { h = Exp (x)  y = Sigmoid (h) }"
+
+    def access(name):
+        return (Access(name, (1, 8), 32),)
+
+    for engine, shares in ((Engine.CPU, "h"), (Engine.NPU, "")):
+        epochs = (
+            epoch(0, access("x"), access("h"), kind="Exp", engine=engine),
+            epoch(1, access("h"), access("y"), kind="Sigmoid", engine=engine),
+        )
+        found = plan(epochs, facts_of(text, tmp_path), DK)
+        assert next(b for b in found.buffers if b.tensor == "y").shares == shares
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "sums"),
+    [((3, 3), 1, 0), ((5, 5), 1, 0), ((7, 7), 2, 3), ((7, 7), 1, 5)],
+)
+def test_a_large_kernel_needs_memory_for_its_partial_sums(kernel, stride, sums, tmp_path):
+    size = 16 // stride
+    text = conv((8, 3, *kernel), size=16, strides=stride)
+    window = Window(kernel, (stride, stride), channels_out=8, size_out=(size, size))
+    made = Access("c", (1, 8, size, size), 8)
+    epochs = (epoch(0, (Access("x", (1, 3, 16, 16), 8),), (made,), window=window),)
+    found = plan(epochs, facts_of(text, tmp_path), DK)
+    own = [b for b in found.buffers if "#" in b.tensor]
+    assert [b.size_bytes for b in own] == [2 * 8 * size * size] * sums
+    apart = max(16 * 16 * 3, 8 * size * size)  # a step for the sums, then one for the result
+    together = 16 * 16 * 3 + 8 * size * size
+    assert found.lower_bound == (apart if sums else together)
+    assert all((b.first, b.last) == (0, 0) for b in own)
+
+
+@pytest.mark.parametrize(
+    ("channels", "board", "fit"),
+    [
+        (16, "stm32n6570-dk", Fit.FITS),
+        (22, "stm32n6570-dk", Fit.MAY_SPILL),  # within a fifth of all that is on the chip
+        (40, "stm32n6570-dk", Fit.SPILLS),
+        (22, "stm32n6570-dk-npuram", Fit.SPILLS),
+        (40, "nucleo-n657x0-q", Fit.DOES_NOT_FIT),
+        (600, "stm32n6570-dk", Fit.DOES_NOT_FIT),
+    ],
+)
+def test_the_verdict_is_about_the_board(channels, board, fit, tmp_path):
+    shape = f"float[1, {channels}, 128, 128]"
+    facts = facts_of(f"({shape} x) => ({shape} y) {{ y = Sin (x) }}", tmp_path)
+    at = (Access("x", (1, channels, 128, 128), 32),), (Access("y", (1, channels, 128, 128), 32),)
+    assert plan((epoch(0, *at, kind="Sin"),), facts, boards.load(board)).fit is fit
+
+
+def test_without_flash_the_weights_take_ram(tmp_path):
+    facts = facts_of(conv((64, 64, 3, 3)), tmp_path)
+    board = boards.load("stm32n6570-dk-noextmem")
+    found = plan((), facts, board)
+    assert sum(pool.weight_bytes for pool in found.pools) == 64 * 64 * 9
+    flash = plan((), facts, DK)
+    assert {p.name: p.weight_bytes for p in flash.pools if p.weight_bytes} == {
+        "octoFlash": 64 * 64 * 9
+    }
+
+
+def test_a_model_without_shapes_or_for_another_chip_is_not_estimated(tmp_path):
+    open_shape = facts_of("(float[1, N] x) => (float[1, N] y) { y = Sin (x) }", tmp_path)
+    assert assemble.memory(open_shape, targets.load("stm32n6")) is None
+    closed = facts_of("(float[1, 8] x) => (float[1, 8] y) { y = Sin (x) }", tmp_path)
+    assert assemble.memory(closed, targets.load("stm32h7")) is None
+    assert assemble.memory(closed, targets.load("stm32n6")) is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1.8 MiB", 1_887_437), ("512KiB", 524_288), ("64 kB", 65_536), (" 100 b ", 100)],
+)
+def test_sizes_are_read_as_people_write_them(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "1", "-1 KiB", "0 MiB", "1e9 B", "nan B", "1 GiB", "1 MiB x"])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(ValueError, match="must be a size such as"):
+        parse_size(text)
+
+
+def test_budgets_lie_on_top_of_one_another():
+    base = parse_budget({"ram": "2 MiB", "latency": "15 ms"})
+    assert base == Budget(ram=2 << 20, latency=15_000.0)
+    assert parse_budget({"ram": "1 MiB"}).over(base) == Budget(1 << 20, None, 15_000.0)
+    assert parse_time("2 s") == 2e6
+    assert [show_size(x) for x in (65, 12_800, 3 << 20)] == ["65 B", "12.5 KiB", "3.00 MiB"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ({"rom": "1 KiB"}, "unknown key 'rom'"),
+        ({"ram": 5}, "'ram' must be a string"),
+        ({"latency": "5 MiB"}, "'latency' must be a time"),
+    ],
+)
+def test_a_budget_that_says_nothing_is_refused(rows, words):
+    with pytest.raises(ValueError, match=words):
+        parse_budget(rows)
+
+
+BIG = """<ir_version: 8, opset_import: ["" : 13]>
+    net (float[1, 16, 64, 64] x) => (float[1, 16, 64, 64] y) { y = Exp (x) }"""
+POOLS = [
+    {
+        "name": "tiny",
+        "prop": {"rights": "ACC_WRITE", "byteWidth": 8, "freqRatio": 1.25},
+        "offset": {"value": "0x34200000", "magnitude": "BYTES"},
+        "size": {"value": "100", "magnitude": "KBYTES"},
+    }
+]
+
+
+def checked(folder, *arguments, config=""):
+    """Return the exit status and the findings of the rules about memory."""
+    (folder / "npugate.toml").write_text(config)
+    (folder / "boards").mkdir()
+    mpool = json.dumps({"memory": {"mempools": POOLS}})
+    (folder / "boards/tiny.mpool").write_text(mpool)
+    (folder / "big.onnx").write_bytes(testing.model_from_text(BIG).SerializeToString())
+    out, err = io.StringIO(), io.StringIO()
+    given = ("check", "big.onnx", "--format=json", *arguments)
+    status = cli._run(given, cli.Console({}, out, err))
+    if status == 2:
+        return status, err.getvalue()
+    found = json.loads(out.getvalue())["models"][0]["findings"]
+    return status, [(f["rule"], f["message"]) for f in found if f["rule"].startswith("NPU4")]
+
+
+@pytest.mark.parametrize(
+    ("config", "arguments", "status", "findings"),
+    [
+        ("", (), 0, []),
+        ('[budget]\nram = "512 KiB"', (), 0, [("NPU403", "may need 615.4 KiB of RAM, likely")]),
+        ('[budget]\nram = "400 KiB"', (), 1, [("NPU403", "needs 512.0 KiB of RAM, the budget")]),
+        ('[budget]\nram = "1 MiB"', (), 0, []),
+        (
+            '[[models]]\npaths = ["big.onnx"]\nbudget = { ram = "100 KiB" }',
+            (),
+            1,
+            [("NPU403", "needs 512.0 KiB of RAM, the budget is 100.0 KiB")],
+        ),
+        ('board = "boards/tiny.mpool"', (), 1, [("NPU401", "needs at least 512.0 KiB of RAM")]),
+        ("", ("--board=boards/tiny.mpool",), 1, [("NPU401", "needs at least 512.0 KiB of RAM")]),
+        ('board = "boards/tiny.mpool"', ("--board=nucleo-n657x0-q",), 0, []),
+        ("", ("--board=none",), 2, "no board 'none'"),
+        ('[budget]\nram = "lots"', (), 2, "budget: 'ram' must be a size such as"),
+    ],
+)
+def test_boards_and_budgets_gate_the_check(
+    config, arguments, status, findings, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    ended, found = checked(tmp_path, *arguments, config=config)
+    assert ended == status, found
+    if status == 2:
+        assert findings in found
+        return
+    assert [rule for rule, _ in found] == [rule for rule, _ in findings]
+    for (_, message), (_, words) in zip(found, findings, strict=True):
+        assert words in message
