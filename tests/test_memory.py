@@ -181,6 +181,13 @@ def test_a_model_without_shapes_or_for_another_chip_is_not_estimated(tmp_path):
     assert assemble.memory(closed, targets.load("stm32n6")) is not None
 
 
+def test_a_shape_beyond_all_numbers_is_judged_all_the_same(tmp_path):
+    dims = ", ".join(["9223372036854775807"] * 40)
+    facts = facts_of(f"(float[{dims}] x) => (float[{dims}] y) {{ y = Sin (x) }}", tmp_path)
+    found = assemble.memory(facts, targets.load("stm32n6"))
+    assert found.fit is Fit.DOES_NOT_FIT
+
+
 @pytest.mark.parametrize(
     ("text", "size"),
     [("1.8 MiB", 1_887_437), ("512KiB", 524_288), ("64 kB", 65_536), (" 100 b ", 100)],

@@ -6,7 +6,7 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 from npugate.estimate import boards
-from npugate.estimate.memory import plan
+from npugate.estimate.memory import lower_bound, plan
 from npugate.estimate.plain import place
 from npugate.estimate.values import Epoch, Memory
 from npugate.facts import Facts
@@ -43,6 +43,11 @@ def memory(facts: Facts, target: Target) -> Memory | None:
     if key not in known:
         known[key] = _memory(facts, target)
     return known[key]
+
+
+def least_bytes(facts: Facts, target: Target) -> int:
+    """Return the bytes alive at the peak; a tensor of unknown shape counts as nothing."""
+    return lower_bound(epochs(facts, target), facts)
 
 
 def is_known(facts: Facts) -> bool:

@@ -8,7 +8,7 @@ from the compiler's reports, over networks whose family had no part in the figur
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from npugate.estimate.boards import Board
 from npugate.estimate.lives import OWN, Step, buffers, steps
 from npugate.estimate.parameters import parameter_bytes
 from npugate.estimate.planner import Plan, live, place
-from npugate.estimate.values import Epoch, Fit, Interval, Memory, Pool
+from npugate.estimate.values import Buffer, Epoch, Fit, Interval, Memory, Pool
 from npugate.facts import Facts
 
 _FILE: Final = Path(__file__).parent / "data" / "memory.toml"
@@ -54,8 +54,7 @@ def plan(epochs: tuple[Epoch, ...], facts: Facts, board: Board, toolchain: str =
     layout = _in_epochs(place(needed, board), order)
     alive = _by_epoch(live(needed, len(order)), order, len(epochs))
     peak = max(range(len(alive)), key=lambda epoch: (alive[epoch], -epoch), default=0)
-    certain = [item for item in needed if OWN not in item.tensor]
-    bound = max(live(certain, len(order)), default=0)
+    bound = _bound(needed, len(order))
     weights = ratios("weights").of(parameter_bytes(facts, toolchain))
     lost = sum(item.size_bytes for item in layout.buffers if not item.pool and not item.shares)
     planned = sum(layout.used.values()) + lost
@@ -74,6 +73,17 @@ def plan(epochs: tuple[Epoch, ...], facts: Facts, board: Board, toolchain: str =
         layout.buffers,
         external,
     )
+
+
+def lower_bound(epochs: tuple[Epoch, ...], facts: Facts) -> int:
+    """Return the bytes alive at the peak; no allocation can need less."""
+    order = steps(epochs)
+    return _bound(buffers(epochs, order, facts), len(order))
+
+
+def _bound(needed: Iterable[Buffer], count: int) -> int:
+    """Return the peak of what no compiler can do without."""
+    return max(live([item for item in needed if OWN not in item.tensor], count), default=0)
 
 
 def _in_epochs(layout: Plan, order: Sequence[Step]) -> Plan:
