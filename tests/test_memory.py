@@ -258,6 +258,7 @@ def checked(folder, *arguments, config=""):
         ('[budget]\nram = "512 KiB"', (), 0, [("NPU403", "may need 615.4 KiB of RAM, likely")]),
         ('[budget]\nram = "400 KiB"', (), 1, [("NPU403", "needs 512.0 KiB of RAM, the budget")]),
         ('[budget]\nram = "1 MiB"', (), 0, []),
+        ('[budget]\nlatency = "1 ms"', (), 0, [("NPU403", "the latency budget is not judged")]),
         (
             '[[models]]\npaths = ["big.onnx"]\nbudget = { ram = "100 KiB" }',
             (),
