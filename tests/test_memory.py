@@ -241,6 +241,7 @@ def checked(folder, *arguments, config=""):
     (folder / "boards").mkdir()
     mpool = json.dumps({"memory": {"mempools": POOLS}})
     (folder / "boards/tiny.mpool").write_text(mpool)
+    (folder / "boards/mid.mpool").write_text(mpool.replace("100", "300"))
     (folder / "big.onnx").write_bytes(testing.model_from_text(BIG).SerializeToString())
     out, err = io.StringIO(), io.StringIO()
     given = ("check", "big.onnx", "--format=json", *arguments)
@@ -267,6 +268,7 @@ def checked(folder, *arguments, config=""):
         ),
         ('board = "boards/tiny.mpool"', (), 1, [("NPU401", "needs at least 512.0 KiB of RAM")]),
         ("", ("--board=boards/tiny.mpool",), 1, [("NPU401", "needs at least 512.0 KiB of RAM")]),
+        ('board = "boards/mid.mpool"', (), 0, [("NPU401", "as int8 it takes a quarter")]),
         ('board = "boards/tiny.mpool"', ("--board=nucleo-n657x0-q",), 0, []),
         ("", ("--board=none",), 2, "no board 'none'"),
         ('[budget]\nram = "lots"', (), 2, "budget: 'ram' must be a size such as"),
