@@ -13,6 +13,7 @@ from onnx.external_data_helper import load_external_data_for_model
 
 from npugate import files
 from npugate.errors import ModelError, UsageError
+from npugate.external import MISSING, UNSAFE
 from npugate.model import Model
 from npugate.survey import ANALYSIS_LIMIT
 
@@ -26,11 +27,15 @@ def load(file: Path, model: Model) -> ModelProto:
 
     Args:
         file: where it is.
-        model: as ``model.load`` returned it; its external data was found safe.
+        model: as ``model.load`` returned it.
 
     Raises:
-        ModelError: it changed since, or is too large to be held in one message.
+        ModelError: it changed since, is too large to be held in one message, or its external data
+            was found missing or unsafe.
     """
+    for problem in model.problems:
+        if problem.rule in {UNSAFE, MISSING}:
+            raise ModelError(problem.rule, f"its weights cannot be read: {problem.message}")
     size = model.size_bytes + _external_bytes(model.proto)
     if size > _PROTOBUF_BYTES:
         text = f"with its weights the model has {size} bytes; repairs take up to {_PROTOBUF_BYTES}"
