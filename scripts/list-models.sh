@@ -16,12 +16,10 @@ git() {
     -c core.quotePath=false -c safe.directory='*' "$@"
 }
 
+# A pull request is compared with its base whatever is checked of it.
 wanted() {
-  case ${NPUGATE_CHANGED_ONLY,,} in
-    true) true ;;
-    auto | '') [[ ${GITHUB_EVENT_NAME-} =~ ^(pull_request|pull_request_target|merge_group)$ ]] ;;
-    *) false ;;
-  esac
+  [[ ${NPUGATE_CHANGED_ONLY,,} = true ||
+    ${GITHUB_EVENT_NAME-} =~ ^(pull_request|pull_request_target|merge_group)$ ]]
 }
 
 have() { git cat-file -e "$1^{commit}" 2>/dev/null; }
@@ -77,6 +75,21 @@ keep_base() { # COMMIT
   done <"$state/changes"
 }
 
+# Put what may judge the models, as the base has it, below a folder: a configuration, and the baseline
+# and target files that it may name.
+keep_settings() { # COMMIT
+  local mode kind object size path count=0
+  mkdir "$state/settings"
+  : >"$state/settings/.none.toml"
+  while IFS=$'\t' read -r -d '' mode path; do
+    read -r mode kind object size <<<"$mode"
+    [[ ${path,,} =~ \.(toml|json)$ && ! /$path/ = */../* && $kind = blob && $mode = 100* ]] || continue
+    ((size <= 1048576 && ++count <= 1000)) || continue
+    mkdir -p "$state/settings/$(dirname "./$path")"
+    git cat-file blob "$object" >"$state/settings/$path"
+  done < <(git ls-tree -r -l -z "$1")
+}
+
 if ! git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
   echo "the workspace is no git checkout: the folders are searched instead"
   exit 0
@@ -93,6 +106,7 @@ if wanted; then
     } >"$state/changes.part"
     mv "$state/changes.part" "$state/changes"
     keep_base "$commit"
+    keep_settings "$commit"
     echo "compared with $commit"
   else
     echo "::notice title=npugate::the commit to compare with is not to be had; with fetch-depth: 2 in the checkout step it is"

@@ -108,7 +108,31 @@ def test_a_push_is_compared_only_when_asked(origin):
     base = git(origin, "rev-parse", "main")
     assert listed(work, "push", base)[1] is None
     assert listed(work, "push", base, changed_only="true")[1] == ["M", "b.onnx"]
-    assert listed(work, "pull_request", base, changed_only="false")[1] is None
+
+
+def test_a_pull_request_is_compared_with_its_base_whatever_is_checked_of_it(origin):
+    work = clone(origin, "merge")
+    assert listed(work, "pull_request", changed_only="false")[1] == ["M", "b.onnx"]
+
+
+def test_what_may_judge_is_kept_as_the_base_has_it(origin):
+    git(origin, "checkout", "-q", "main")
+    files = {
+        "npugate.toml": "baseline = 'gate/known.json'",
+        "gate/known.json": "{}",
+        "big.json": "x" * 2**20 + "x",
+    }
+    commit(origin, "gate", **files)
+    git(origin, "checkout", "-q", "-b", "turn")
+    (origin / "link.toml").symlink_to("npugate.toml")
+    commit(origin, "turn", **{"npugate.toml": "fail-on = 'never'", "new.toml": ""})
+    work = clone(origin, "turn")
+    listed(work, "pull_request", git(origin, "rev-parse", "main"), sha="f" * 40)
+    (kept,) = work.parent.glob("temporary/*/settings")
+    found = {path.relative_to(kept).as_posix(): path for path in kept.rglob("*") if path.is_file()}
+    assert sorted(found) == [".none.toml", "gate/known.json", "npugate.toml"]
+    assert found["npugate.toml"].read_text() == "baseline = 'gate/known.json'"
+    assert not found[".none.toml"].read_bytes()
 
 
 @pytest.mark.parametrize("base", ["", "0" * 40, "e" * 40, "--upload-pack=touch x", "main"])
