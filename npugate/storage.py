@@ -31,8 +31,8 @@ def load(file: Path, model: Model) -> ModelProto:
         model: as ``model.load`` returned it.
 
     Raises:
-        ModelError: it changed since, is too large to be held in one message, has names that are no UTF-8,
-            or weights that were found missing, unsafe or of another size than said.
+        ModelError: it changed since, is too large to be held in one message, has names that are no
+            UTF-8, or weights that were found missing, unsafe or of another size than said.
     """
     for problem in model.problems:
         if problem.rule in {UNSAFE, MISSING, MISMATCH}:
