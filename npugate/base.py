@@ -1,7 +1,7 @@
 """The models as they are on the base branch, for a comparison with what is checked.
 
-Only blobs are read from git, unfiltered, into a folder of our own. Files that a model names are made
-as long as they are there and hold nothing: a check looks at the size of external data only.
+Only blobs are read from git, unfiltered, into a folder of our own. Files that a model names are
+made as long as they are there and hold nothing: a check looks at no more of external data.
 """
 
 from __future__ import annotations
