@@ -74,6 +74,20 @@ def load(path: Path, rules: Mapping[str, Rule]) -> Settings:
     )
 
 
+def table(path: Path) -> Mapping[str, object]:
+    """Return what a configuration file says, unchecked; nothing where there is no such file.
+
+    Raises:
+        UsageError: it is no TOML.
+    """
+    if not path.is_file():
+        return {}
+    parsed: object = _parse(path)
+    if path.name == "pyproject.toml" and isinstance(parsed, dict):
+        parsed = _section(parsed)
+    return parsed if isinstance(parsed, dict) else {}
+
+
 def _section(project: Mapping[str, object]) -> object:
     """Return what a pyproject.toml holds for us; None when it has no such table."""
     tool = project.get("tool")
@@ -95,7 +109,7 @@ def _is_size(value: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """One table of the file and how to name it."""
+    """One table of the file, how to name it, and the folder that its paths are relative to."""
 
     where: str
     data: Mapping[str, object]
@@ -148,7 +162,7 @@ class _Table:
             severity |= dict.fromkeys(ids(name, self.rules, place), level(word, place))
         select = self.strings("select")
         return Judgement(
-            self.get("target", str),
+            self.target(),
             self.get("toolchain", str),
             all_ids(select, self.rules, f"{self.where}: select") if select else None,
             all_ids(self.strings("ignore"), self.rules, f"{self.where}: ignore"),
@@ -158,6 +172,11 @@ class _Table:
             self.board(),
             self.budget(),
         )
+
+    def target(self) -> str | None:
+        """Return the target; a profile file is named from the configuration's folder."""
+        name = self.get("target", str)
+        return str(self.folder / name) if name and name.endswith(".toml") else name
 
     def board(self) -> str | None:
         """Return the board; a pool file's path is from the folder of the configuration."""

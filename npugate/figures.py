@@ -7,6 +7,7 @@ from typing import Final
 
 from onnx import TensorProto, helper
 
+from npugate.estimate.memory import lower_bound
 from npugate.facts import Facts, Node, Tensor
 from npugate.report import Figures
 from npugate.target import Target
@@ -26,8 +27,6 @@ def figures(facts: Facts, target: Target) -> Figures:
         facts: of the model; what is unknown counts as nothing.
         target: for which the activations are counted.
     """
-    from npugate.estimate.assemble import least_bytes  # noqa: PLC0415 - it counts with this module
-
     weights = sum(_bytes(item) for item in facts.tensors if item.kind == "initializer")
     return Figures(
         nodes=len(facts.main.nodes),
@@ -35,7 +34,7 @@ def figures(facts: Facts, target: Target) -> Figures:
         batched_layers=sum(1 for node in facts.nodes if _is_batched(node)),
         weight_bytes=min(weights, _MOST),
         macs=min(sum(macs(node) for node in facts.nodes), _MOST),
-        activation_bytes=min(least_bytes(facts, target), _MOST),
+        activation_bytes=min(lower_bound(facts, target.toolchain), _MOST),
     )
 
 
@@ -89,6 +88,6 @@ def _bytes(tensor: Tensor) -> int:
         return 0
     if tensor.dtype in {TensorProto.INT4, TensorProto.UINT4, TensorProto.FLOAT4E2M1}:
         return (tensor.elements + 1) // 2
-    if tensor.dtype == TensorProto.STRING:
+    if tensor.dtype == TensorProto.STRING or tensor.dtype not in TensorProto.DataType.values():
         return 0
     return tensor.elements * int(helper.tensor_dtype_to_np_dtype(tensor.dtype).itemsize)

@@ -6,8 +6,8 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 from npugate.estimate import boards
-from npugate.estimate.memory import lower_bound, plan
-from npugate.estimate.plain import place
+from npugate.estimate.memory import plan
+from npugate.estimate.placement import place
 from npugate.estimate.values import Epoch, Memory
 from npugate.facts import Facts
 from npugate.target import Target
@@ -36,18 +36,13 @@ def epochs(facts: Facts, target: Target) -> tuple[Epoch, ...]:
 def memory(facts: Facts, target: Target) -> Memory | None:
     """Return the memory of a model; computed once for each model and target.
 
-    None without an accelerator, for a huge graph, and where a shape is not known.
+    None without an accelerator, for a huge graph, and where an activation has no known shape.
     """
     known = _MEMORY.setdefault(facts, {})
     key = _key(target)
     if key not in known:
         known[key] = _memory(facts, target)
     return known[key]
-
-
-def least_bytes(facts: Facts, target: Target) -> int:
-    """Return the bytes alive at the peak; a tensor of unknown shape counts as nothing."""
-    return lower_bound(epochs(facts, target), facts)
 
 
 def is_known(facts: Facts) -> bool:

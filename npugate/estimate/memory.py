@@ -17,6 +17,7 @@ from typing import Any, Final
 from npugate.estimate.boards import Board
 from npugate.estimate.lives import OWN, Step, buffers, steps
 from npugate.estimate.parameters import parameter_bytes
+from npugate.estimate.plain import outline
 from npugate.estimate.planner import Plan, live, place
 from npugate.estimate.values import Buffer, Epoch, Fit, Interval, Memory, Pool
 from npugate.facts import Facts
@@ -44,13 +45,15 @@ def plan(epochs: tuple[Epoch, ...], facts: Facts, board: Board, toolchain: str =
     """Estimate the memory of a model.
 
     Args:
-        epochs: as placed.
+        epochs: as placed; the result speaks of them.
         facts: of the model.
         board: whose memories are filled.
         toolchain: version whose packing of the weights is taken; the newest by default.
     """
-    order = steps(epochs)
-    needed = buffers(epochs, order, facts)
+    detail = outline(facts, toolchain, epochs)
+    order = steps(detail)
+    needed = buffers(detail, order, facts)
+    order = _placed(order, detail, epochs)
     layout = _in_epochs(place(needed, board), order)
     alive = _by_epoch(live(needed, len(order)), order, len(epochs))
     peak = max(range(len(alive)), key=lambda epoch: (alive[epoch], -epoch), default=0)
@@ -75,10 +78,25 @@ def plan(epochs: tuple[Epoch, ...], facts: Facts, board: Board, toolchain: str =
     )
 
 
-def lower_bound(epochs: tuple[Epoch, ...], facts: Facts) -> int:
-    """Return the bytes alive at the peak; no allocation can need less."""
-    order = steps(epochs)
-    return _bound(buffers(epochs, order, facts), len(order))
+def lower_bound(facts: Facts, toolchain: str = "") -> int:
+    """Return the bytes alive at the peak; a tensor of unknown shape counts as nothing."""
+    detail = outline(facts, toolchain)
+    order = steps(detail)
+    return _bound(buffers(detail, order, facts), len(order))
+
+
+def _placed(
+    order: Sequence[Step], detail: Sequence[Epoch], epochs: Sequence[Epoch]
+) -> tuple[Step, ...]:
+    """Return steps that name the epoch, as placed, in which they happen; none goes back in time."""
+    homes = {operator.location: e.index for e in epochs for operator in e.operators}
+    found: list[Step] = []
+    at = 0
+    for step in order:
+        operators = detail[step.epoch].operators
+        at = max([at, *(homes.get(operator.location, 0) for operator in operators)])
+        found.append(replace(step, epoch=at))
+    return tuple(found)
 
 
 def _bound(needed: Iterable[Buffer], count: int) -> int:

@@ -8,14 +8,14 @@ expanded to.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Final
 
 from npugate.estimate.values import Access, Engine, Epoch, Operator, Window
 from npugate.facts import Facts, Node, Tensor
-from npugate.target import Target
+from npugate.types import Location
 
 _NOTHING: Final = frozenset(
     {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout", "Constant"}
@@ -39,15 +39,15 @@ class _Builder:
     """Epochs while they are made."""
 
     bits: int
-    engine: Engine
+    engines: Mapping[Location, Engine]
     epochs: list[Epoch] = field(default_factory=list)
     made_by: dict[str, int] = field(default_factory=dict)
 
     def add(self, node: Node, reads: tuple[Access, ...], writes: tuple[Access, ...]) -> None:
-        operator = Operator(node.op_type, self.engine, node.location())
+        operator = self.operator(node)
         number = len(self.epochs)
         macs = int(node.op_type == "Conv")
-        epoch = Epoch(number, self.engine, (operator,), reads, writes, macs, _window(node))
+        epoch = Epoch(number, operator.engine, (operator,), reads, writes, macs, _window(node))
         self.epochs.append(epoch)
         for access in writes:
             self.made_by[access.tensor] = number
@@ -57,11 +57,15 @@ class _Builder:
         epoch, made = self.epochs[number], node.output()
         if made is None:
             return
-        operator = Operator(node.op_type, self.engine, node.location())
+        operator = self.operator(node)
         self.epochs[number] = replace(
             epoch, operators=(*epoch.operators, operator), writes=(self.access(made),)
         )
         self.made_by[made.name] = number
+
+    def operator(self, node: Node) -> Operator:
+        location = node.location()
+        return Operator(node.op_type, self.engines.get(location, Engine.NPU), location)
 
     def access(self, tensor: Tensor) -> Access:
         return Access(tensor.name, tensor.static_shape or (0,), self.bits)
@@ -73,11 +77,18 @@ class _Builder:
         return tuple(self.access(t) for t in node.outputs if t is not None)
 
 
-def place(facts: Facts, target: Target) -> tuple[Epoch, ...]:
-    """Return the epochs of the main graph, on the NPU where the target has one."""
+def outline(facts: Facts, toolchain: str = "", placed: Sequence[Epoch] = ()) -> tuple[Epoch, ...]:
+    """Return the epochs of the main graph as memory needs them.
+
+    Args:
+        facts: of the model.
+        toolchain: version; another way with x * sigmoid(x) by it.
+        placed: says which engine runs a node; the NPU where it does not.
+    """
     bits = _FLOAT if facts.quantization.form == "float" else _BYTE
-    builder = _Builder(bits, Engine.NPU if target.npu else Engine.CPU)
-    one_pass = target.toolchain in _SWISH_IN_ONE_PASS
+    engines = {o.location: o.engine for epoch in placed for o in epoch.operators}
+    builder = _Builder(bits, engines)
+    one_pass = toolchain in _SWISH_IN_ONE_PASS
     for node in facts.main.nodes:
         if not _runs(node) or (one_pass and _is_gate_of_swish(node)):
             continue
