@@ -33,19 +33,19 @@ LAYERS = (
     ("npugate.predicates", "npugate.predicates.*", "npugate.constraints"),
     ("npugate.targetrows", "npugate.targetfile", "npugate.target"),
     ("npugate.surgery", "npugate.surgery.*"),
-    ("npugate.figures",),
-    ("npugate.estimate.integers", "npugate.estimate.lowering", "npugate.estimate.counting"),
-    ("npugate.estimate.placement",),
     ("npugate.estimate.lives", "npugate.estimate.parameters", "npugate.estimate.planner"),
     ("npugate.estimate.plain",),
     ("npugate.estimate.memory",),
+    ("npugate.figures",),
+    ("npugate.estimate.integers", "npugate.estimate.lowering", "npugate.estimate.counting"),
+    ("npugate.estimate.placement",),
     ("npugate.estimate.assemble",),
     ("npugate.api",),
     ("npugate.proof", "npugate.proof.*", "npugate.storage", "npugate.graphdiff"),
     ("npugate.registry", "npugate.check", "npugate.gitfiles", "npugate.selection"),
     ("npugate.discover", "npugate.options", "npugate.sources", "npugate.base", "npugate.baseline"),
     ("npugate.config", "npugate.suppress", "npugate.testing"),
-    ("npugate.surgery", "npugate.surgery.*", "npugate.figures"),
+    ("npugate.surgery", "npugate.surgery.*"),
     ("npugate.proof", "npugate.proof.*", "npugate.graphdiff", "npugate.storage", "npugate.bench"),
     ("npugate.repair",),
     ("npugate.worker",),
@@ -79,7 +79,6 @@ ONLY = {
 # Imports against the layers, each inside the function or for annotations that need it.
 EXCEPTIONS = {
     ("npugate.estimate.boards", "npugate.estimate.mpool"),  # in the function that reads one
-    ("npugate.figures", "npugate.estimate.assemble"),  # in the function that counts
     ("npugate.types", "npugate.facts"),  # annotations of Check
     ("npugate.types", "npugate.target"),
     ("npugate.types", "npugate.surgery.draft"),  # annotations of a repair

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -10,11 +11,12 @@ from npugate import target as targets
 from npugate.estimate import assemble, boards
 from npugate.estimate.memory import plan
 from npugate.estimate.parameters import parameter_bytes
+from npugate.estimate.plain import outline
 from npugate.estimate.sizes import Budget, parse_budget, parse_size, parse_time, show_size
-from npugate.estimate.values import Access, Engine, Epoch, Fit, Operator, Window
+from npugate.estimate.values import Engine, Epoch, Fit
 from npugate.facts import Facts
 from npugate.model import load
-from npugate.types import Limits, Location
+from npugate.types import Limits
 
 HEAD = '<ir_version: 10, opset_import: ["" : 21]> net '
 DK = boards.load("stm32n6570-dk")
@@ -78,20 +80,10 @@ def test_parameters_are_counted_as_the_compiler_packs_them(title, text, toolchai
     assert parameter_bytes(facts_of(text, tmp_path), toolchain) == size, title
 
 
-def epoch(index, reads, writes, *, engine=Engine.NPU, kind="Conv", window=None):
-    operator = Operator(kind, engine, Location())
-    return Epoch(index, engine, (operator,), reads, writes, 1, window)
-
-
 def test_a_view_is_the_memory_of_what_it_views(tmp_path):
     text = """(float[1, 4, 8, 8] x) => (float[1, 256] y) <int64[2] shape = {1, 256}>
         { h = Exp (x)  v = Reshape (h, shape)  y = Sin (v) }"""
-    shape = (1, 4, 8, 8)
-    epochs = (
-        epoch(0, (Access("x", shape, 32),), (Access("h", shape, 32),), kind="Exp"),
-        epoch(1, (Access("v", (1, 256), 32),), (Access("y", (1, 256), 32),), kind="Sin"),
-    )
-    found = plan(epochs, facts_of(text, tmp_path), DK)
+    found = plan((), facts_of(text, tmp_path), DK)
     assert [(b.tensor, b.first, b.last) for b in found.buffers] == [
         ("x", -1, 0),
         ("h", 0, 1),
@@ -112,17 +104,26 @@ def test_an_output_stays_to_the_end_and_a_branch_until_it_is_read(tmp_path):
 
 def test_on_the_cpu_an_activation_function_works_in_place(tmp_path):
     text = "(float[1, 8] x) => (float[1, 8] y) { h = Exp (x)  y = Sigmoid (h) }"
-
-    def access(name):
-        return (Access(name, (1, 8), 32),)
-
+    facts = facts_of(text, tmp_path)
     for engine, shares in ((Engine.CPU, "h"), (Engine.NPU, "")):
-        epochs = (
-            epoch(0, access("x"), access("h"), kind="Exp", engine=engine),
-            epoch(1, access("h"), access("y"), kind="Sigmoid", engine=engine),
+        epochs = tuple(
+            replace(e, operators=tuple(replace(o, engine=engine) for o in e.operators))
+            for e in outline(facts)
         )
-        found = plan(epochs, facts_of(text, tmp_path), DK)
+        found = plan(epochs, facts, DK)
         assert next(b for b in found.buffers if b.tensor == "y").shares == shares
+
+
+def test_the_result_speaks_of_the_epochs_as_placed(tmp_path):
+    text = "(float[1, 8] x) => (float[1, 8] y) { h = Exp (x)  i = Sin (h)  y = Cos (i) }"
+    facts = facts_of(text, tmp_path)
+    one, two, three = outline(facts)
+    joined = replace(two, operators=(*two.operators, *three.operators))
+    empty = Epoch(1, Engine.NPU, ())
+    found = plan((one, empty, replace(joined, index=2)), facts, DK)
+    lives = {b.tensor: (b.first, b.last) for b in found.buffers}
+    assert lives == {"x": (-1, 0), "h": (0, 2), "i": (2, 2), "y": (2, 2)}
+    assert (len(found.live), found.lower_bound) == (3, 64)
 
 
 @pytest.mark.parametrize(
@@ -131,11 +132,8 @@ def test_on_the_cpu_an_activation_function_works_in_place(tmp_path):
 )
 def test_a_large_kernel_needs_memory_for_its_partial_sums(kernel, stride, sums, tmp_path):
     size = 16 // stride
-    text = conv((8, 3, *kernel), size=16, strides=stride)
-    window = Window(kernel, (stride, stride), channels_out=8, size_out=(size, size))
-    made = Access("c", (1, 8, size, size), 8)
-    epochs = (epoch(0, (Access("x", (1, 3, 16, 16), 8),), (made,), window=window),)
-    found = plan(epochs, facts_of(text, tmp_path), DK)
+    facts = facts_of(conv((8, 3, *kernel), size=16, strides=stride), tmp_path)
+    found = plan((), facts, DK)
     own = [b for b in found.buffers if "#" in b.tensor]
     assert [b.size_bytes for b in own] == [2 * 8 * size * size] * sums
     apart = max(16 * 16 * 3, 8 * size * size)  # a step for the sums, then one for the result
@@ -158,8 +156,7 @@ def test_a_large_kernel_needs_memory_for_its_partial_sums(kernel, stride, sums, 
 def test_the_verdict_is_about_the_board(channels, board, fit, tmp_path):
     shape = f"float[1, {channels}, 128, 128]"
     facts = facts_of(f"({shape} x) => ({shape} y) {{ y = Sin (x) }}", tmp_path)
-    at = (Access("x", (1, channels, 128, 128), 32),), (Access("y", (1, channels, 128, 128), 32),)
-    assert plan((epoch(0, *at, kind="Sin"),), facts, boards.load(board)).fit is fit
+    assert plan((), facts, boards.load(board)).fit is fit
 
 
 def test_without_flash_the_weights_take_ram(tmp_path):

@@ -45,12 +45,14 @@ def plan(epochs: tuple[Epoch, ...], facts: Facts, board: Board, toolchain: str =
     """Estimate the memory of a model.
 
     Args:
-        epochs: as placed; the result speaks of them.
+        epochs: as placed; the result speaks of them. What they read and write is not asked for:
+            memory has an outline of its own, which knows what is written in between.
         facts: of the model.
         board: whose memories are filled.
         toolchain: version whose packing of the weights is taken; the newest by default.
     """
     detail = outline(facts, toolchain, epochs)
+    epochs = epochs or detail
     order = steps(detail)
     needed = buffers(detail, order, facts)
     order = _placed(order, detail, epochs)
