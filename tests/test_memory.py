@@ -13,7 +13,7 @@ from npugate.estimate.memory import plan
 from npugate.estimate.parameters import parameter_bytes
 from npugate.estimate.plain import outline
 from npugate.estimate.sizes import Budget, parse_budget, parse_size, parse_time, show_size
-from npugate.estimate.values import Engine, Epoch, Fit
+from npugate.estimate.values import Access, Engine, Epoch, Fit
 from npugate.facts import Facts
 from npugate.model import load
 from npugate.types import Limits
@@ -112,6 +112,54 @@ def test_on_the_cpu_an_activation_function_works_in_place(tmp_path):
         )
         found = plan(epochs, facts, DK)
         assert next(b for b in found.buffers if b.tensor == "y").shares == shares
+
+
+def quantised(body, shape="1, 8, 16, 16"):
+    """Return a model that quantises its input to ``d`` and its result ``r`` to ``y``."""
+    return f"""(float[{shape}] x) => (float[{shape}] y)
+        <float s = {{0.1}}, int8 z = {{1}}, float[4] up = {{1.0, 1.0, 2.0, 2.0}}>
+        {{ q = QuantizeLinear (x, s, z)  d = DequantizeLinear (q, s, z) {body}
+          rq = QuantizeLinear (r, s, z)  y = DequantizeLinear (rq, s, z) }}"""
+
+
+GATE = """g = Sigmoid (d)  gq = QuantizeLinear (g, s, z)  gd = DequantizeLinear (gq, s, z)
+    r = Mul (d, gd)"""
+KIB2 = 8 * 16 * 16  # one int8 tensor
+
+
+@pytest.mark.parametrize(
+    ("body", "toolchain", "own"),
+    [
+        (GATE, "3.0", [2 * KIB2]),
+        (GATE, "4.0", []),
+        ("r = Add (d, d)", "3.0", []),
+        ("r = Resize <mode = 'nearest'> (d, , up)", "3.0", [4 * KIB2]),
+    ],
+)
+def test_what_the_compiler_writes_in_between_is_counted(body, toolchain, own, tmp_path):
+    facts = facts_of(quantised(body.replace("'", '"')), tmp_path)
+    found = plan((), facts, DK, toolchain)
+    assert [b.size_bytes for b in found.buffers if "#" in b.tensor] == own
+
+
+def test_a_float_operator_between_quantised_ones_works_on_floats(tmp_path):
+    facts = facts_of(quantised("r = Exp (d)"), tmp_path)
+    placed = Epoch(0, Engine.CPU, outline(facts)[0].operators, (), (Access("r", (8,), 32),))
+    found = plan((placed,), facts, DK)
+    assert [b.size_bytes for b in found.buffers if "#" in b.tensor] == [4 * KIB2, 4 * KIB2]
+    assert found.lower_bound == KIB2
+
+
+def test_a_pool_and_a_function_belong_to_the_convolution_before_them(tmp_path):
+    text = """(float[1, 4, 16, 16] x) => (float[1, 8, 8, 8] y) <float[8, 4, 3, 3] w>
+        { c = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x, w)
+          r = Relu (c)
+          y = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (r) }"""
+    assert [[o.kind for o in e.operators] for e in outline(facts_of(text, tmp_path))] == [
+        ["Conv", "Relu", "MaxPool"]
+    ]
+    twice = text.replace("(float[1, 8, 8, 8] y)", "(float[1, 8, 8, 8] y, float[1, 8, 16, 16] r)")
+    assert len(outline(facts_of(twice, tmp_path))) == 2
 
 
 def test_the_result_speaks_of_the_epochs_as_placed(tmp_path):

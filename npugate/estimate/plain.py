@@ -3,7 +3,7 @@
 Views and (de)quantisations are no epochs; an activation function, and a pool behind a convolution,
 belong to the epoch before them. What the compiler writes in between, as its plans show, has names
 of its own: the 16-bit products of two activations, what a Resize or a strided ConvTranspose is
-expanded to.
+expanded to, the 32-bit data of a float operator between quantised ones.
 """
 
 from __future__ import annotations
@@ -87,6 +87,12 @@ def outline(facts: Facts, toolchain: str = "", placed: Sequence[Epoch] = ()) -> 
     """
     bits = _FLOAT if facts.quantization.form == "float" else _BYTE
     engines = {o.location: o.engine for epoch in placed for o in epoch.operators}
+    floats = frozenset(
+        o.location
+        for epoch in placed
+        if bits == _BYTE and any(access.bits == _FLOAT for access in epoch.writes)
+        for o in epoch.operators
+    )
     builder = _Builder(bits, engines)
     one_pass = toolchain in _SWISH_IN_ONE_PASS
     for node in facts.main.nodes:
@@ -97,6 +103,9 @@ def outline(facts: Facts, toolchain: str = "", placed: Sequence[Epoch] = ()) -> 
             builder.fuse(node, before)
             continue
         reads = builder.reads(node)
+        for access in _in_float(node) if node.location() in floats else ():
+            builder.add(node, reads, (access,))
+            reads = (access,)
         for access in _between(node, bits, has_products=not one_pass):
             builder.add(node, reads, (access,))
             reads = (access,)
@@ -191,6 +200,13 @@ def _between(node: Node, bits: int, *, has_products: bool) -> Iterator[Access]:
             wide = ((data.elements or 0) * prod(strides),)
             for number in range(_EXPANSIONS):
                 yield Access(f"{made.name}#expanded{number}", wide, _BYTE)
+
+
+def _in_float(node: Node) -> Iterator[Access]:
+    """Yield what a float operator of a quantised model works on: its data and its result."""
+    for tensor in (node.input(0), node.output()):
+        if tensor is not None and tensor.static_shape is not None and not tensor.is_constant:
+            yield Access(f"{tensor.name}#float", tensor.static_shape, _FLOAT)
 
 
 def _window(node: Node) -> Window | None:
