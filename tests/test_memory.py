@@ -168,11 +168,10 @@ def test_a_pool_and_a_function_belong_to_the_convolution_before_them(tmp_path):
     assert [len(e.operators) for e in outline(facts_of(again, tmp_path))] == [1] * 5
 
 
-def test_a_product_of_floats_needs_nothing_beside_it(tmp_path):
-    facts = facts_of(
-        "(float[1, 8] x, float[1, 8] w) => (float[1, 8] y) { y = Mul (x, w) }", tmp_path
-    )
-    assert [b.tensor for b in plan((), facts, DK, "3.0").buffers] == ["w", "x", "y"]
+def test_what_is_done_in_float_needs_nothing_beside_it(tmp_path):
+    text = """(float[1, 2, 4, 4] x) => (float[1, 2, 8, 8] y) <float[4] up = {1.0, 1.0, 2.0, 2.0}>
+        { y = Resize <mode = "nearest"> (x, , up) }"""
+    assert [b.tensor for b in plan((), facts_of(text, tmp_path), DK).buffers] == ["x", "y"]
 
 
 def test_the_result_speaks_of_the_epochs_as_placed(tmp_path):
