@@ -12,7 +12,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
-from npugate import __version__, base, baseline, check, gitfiles, isolate, suppress
+from npugate import __version__, base, baseline, check, gitfiles, isolate, sketching, suppress
 from npugate import target as targets
 from npugate.discover import Candidate, Search, discover
 from npugate.errors import UsageError
@@ -271,6 +271,7 @@ def _model_report(job: Job, found: Examined, context: _Context) -> ModelReport:
         replace(finding, twin=found.twin.get((finding.location.graph, finding.location.node)))
         for finding in marked(found.hits)
     )
+    shown = sketching.attach(shown, found.sketches)
     report = ModelReport(
         path,
         found.digest,

@@ -16,13 +16,20 @@ LAYERS = (
         "npugate",
         "npugate.digest",
         "npugate.errors",
+        "npugate.sketch",
         "npugate.text",
         "npugate.targets",
         "npugate.wire",
     ),
     ("npugate.types",),
     ("npugate.estimate", "npugate.estimate.values"),
-    ("npugate.report", "npugate.files", "npugate.fingerprint", "npugate.isolate"),
+    (
+        "npugate.report",
+        "npugate.files",
+        "npugate.fingerprint",
+        "npugate.isolate",
+        "npugate.sketching",
+    ),
     ("npugate.payload", "npugate.survey", "npugate.filekind", "npugate.external"),
     ("npugate.wirefault", "npugate.model"),
     ("npugate.facts", "npugate.facts.*"),
@@ -60,6 +67,7 @@ ONLY = {
         "npugate.estimate.values",
         "npugate.report",
         "npugate.reporters",
+        "npugate.sketch",
         "npugate.types",
     },
     "npugate.report": {"npugate.estimate.values", "npugate.types"},
@@ -80,7 +88,14 @@ EXCEPTIONS = {
     ("npugate.types", "npugate.surgery.draft"),  # annotations of Repair
 }
 HEAVY = {"onnx", "numpy", "google"}
-LIGHT = ("npugate", "npugate.types", "npugate.errors", "npugate.report", "npugate.cli")
+LIGHT = (
+    "npugate",
+    "npugate.types",
+    "npugate.sketch",
+    "npugate.errors",
+    "npugate.report",
+    "npugate.cli",
+)
 LIGHT += (
     "npugate.estimate",
     "npugate.estimate.values",

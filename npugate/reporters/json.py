@@ -7,6 +7,7 @@ from typing import Final
 
 from npugate.report import Against, ModelReport, RepairReport, Report, Verification
 from npugate.reporters import escape, outline
+from npugate.sketch import Sketch
 from npugate.types import Finding, Severity, Source, Suppression
 
 SCHEMA: Final = "npugate-report/1"
@@ -32,6 +33,7 @@ def render(report: Report) -> str:
                     "severity": rule.severity.label,
                     "summary": rule.summary,
                     "repair": rule.repair,
+                    "fix": _text(outline.fix_of(rule)),
                 }
                 for rule in outline.rules_of(report).values()
             },
@@ -79,6 +81,7 @@ def _repair(
     return {
         "output": None if repair.output is None else _text(repair.output),
         "verdict_after": model.verdict_after(threshold),
+        "as_found": model.as_found,
         "findings_after": [_finding(finding) for finding in repair.findings],
         "outcomes": [
             {
@@ -133,6 +136,18 @@ def _finding(finding: Finding) -> dict[str, object]:
         "suppressed": finding.suppression is not None,
         "suppression": _suppression(finding.suppression),
         "repair": finding.repair,
+        **({} if finding.sketch is None else {"neighbours": _sketch(finding.sketch)}),
+    }
+
+
+def _sketch(sketch: Sketch) -> dict[str, object]:
+    return {
+        "nodes": [{"op_type": _text(spot.kind), "name": _text(spot.name)} for spot in sketch.spots],
+        "edges": [
+            {"from": link.start, "to": link.end, "shape": _text(link.shape)}
+            for link in sketch.links
+        ],
+        "hidden": sketch.hidden,
     }
 
 
