@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from npugate.errors import UsageError
-from npugate.github import action, outputs
+from npugate.github import action, log, outputs
 from npugate.github.inputs import OUTPUTS
 from npugate.github.summary import annotation_lines
 from tests import sample_report
@@ -268,7 +268,7 @@ def test_a_hostile_notice_stays_one_line(step):
 
 def test_the_log_of_a_run_is_quoted_whatever_its_text(step):
     run = step(CLEAN)
-    run.log.write(action._quoted("::error::a\n::0::\n::stop-commands::b\n\ud800"))
+    run.log.write(log.quoted("::error::a\n::0::\n::stop-commands::b\n\ud800"))
     run.log.write("::notice::after\n")
     assert run.commands == ["::notice::after"]
     run.log.getvalue().encode("utf-8")

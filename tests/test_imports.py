@@ -82,6 +82,7 @@ EXCEPTIONS = {
     ("npugate.constraints", "npugate.target"),  # annotations
     ("npugate.cli", "npugate.commands.check"),  # in the function that dispatches
     ("npugate.cli", "npugate.commands.action"),
+    ("npugate.cli", "npugate.commands.comment"),
     ("npugate.cli", "npugate.commands.describe"),
     ("npugate.cli", "npugate.commands.fix"),
     ("npugate.cli", "npugate.commands.snapshot"),
