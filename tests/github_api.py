@@ -1,4 +1,4 @@
-"""A GitHub API on the loopback: as much of it as comments need, with its limits and its bad days."""
+"""A GitHub API on the loopback: what comments need of it, with its limits and its bad days."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ class Fault:
         times: how often.
         cut: the real answer, but only so much of its body.
         drop: the connection ends without an answer.
+        hold: the answer waits for this.
         body: answered instead of a message.
     """
 
@@ -47,6 +48,7 @@ class Fault:
     times: int = 1
     cut: int | None = None
     drop: bool = False
+    hold: threading.Event | None = None
     body: object = None
 
 
@@ -134,7 +136,9 @@ class _Handler(BaseHTTPRequestHandler):
         real = (500, {}, None)
         if fault.is_done or fault.cut is not None:
             real = self._respond(path, parse_qs(parts.query), body)
-        if fault.drop:
+        if fault.hold is not None:
+            fault.hold.wait(10)
+        if fault.drop or fault.hold:
             self.close_connection = True
         elif fault.cut is not None:
             self._answer(*real, cut=fault.cut)
@@ -157,25 +161,29 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def _respond(self, path, query, body):
-        api = self.state
-        token = api.tokens.get(self.headers.get("Authorization", "").removeprefix("Bearer "))
+        token = self.state.tokens.get(self.headers.get("Authorization", "").removeprefix("Bearer "))
+        refusal = self._refusal(path, token)
+        if refusal is not None:
+            return refusal
+        if path == "/user":
+            return 200, {}, {"login": token.login}
+        if self.command == "GET":
+            return self._list(path, query)
+        if self.command == "POST":
+            return self._create(path, body, token)
+        return self._change(path, body)
+
+    def _refusal(self, path, token):
         if token is None:
             return 401, {}, {"message": "Bad credentials"}
         if not self.headers.get("User-Agent") or "vnd.github" not in self.headers.get("Accept", ""):
             return 415, {}, {"message": "headers"}
-        if path == "/user":
-            if token.is_app:
-                return 403, {}, {"message": "Resource not accessible by integration"}
-            return 200, {}, {"login": token.login}
-        if not token.may_read:
+        is_user = path == "/user"
+        if not is_user and not token.may_read:
             return 404, {}, {"message": "Not Found"}
-        if self.command == "GET":
-            return self._list(path, query)
-        if not token.may_write:
+        if (is_user and token.is_app) or (self.command != "GET" and not token.may_write):
             return 403, {}, {"message": "Resource not accessible by integration"}
-        if self.command == "POST":
-            return self._create(path, body, token)
-        return self._change(path, body)
+        return None
 
     def _list(self, path, query):
         api = self.state

@@ -78,10 +78,8 @@ def test_the_container_gets_every_input_and_nothing_secret():
 
 
 def test_the_comment_step_has_a_token_and_neither_the_workspace_nor_a_model():
-    comment = next(step for step in steps(COMPOSITE) if "comment.sh" in step.get("run", ""))
-    assert comment["env"]["GITHUB_TOKEN"] == "${{ github.token }}"
-    others = [step for step in steps(COMPOSITE) if step is not comment]
-    assert not any("github.token" in str(step) or "GITHUB_TOKEN" in str(step) for step in others)
+    holders = [step["name"] for step in steps(COMPOSITE) if "token" in str(step).lower()]
+    assert holders == ["Comment on the pull request"]
     script = (ROOT / "scripts" / "comment.sh").read_text(encoding="utf-8")
     assert "GITHUB_WORKSPACE" not in script
     assert re.findall(r"source=([^,]*),", script) == ["$state/out", "$GITHUB_EVENT_PATH"]

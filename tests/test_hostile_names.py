@@ -97,11 +97,11 @@ def test_a_hostile_name_leaves_markdown_without_live_markup(attack):
     assert_page_is_inert(markdown.render(report, blob=BLOB))
 
 
-def assert_page_is_inert(output):
+def assert_page_is_inert(output, drawings=1):
     """Assert that GitHub acts on nothing that a model decides, links to the checkout aside."""
     assert len(output.encode()) <= markdown.COMMENT_BYTES
-    output, drawings = DRAWING.subn("", output)
-    assert drawings >= 1
+    output, drawn = DRAWING.subn("", output)
+    assert drawn >= drawings
     output = OUR_LINK.sub(r"\1", output)
     for line in output.split("\n"):
         bare = ALLOWED_TAGS.sub("", line)
