@@ -1,82 +1,26 @@
 """The comments on a pull request, against an API on the loopback with its limits and bad days."""
 
-import io
 import json
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from npugate.github import comment, log, pages, places, threads
+from npugate.github import log, pages, places, threads
 from npugate.report import Report
 from npugate.reporters import REPORTERS
+from tests.comment_step import ARTIFACT, Step, api, no_proxy, step
 from tests.github_api import BODY_LIMIT, PATH, Api, Fault, Token, serving
 from tests.sample_report import ALL_HOSTILE, CLEAN, HOSTILE, REPORT, conv, hostile, of
-from tests.test_github_client import Time, no_proxy
 from tests.test_hostile_names import BLOB, assert_page_is_inert
 
-__all__ = ["no_proxy"]
+__all__ = ["api", "no_proxy", "step"]
 
-EVENTS = Path(__file__).parent / "fixtures" / "events"
 CONVERSATION = f"{PATH}/issues/7/comments"
 MARKER = threads.marker("comment", "")
-RUN = {"GITHUB_RUN_ID": "100", "GITHUB_RUN_ATTEMPT": "1"}
 OWN_LINKS = re.compile(
     r"\[(the run|all reports)\]\(https://github\.com/o/r/actions/runs/100(/artifacts/5)?\)"
 )
-ARTIFACT = "https://github.com/o/r/actions/runs/100/artifacts/5"
-
-
-class Step:
-    """The comment step of one run."""
-
-    def __init__(self, api: Api, folder: Path) -> None:
-        self.api = api
-        self.folder = folder
-        self.time = Time()
-        self.out = ""
-
-    def run(self, report: Report | bytes | None, event: str = "branch", **environment: str) -> str:
-        path = self.folder / "npugate.json"
-        path.unlink(missing_ok=True)
-        if report is not None:
-            data = report if isinstance(report, bytes) else REPORTERS["json"](report).encode()
-            path.write_bytes(data)
-        runner = {
-            "GITHUB_API_URL": self.api.url,
-            "GITHUB_TOKEN": "ghs_good",
-            "GITHUB_REPOSITORY": "o/r",
-            "GITHUB_SERVER_URL": "https://github.com",
-            "GITHUB_SHA": "c" * 40,
-            "GITHUB_EVENT_NAME": "pull_request",
-            "GITHUB_EVENT_PATH": str(EVENTS / f"{event}.json"),
-            "NPUGATE_REPORT": str(path),
-            "NPUGATE_ARTIFACT_URL": ARTIFACT,
-            **RUN,
-        }
-        stdout = io.StringIO()
-        assert comment.main(runner | environment, stdout, self.time.clock()) == 0
-        self.out = stdout.getvalue()
-        return self.out
-
-    @property
-    def body(self) -> str:
-        """The only comment of ours."""
-        ours = [body for body in self.api.bodies() if body.startswith("<!-- npugate")]
-        assert len(ours) == 1
-        return ours[0]
-
-
-@pytest.fixture
-def api():
-    with serving(Api()) as found:
-        yield found
-
-
-@pytest.fixture
-def step(api, tmp_path):
-    return Step(api, tmp_path)
 
 
 # -- one comment, kept up to date ----------------------------------------------------------------
@@ -395,79 +339,6 @@ def test_a_surplus_that_is_gone_already_is_no_failure(api, step):
         api.say(f"{MARKER}\n<!-- run {number}.1 -->\n")
     api.faults = [Fault("DELETE", status=404)]
     assert "updated" in step.run(REPORT)
-
-
-# -- comments on files ---------------------------------------------------------------------------
-
-PINNED = {"INPUT_FILE_COMMENTS": "true", "INPUT_COMMENT": "off"}
-FAILING = [model.path for model in REPORT.models if model.judged(REPORT.threshold) != "pass"]
-
-
-def changed(*names, status="modified"):
-    return [{"filename": name, "status": status} for name in names]
-
-
-def test_each_failing_model_gets_one_comment_on_its_file(api, step):
-    api.files = changed(*FAILING, "models/clean.onnx")
-    step.run(REPORT, **PINNED)
-    assert sorted(c["path"] for c in api.review.values()) == sorted(FAILING)
-    assert api.bodies() == []
-    step.run(REPORT, **PINNED, GITHUB_RUN_ID="101")
-    assert len(api.review) == 2
-    assert [method for method, _ in api.wrote()] == ["POST", "POST", "PATCH", "PATCH"]
-
-
-def test_a_model_that_passes_meanwhile_is_told_where_it_failed(api, step):
-    api.files = changed("m.onnx")
-    step.run(of(conv(1)), **PINNED)
-    assert "❌" in api.bodies("review")[0]
-    step.run(of(), **PINNED, GITHUB_RUN_ID="101")
-    assert len(api.review) == 1
-    assert "## ✅ npugate: PASS" in api.bodies("review")[0]
-
-
-def test_ten_files_are_commented_on_at_most(api, step):
-    models = tuple(replace(of(conv(1)).models[0], path=f"{n:02}.onnx") for n in range(14))
-    api.files = changed(*(model.path for model in models))
-    out = step.run(replace(REPORT, models=models), **PINNED)
-    assert len(api.review) == 10
-    assert "4 more models fail" in out
-
-
-def test_among_three_thousand_changed_files_the_model_is_found(api, step):
-    api.files = changed(*(f"{n}.txt" for n in range(2_999)), "m.onnx")
-    step.run(of(conv(1)), **PINNED)
-    assert len(api.review) == 1
-
-
-@pytest.mark.parametrize(
-    "files",
-    [
-        [],
-        changed("m.onnx", status="removed"),
-        changed(*map(str, range(3_000)), "m.onnx"),
-    ],
-    ids=["unchanged", "removed", "beyond what the API lists"],
-)
-def test_a_file_that_the_pull_request_does_not_change_gets_a_notice(api, step, files):
-    api.files = files
-    out = step.run(of(conv(1)), **PINNED)
-    assert api.review == {}
-    assert "the pull request does not change their files" in out
-
-
-@pytest.mark.parametrize("is_done", [True, False])
-def test_a_file_comment_is_not_posted_twice_on_a_bad_day(api, step, is_done):
-    api.files = changed("m.onnx")
-    api.faults = [Fault("POST", status=502, is_done=is_done)]
-    step.run(of(conv(1)), **PINNED)
-    assert len(api.review) == 1
-
-
-def test_a_head_that_moved_meanwhile_ends_in_a_notice(api, step):
-    api.files = changed("m.onnx")
-    api.head = "f" * 40
-    assert "could not be resolved" in step.run(of(conv(1)), **PINNED)
 
 
 def test_the_token_goes_nowhere_but_to_the_api(api, step):
