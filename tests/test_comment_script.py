@@ -16,29 +16,8 @@ MODELS = ROOT / "tests" / "fixtures" / "models"
 BAD, CLEAN = "rppg_4d_fp32_dynamo.onnx", "rppg_stm32_clean_fp32.onnx"
 EVENTS = ROOT / "tests" / "fixtures" / "events"
 
-ENGINE = """#!{python}
-import json, os, pathlib, subprocess, sys
-words = sys.argv[1:]
-if words[0] in ("version", "image"):
-    sys.exit(0)
-record = pathlib.Path({record!r})
-takes = {{"--network", "--cap-drop", "--security-opt", "--tmpfs", "--pids-limit", "--user",
-         "--mount", "--workdir", "--env", "--userns"}}
-options, environment, rest = [], {{"PATH": os.environ["PATH"]}}, words[1:]
-while rest[0].startswith("-"):
-    flag = rest.pop(0)
-    value = rest.pop(0) if flag in takes else ""
-    options.append([flag, value])
-    if flag == "--env":
-        name, equals, given = value.partition("=")
-        if equals or name in os.environ:
-            environment[name] = given if equals else os.environ[name]
-image, *command = rest
-with record.open("a") as file:
-    file.write(json.dumps({{"image": image, "command": command, "options": options}}) + "\\n")
-program = [sys.executable, {entrypoint!r}, *command]
-sys.exit(subprocess.run(program, env=environment, check=False).returncode)
-"""
+ENGINE = "#!/bin/sh\nexec '{}' '{}' '{}' -- \"$@\"\n"
+STAND_IN = ROOT / "tools" / "engine_without_containers.py"
 
 pytestmark = pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
 
@@ -55,9 +34,7 @@ class Job:
         for path in (self.state, self.workspace, bin_folder):
             path.mkdir()
         engine = bin_folder / "docker"
-        entrypoint = str(ROOT / "entrypoint.py")
-        text = ENGINE.format(python=sys.executable, record=str(self.record), entrypoint=entrypoint)
-        engine.write_text(text)
+        engine.write_text(ENGINE.format(sys.executable, STAND_IN, self.record))
         engine.chmod(0o755)
         self.environment = {
             "PATH": f"{bin_folder}:{os.defpath}:/usr/local/bin",
