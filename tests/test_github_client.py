@@ -116,9 +116,10 @@ def test_a_refusal_is_not_tried_again_and_says_what_to_do(api, passing):
         Fault("GET", status=500, times=2),
         Fault("GET", status=503, times=2, body=[1]),
         Fault("GET", cut=3, times=2),
+        Fault("GET", cut=0, times=2),
         Fault("GET", drop=True, times=2),
     ],
-    ids=["500", "503", "truncated", "dropped"],
+    ids=["500", "503", "truncated", "empty", "dropped"],
 )
 def test_a_question_is_asked_again_when_the_answer_is_broken(api, client, passing, fault):
     api.say("there")

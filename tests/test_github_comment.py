@@ -189,6 +189,21 @@ def test_a_report_of_hundreds_of_models_fits_into_one_comment(step):
     assert f"[all reports]({ARTIFACT})" in step.body
 
 
+@pytest.mark.parametrize("limit", range(2_600, 3_400, 20))
+def test_marker_and_links_count_against_the_limit(limit, monkeypatch):
+    monkeypatch.setattr(threads, "BODY_LIMIT", limit)
+    models = tuple(replace(CLEAN.models[0], path=f"{n}.onnx") for n in range(200))
+    here = {
+        "GITHUB_SERVER_URL": "https://github.com",
+        "GITHUB_REPOSITORY": "o/r",
+        "NPUGATE_ARTIFACT_URL": f"https://github.com/o/r/{'x' * 400}",
+        "GITHUB_RUN_ID": "1",
+    }
+    report = replace(REPORT, models=(*REPORT.models, *models))
+    body = pages.sticky(report, "x" * 64, here).body
+    assert len(body.encode()) <= limit
+
+
 @pytest.mark.parametrize(
     "address",
     [
@@ -263,12 +278,12 @@ def test_an_event_without_a_pull_request_asks_nobody(api, step, tmp_path):
 
 def test_a_fault_of_ours_costs_no_job(step, monkeypatch):
     def broken(*_arguments):
-        raise ZeroDivisionError("::error::x")
+        raise ZeroDivisionError("x\n::error::y")
 
     monkeypatch.setattr(pages, "sticky", broken)
     out = step.run(REPORT)
     assert "::warning title=npugate::no comment on the pull request, by a fault of npugate" in out
-    assert "\n::error" not in out
+    assert "\n::error::y" not in out
 
 
 # -- bad days ------------------------------------------------------------------------------------

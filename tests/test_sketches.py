@@ -2,18 +2,20 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
 import pytest
 
-from npugate import cli
+from npugate import cli, sketching
 from npugate.facts import Facts
 from npugate.facts.neighbours import MAX_SKETCHES, sketches
 from npugate.model import Model, load
 from npugate.reporters import mermaid, reading
 from npugate.sketch import Link, Sketch, Spot
-from npugate.types import Limits
+from npugate.types import Limits, Location, Suppression
+from tests.sample_report import RANK, finding
 
 ROOT = Path(__file__).resolve().parents[1]
 RPPG = ROOT / "tests/fixtures/models/rppg_4d_fp32_dynamo.onnx"
@@ -21,7 +23,9 @@ CHAIN = """<ir_version: 8, opset_import: ["" : 14]>
 g (float[1, 4] x) => (float[1, 4] y, float[1, 4] n)
 <float[1, 4] w = {1, 2, 3, 4}> {
   [first] a = Relu (x)
-  [second] b = Mul (a, w)
+  [held] k = Constant <value = float[1] {2}> ()
+  [between] m = Mul (a, w)
+  [second] b = Mul (m, k)
   [third] c = Sigmoid (b)
   [wide] n = Neg (c)
   [last] y = Add (c, n)
@@ -44,12 +48,21 @@ def test_a_sketch_goes_two_steps_up_and_down_and_leaves_out_constants(tmp_path):
     assert found.spots[0] == Spot("Mul", "second")
     assert found.hidden == 0
     assert edges(found) == {
-        ("x", "first", "1x4"),
-        ("first", "second", "1x4"),
+        ("first", "between", "1x4"),
+        ("between", "second", "1x4"),
         ("second", "third", "1x4"),
         ("third", "wide", "1x4"),
         ("third", "last", "1x4"),
     }
+
+
+def test_the_first_findings_that_count_get_a_sketch_each_node_once():
+    around = Sketch((Spot("Conv", "c"),), ())
+    places = ["old", "a", "a", "b", "c", "d"]
+    findings = [finding(RANK, "rank 6", Location("", name), n) for n, name in enumerate(places)]
+    findings[0] = replace(findings[0], suppression=Suppression("base", "on the base branch"))
+    shown = sketching.attach(findings, {("", name): around for name in places})
+    assert [f.sketch is not None for f in shown] == [False, True, False, True, True, False]
 
 
 def test_inputs_and_outputs_of_the_graph_are_ends(tmp_path):
