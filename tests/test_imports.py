@@ -259,3 +259,10 @@ def test_a_check_loads_no_runtime(tmp_path):
     assert status == 0
     assert "onnx" in found
     assert not found & {"onnxruntime", "onnx_graphsurgeon", "torch", "shtab", "tqdm"}
+
+
+def test_what_has_the_token_loads_nothing_that_reads_models(tmp_path):
+    status, found = loaded(tmp_path, "comment")
+    assert status == 0
+    assert "urllib" in found
+    assert not found & {"onnx", "numpy", "google", "onnxruntime", "onnx_graphsurgeon"}

@@ -107,3 +107,11 @@ def test_an_estimate_is_one_line_and_says_what_changed_against_the_base():
     against = Against(frozenset(), frozenset(), (), older)
     page = markdown.render(replace(CLEAN, models=(replace(model, against=against),)))
     assert "58.28 MMAC &#40;+16.6%&#41;" in page
+
+
+def test_what_belongs_to_an_item_is_indented_as_far_as_its_text():
+    page = markdown.render(of(*(conv(n, RANK if n % 2 else CPU) for n in range(14))))
+    for number in (1, 9, 10, 14):
+        lines = page.splitlines()
+        place = next(n for n, line in enumerate(lines) if line.startswith(f"{number}. "))
+        assert lines[place + 1].index("-") == len(f"{number}. ")

@@ -199,17 +199,26 @@ def _section(model: ModelReport, page: _Page, items: int) -> Iterator[str]:
     if len(groups) > items:
         hidden = sum(len(group) for group in groups[items:])
         yield f"\nand {outline.plural(hidden, 'finding')} more, listed in the full report\n"
-    drawn = [f for group in groups[:items] for f in group.findings if f.sketch is not None]
-    if drawn and drawn[0].sketch:
-        place = escape.markdown_code(str(drawn[0].location))
-        yield f"\nAround {place}:\n\n{mermaid.drawing(drawn[0].sketch)}"
+    yield from _sketch(groups[:items])
     if model.repair is not None:
         yield from _repair(model, model.repair, page.report.threshold)
     yield "\n</details>\n"
 
 
+def _sketch(groups: Sequence[outline.Group]) -> Iterator[str]:
+    """Yield the drawing of the first finding that has one."""
+    for finding in (finding for group in groups for finding in group.findings):
+        if finding.sketch is not None:
+            hidden = finding.sketch.hidden
+            more = f" ({outline.plural(hidden, 'arrow')} left out)" if hidden else ""
+            place = escape.markdown_code(str(finding.location))
+            yield f"\nAround {place}{more}:\n\n{mermaid.drawing(finding.sketch)}"
+            return
+
+
 def _item(number: int, group: outline.Group, page: _Page, explained: set[str]) -> Iterator[str]:
     first = group.first
+    pad = " " * len(f"{number}. ")  # what is indented less is no part of the item
     kind = f"{_LEVELS[first.severity]} **{escape.markdown(f'{first.rule} {first.name}')}**"
     many = f"{len(group)} equal findings, the first: " if len(group) > 1 else ""
     yield f"{number}. {kind}: {many}{escape.markdown(first.message)}\n"
@@ -217,16 +226,16 @@ def _item(number: int, group: outline.Group, page: _Page, explained: set[str]) -
     places = ", ".join(escape.markdown_code(str(finding.location)) for finding in found)
     more = len(group) - len(found)
     if first.location != Location():
-        yield f"   - at {places}{f' and {more} more' if more else ''}\n"
+        yield f"{pad}- at {places}{f' and {more} more' if more else ''}\n"
     if source := first.source:
         text = escape.markdown_code(source.text.strip())
-        yield f"   - made by {_line(source, page.blob)}: {text}\n"
+        yield f"{pad}- made by {_line(source, page.blob)}: {text}\n"
     if first.repair:
-        yield f"   - repairable by {escape.markdown_code(first.repair)}\n"
+        yield f"{pad}- repairable by {escape.markdown_code(first.repair)}\n"
     fix = "" if first.rule in explained else outline.fix_of(page.report.rules.get(first.rule))
     explained.add(first.rule)
     if fix:
-        yield f"   - {escape.markdown(fix)}\n"
+        yield f"{pad}- {escape.markdown(fix)}\n"
 
 
 def _line(source: Source, blob: str) -> str:
