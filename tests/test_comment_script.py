@@ -16,8 +16,8 @@ MODELS = ROOT / "tests" / "fixtures" / "models"
 BAD, CLEAN = "rppg_4d_fp32_dynamo.onnx", "rppg_stm32_clean_fp32.onnx"
 EVENTS = ROOT / "tests" / "fixtures" / "events"
 
-ENGINE = "#!/bin/sh\nexec '{}' '{}' '{}' -- \"$@\"\n"
-STAND_IN = ROOT / "tools" / "engine_without_containers.py"
+ENGINE = "#!/bin/sh\nexec '{}' '{}' \"$@\"\n"
+STAND_IN = ROOT / "tools" / "standin_engine.py"
 
 pytestmark = pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
 
@@ -34,11 +34,12 @@ class Job:
         for path in (self.state, self.workspace, bin_folder):
             path.mkdir()
         engine = bin_folder / "docker"
-        engine.write_text(ENGINE.format(sys.executable, STAND_IN, self.record))
+        engine.write_text(ENGINE.format(sys.executable, STAND_IN))
         engine.chmod(0o755)
         self.environment = {
             "PATH": f"{bin_folder}:{os.defpath}:/usr/local/bin",
             "HOME": str(folder),
+            "STANDIN_RECORD": str(self.record),
             "NPUGATE_STATE": str(self.state),
             "GITHUB_ACTION_PATH": str(ROOT),
             "GITHUB_WORKSPACE": str(self.workspace),
