@@ -67,7 +67,7 @@ class Api:
     prefix: str = ""  # GHES: /api/v3
     head: str = "a" * 40
     url: str = ""
-    after: Callable[[], None] | None = None
+    after: Callable[[], None] | None = None  # called once, when something was created
     number: int = 1_000
 
     def say(self, body: str, login: str = "github-actions[bot]", where: str = "issue", **more):
@@ -209,6 +209,9 @@ class _Handler(BaseHTTPRequestHandler):
         text = body.get("body") if isinstance(body, dict) else None
         if not isinstance(text, str) or not text or len(text) > BODY_LIMIT:
             return 422, {}, {"message": "Body is too long (maximum is 65536 characters)"}
+        after, api.after = api.after, None
+        if after is not None:
+            after()
         if path == f"{PATH}/issues/7/comments":
             return 201, {}, api.say(text, token.login)
         if path != f"{PATH}/pulls/7/comments":

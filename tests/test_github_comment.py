@@ -96,6 +96,25 @@ def test_a_run_that_was_overtaken_leaves_the_later_verdict(api, step):
     assert "FAIL" in step.body
 
 
+@pytest.mark.parametrize("first", [REPORT, CLEAN])
+def test_two_checks_of_one_run_without_a_name_do_not_hide_the_one_that_fails(api, step, first):
+    step.run(first)
+    out = step.run(REPORT if first is CLEAN else CLEAN)
+    assert "FAIL" in step.body
+    assert "::notice" in out
+    assert "an input `name` of its own" in out
+    assert len(api.bodies()) == 1
+
+
+@pytest.mark.parametrize(("other", "verdict"), [("99.1", "FAIL"), ("101.1", "PASS")])
+def test_of_two_runs_that_begin_at_once_one_comment_is_left_with_the_later_verdict(
+    api, step, other, verdict
+):
+    api.after = lambda: api.say(f"{MARKER}\n<!-- run {other} -->\n\n## npugate: PASS\n")
+    step.run(REPORT)
+    assert f"npugate: {verdict}" in step.body
+
+
 def test_what_two_runs_at_once_wrote_twice_becomes_one(api, step):
     first = api.say(f"{MARKER}\n<!-- run 9.1 -->\n")
     api.say(f"{MARKER}\n<!-- run 10.1 -->\n")
@@ -335,6 +354,12 @@ def test_when_the_list_cannot_be_read_nothing_is_posted(api, step):
     api.faults = [Fault("GET", CONVERSATION, status=500, times=100)]
     step.run(REPORT)
     assert api.wrote() == []
+
+
+def test_a_second_look_that_fails_takes_nothing_back(api, step):
+    api.after = lambda: api.faults.append(Fault("GET", CONVERSATION, status=500, times=100))
+    assert "the comment: created" in step.run(REPORT)
+    assert "FAIL" in step.body
 
 
 def test_when_it_cannot_be_seen_whether_it_was_written_nothing_is_posted_again(api, step):

@@ -91,7 +91,7 @@ def _checks(setting: Setting) -> Iterator[tuple[str, Callable[[], None]]]:
     yield "it repairs as the command line does", partial(_same_repair, setting)
     yield "no module of the workspace is imported", partial(_isolated, setting)
     repair = ("fix", "models", "--dry-run")
-    for words in (("--version",), ("check", "models"), repair, ("rules",)):
+    for words in (("--version",), ("check", "models"), repair, ("rules",), ("comment",)):
         yield f"{words[0]}: every module has its bytecode", partial(_compiled, setting, words)
     for model, verdict, code in ((_BAD, "fail", 1), (_CLEAN, "pass", 0)):
         check = partial(_docker_action, setting, model, verdict, code)

@@ -27,6 +27,10 @@ from npugate.reporters import escape, reading
 
 _FILES: Final = 10  # new comments on files in one run
 _NO_VERDICT: Final = 3
+_SHARED: Final = (
+    "several checks of this run write the same comment, which keeps one that fails; give each an "
+    "input `name` of its own"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,22 +105,29 @@ def _comment(task: _Task, stdout: TextIO, clock: Clock) -> None:
     client = Client(base, environment.get("GITHUB_TOKEN", ""), clock)
     login = threads.author(client)
     if task.chosen.comment != "false":
-        stdout.write(f"the comment: {_sticky(task, client, login)}\n")
+        done, told = _sticky(task, client, login)
+        stdout.write(f"the comment: {done}\n")
+        stdout.writelines(log.line("notice", line) for line in told)
     if task.chosen.file_comments:
         stdout.writelines(log.line("notice", told) for told in _on_files(task, client, login))
 
 
-def _sticky(task: _Task, client: Client, login: str) -> str:
+def _sticky(task: _Task, client: Client, login: str) -> tuple[str, tuple[str, ...]]:
+    """Write the comment; return what was done, and what the user should know."""
     report, environment = task.report, task.environment
     draft = pages.sticky(report, task.chosen.name, environment)
     thread = threads.conversation(task.repository, task.number)
     known = threads.ours(client, thread, login, pages.STICKY)
     there = [comment for comment in known if comment.marker == draft.marker]
     if not there and not _is_news(report, task.chosen.comment):
-        return "nothing to tell"
-    if any(pages.written_by(comment.body) > pages.order(environment) for comment in there):
-        return "a later run has written it already"
-    return threads.Writer(client, thread, login, pages.STICKY).put(draft, known)
+        return "nothing to tell", ()
+    mine, last = draft.order, max((comment.order for comment in there), default=(0, 0))
+    if last > mine:
+        return "a later run has written it already", ()
+    told = (_SHARED,) if last == mine and mine != (0, 0) else ()
+    if told and not report.exit_code:
+        return "another check of this run has written it", told
+    return threads.Writer(client, thread, login, pages.STICKY).put(draft, known), told
 
 
 def _is_news(report: Report, wanted: str) -> bool:

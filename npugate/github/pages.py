@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
@@ -16,7 +15,6 @@ STICKY: Final = "comment"
 ON_FILE: Final = "file"
 _FILE_BYTES: Final = 8_000
 _MARGIN: Final = 64
-_RUN: Final = re.compile(r"<!-- run ([0-9]{1,20})\.([0-9]{1,20}) -->")
 
 Environment = Mapping[str, str]
 
@@ -30,26 +28,20 @@ def sticky(report: Report, name: str, environment: Environment) -> Draft:
         environment: what the runner says of the run and the commit.
     """
     marker = threads.marker(STICKY, name)
-    run = f"<!-- run {'.'.join(str(part) for part in order(environment))} -->"
+    run = _order(environment)
     title = f"# {escape.markdown(name)}\n\n" if name else ""
-    start, end = f"{marker}\n{run}\n\n{title}", _footer(environment)
+    start = f"{marker}\n{threads.order_line(run)}\n\n{title}"
+    end = _footer(environment)
     room = threads.BODY_LIMIT - _MARGIN - len(f"{start}{end}".encode())
     page = markdown.render(report, budget=room, blob=places.blob(environment))
-    return Draft(marker, f"{start}{page}{end}")
+    return Draft(marker, f"{start}{page}{end}", order=run)
 
 
-def order(environment: Environment) -> tuple[int, int]:
+def _order(environment: Environment) -> tuple[int, int]:
     """Return what later runs have more of: the number of the run and of its attempt."""
     values = (environment.get(name, "") for name in ("GITHUB_RUN_ID", "GITHUB_RUN_ATTEMPT"))
     run, attempt = (int(value[:20]) if value.isdecimal() else 0 for value in values)
     return run, attempt
-
-
-def written_by(body: str) -> tuple[int, int]:
-    """Return the order of the run that wrote a comment of ours; zeros when it does not say."""
-    lines = body.splitlines()
-    found = _RUN.fullmatch(lines[1].strip()) if len(lines) > 1 else None
-    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def on_file(model: ModelReport, report: Report, name: str, environment: Environment) -> Draft:

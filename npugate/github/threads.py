@@ -7,6 +7,7 @@ looks again before writing a second time, and a second one that is there neverth
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,6 +20,10 @@ BOT: Final = "github-actions[bot]"
 _SETTLE_SECONDS: Final = 5.0  # until a comment that was written is listed
 _PACE_SECONDS: Final = 1.0  # GitHub's advice between things that notify people
 _ATTEMPTS: Final = 2
+_ORDER: Final = re.compile(r"<!-- run ([0-9]{1,20})\.([0-9]{1,20}) -->")
+
+Order = tuple[int, int]
+"""Number of a run and of its attempt: what a later one has more of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,13 @@ class Comment:
         """Its first line."""
         return self.body.partition("\n")[0].rstrip("\r")
 
+    @property
+    def order(self) -> Order:
+        """Of the run that wrote it; zeros when it does not say."""
+        lines = self.body.splitlines()
+        found = _ORDER.fullmatch(lines[1].strip()) if len(lines) > 1 else None
+        return (int(found[1]), int(found[2])) if found else (0, 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -55,11 +67,18 @@ class Draft:
         marker: its first line.
         body: all of it.
         fields: what else a new one needs.
+        order: of the run; zeros where two runs at once do no harm.
     """
 
     marker: str
     body: str
     fields: Mapping[str, object] = field(default_factory=dict)
+    order: Order = (0, 0)
+
+
+def order_line(order: Order) -> str:
+    """Return the hidden second line, which says what run wrote a comment."""
+    return f"<!-- run {order[0]}.{order[1]} -->"
 
 
 def conversation(repository: str, number: int) -> Thread:
@@ -147,15 +166,17 @@ class Writer:
             same = self._create(draft)
             if not same:
                 return "created"
+        latest = max(same, key=lambda comment: comment.order)
+        body = latest.body if latest.order > draft.order else draft.body
         self._remove(same[1:])
         # GitHub may hand a body back with other line ends.
-        if same[0].body.replace("\r\n", "\n").rstrip() == draft.body.rstrip():
+        if same[0].body.replace("\r\n", "\n").rstrip() == body.rstrip():
             return "unchanged"
-        self.client.send("PATCH", f"{self.thread.single}/{same[0].number}", {"body": draft.body})
+        self.client.send("PATCH", f"{self.thread.single}/{same[0].number}", {"body": body})
         return "updated"
 
     def _create(self, draft: Draft) -> list[Comment]:
-        """Post a draft; return what is there already when it was not clear whether it was."""
+        """Post a draft; return what is there when that is more than the draft, or was not clear."""
         for attempt in range(_ATTEMPTS):
             try:
                 self.client.send("POST", self.thread.listing, {**draft.fields, "body": draft.body})
@@ -163,16 +184,29 @@ class Writer:
                 if not error.is_unsure:
                     raise
                 self.client.clock.sleep(_SETTLE_SECONDS)
-                found = ours(self.client, self.thread, self.login, self.kind)
-                same = [comment for comment in found if comment.marker == draft.marker]
+                same = self._look(draft)
                 if same:
                     return same
                 if attempt + 1 == _ATTEMPTS:
                     raise
             else:
                 self.client.clock.sleep(_PACE_SECONDS)
-                return []
+                return self._twins(draft)
         return []
+
+    def _twins(self, draft: Draft) -> list[Comment]:
+        """Return the comments that two runs wrote which began at once; nothing when only one did."""
+        if draft.order == (0, 0):
+            return []
+        try:
+            same = self._look(draft)
+        except ApiError:
+            return []  # it is written; a surplus that was not seen is the next run's to remove
+        return same if len(same) > 1 else []
+
+    def _look(self, draft: Draft) -> list[Comment]:
+        found = ours(self.client, self.thread, self.login, self.kind)
+        return [comment for comment in found if comment.marker == draft.marker]
 
     def _remove(self, surplus: list[Comment]) -> None:
         """Delete what two runs at once, or a late answer, have written twice."""
