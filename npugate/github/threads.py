@@ -195,7 +195,7 @@ class Writer:
         return []
 
     def _twins(self, draft: Draft) -> list[Comment]:
-        """Return the comments that two runs wrote which began at once; nothing when only one did."""
+        """Return the comments of two runs that began at once; nothing when there is one."""
         if draft.order == (0, 0):
             return []
         try:
