@@ -169,3 +169,27 @@ def test_the_schema_is_understood_as_the_reference_implementation_does():
 def test_a_keyword_that_is_not_understood_lets_nothing_pass():
     with pytest.raises(schema.SchemaError, match="maxLength"):
         list(schema.faults("x", {"maxLength": 3}))
+
+
+def test_whatever_is_not_refused_can_be_shown():
+    shown = 0
+    for report in (COMPARED, as_found(REPAIRED)):
+        data = json.loads(data_of(report))
+        data["models"] = data["models"][-1:]
+        text = json.dumps(data)
+        for path, wrong in mutations(data):
+            copy = {"root": json.loads(text)}
+            place = copy
+            for key in ("root", *path)[:-1]:
+                place = place[key]
+            if wrong is ...:
+                del place[path[-1]]
+            else:
+                place[path[-1] if path else "root"] = wrong
+            try:
+                again = reading.read(json.dumps(copy["root"]).encode())
+            except reading.UntrustedReportError:
+                continue
+            assert markdown.render(again)
+            shown += 1
+    assert shown > 100
