@@ -48,7 +48,9 @@ def read(data: bytes) -> CompiledRun:
         return _info(found)
     if isinstance(found, dict) and "report_version" in found:
         return _report(found)
-    raise InfoError("a JSON file of the compiler has neither json_schema_version nor report_version")
+    raise InfoError(
+        "a JSON file of the compiler has neither json_schema_version nor report_version"
+    )
 
 
 def _info(data: Table) -> CompiledRun:
@@ -81,12 +83,17 @@ def _pools(data: Table) -> Iterator[CompiledPool]:
         address = _address(pool.get("address"))
         if address is None or pool.get("subpools"):
             continue
+        used = _count(pool.get("used_size_bytes"))
+        is_flash = pool.get("rights") == "ACC_READ"
         yield CompiledPool(
             _text(pool.get("name")),
             address,
             _count(pool.get("size_bytes")),
-            _count(pool.get("used_size_bytes")),
+            used,
+            used if is_flash else None,
+            0 if is_flash else None,
             is_exact=True,
+            is_writable=not is_flash,
         )
 
 

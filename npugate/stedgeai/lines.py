@@ -17,9 +17,9 @@ _VERSION: Final = re.compile(r"ST Edge AI Core v(\d+\.\d+\.\d+\S*(?: [0-9a-f]{6,
 
 
 def clean(data: bytes | str) -> Iterator[str]:
-    """Yield the lines without time stamps, colours, progress bars and carriage returns.
+    r"""Yield the lines without time stamps, colours, progress bars and carriage returns.
 
-    Bytes that are no UTF-8 become ``\\xNN``: the tool prints paths as the system has them.
+    Bytes that are no UTF-8 become ``\xNN``: the tool prints paths as the system has them.
     """
     text = data if isinstance(data, str) else data.decode("utf-8", "backslashreplace")
     for raw in text.split("\n"):

@@ -24,7 +24,9 @@ _POSIX: Final = re.compile(rf"(?<![\w.)\]/~>-])~?/(?:{_FIRST}{_PART}/+)+")
 _HOME: Final = re.compile(
     r"([\\/](?:Users|home)[\\/]+)[^\\/\s\"',;:<>]+(?=[^\\/\r\n]*(?:$|\s-|[\"',;:]))", re.MULTILINE
 )
-_PROBE: Final = re.compile(r"((?:ST-?LINK\s+SN|\bS/?N|serial(?: number)?)\s*[:=]\s*)([0-9A-Fa-f]{8,})", re.I)
+_PROBE: Final = re.compile(
+    r"((?:ST-?LINK\s+SN|\bS/?N|serial(?: number)?)\s*[:=]\s*)([0-9A-Fa-f]{8,})", re.IGNORECASE
+)
 _SERIAL: Final = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-F]{24}|0x[0-9A-Fa-f]{24})(?![0-9A-Za-z])")
 _PORT: Final = re.compile(r"/dev/(?:cu|tty)[\w.-]+")
 _MAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
@@ -48,5 +50,5 @@ def text(given: str, secrets: Iterable[str] = ()) -> str:
 
 
 def data(given: bytes, secrets: Iterable[str] = ()) -> bytes:
-    """Return bytes without the same; what is no UTF-8 becomes ``\\xNN``."""
+    r"""Return bytes without the same; what is no UTF-8 becomes ``\xNN``."""
     return text(given.decode("utf-8", "backslashreplace"), secrets).encode()

@@ -17,7 +17,9 @@ WARNINGS: Final = 200
 _COMMANDS: Final = ("analyze", "generate", "validate")
 _SUMMARY: Final = re.compile(r"^ ?Exec/report summary \((\w+)\)")
 _PARAMETERS: Final = re.compile(r"^Parameters +: +(\w+)")
-_CALLED: Final = re.compile(r"stedgeai(?:\.exe)? (?:\S*stedgeai(?:\.exe)? )?(analyze|generate|validate)\b")
+_CALLED: Final = re.compile(
+    r"stedgeai(?:\.exe)? (?:\S*stedgeai(?:\.exe)? )?(analyze|generate|validate)\b"
+)
 _KEY: Final = re.compile(r"^ ?([a-z][\w ./#()]*?) +: {2,}(.*?) *$")
 _BYTES: Final = re.compile(r"^([\d,]+) B\b")
 _MODEL_LINE: Final = re.compile(r"^model: macc=([\d,]+) ")

@@ -7,11 +7,14 @@ stated figures apart.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Final
 
-from npugate.estimate.values import Engine
+from npugate.estimate.values import Engine, Estimate
+from npugate.types import Hit
 
 EXTERNAL_FROM: Final = 0x6000_0000
 """Addresses from here on are outside the chip."""
@@ -38,6 +41,7 @@ class CompiledPool:
         used_bytes: the text reports round it to three decimals of a kB or MB; JSON is exact.
         weight_bytes, activation_bytes: None in JSON, which does not tell them apart.
         is_exact: False for figures that were rounded.
+        is_writable: None in text, which does not tell.
     """
 
     name: str
@@ -47,11 +51,19 @@ class CompiledPool:
     weight_bytes: int | None = None
     activation_bytes: int | None = None
     is_exact: bool = False
+    is_writable: bool | None = None
 
     @property
     def is_external(self) -> bool:
         """True for memory outside the chip: flash and PSRAM."""
         return self.start >= EXTERNAL_FROM
+
+    @property
+    def variable_bytes(self) -> int | None:
+        """Bytes of activations; of a writable memory whose share is untold, all that is used."""
+        if self.activation_bytes is not None:
+            return self.activation_bytes
+        return self.used_bytes if self.is_writable else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +199,9 @@ class CompiledRun:
     @property
     def external_activations(self) -> int | None:
         """Bytes of activations outside the chip, rounded as the report is; None if untold."""
-        told = [p.activation_bytes for p in self.pools if p.activation_bytes is not None]
-        if not told:
-            return None
-        return sum(p.activation_bytes or 0 for p in self.pools if p.is_external)
+        told = [p.variable_bytes for p in self.pools if p.is_external]
+        known = [size for size in told if size is not None]
+        return sum(known) if known else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,16 +225,55 @@ class Compiled:
     """What the compiler's side adds to a model's report.
 
     Attributes:
-        back_end: ``cli``, ``container``, ``cloud`` or ``replay``.
+        back_end: ``cli``, ``container``, ``cloud`` or ``replay``; empty when there is none.
         reason: why there is no verdict, or what was refused; empty when it compiled.
+        run: what its reports say; None when they say nothing.
         differences: predicted against compiled.
-        traps: names of the traps of the catalogue that the output shows.
+        known: names of the rows of the catalogue that its output shows.
     """
 
     state: State
-    back_end: str
+    back_end: str = ""
     reason: str = ""
     run: CompiledRun | None = None
     differences: tuple[Difference, ...] = ()
-    traps: tuple[str, ...] = ()
-    advice: tuple[str, ...] = field(default=())
+    known: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A model that the compiler is to be asked about, with what we think of it ourselves.
+
+    Attributes:
+        path: as reported.
+        file: where it is.
+        beside: its weight files, relative to its folder; they were found safe.
+        toolchain: that it was judged by.
+        hits: of our rules, by rule id.
+        is_quantized: False for a float model, which is known to run on the CPU.
+        estimate: None when none was made.
+    """
+
+    path: str
+    file: Path
+    beside: tuple[str, ...] = ()
+    toolchain: str = ""
+    hits: tuple[tuple[str, Hit], ...] = ()
+    is_quantized: bool = True
+    estimate: Estimate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the compiler says of a model.
+
+    Attributes:
+        hits: by rule id, for what our own rules have not said already.
+    """
+
+    compiled: Compiled
+    hits: tuple[tuple[str, Hit], ...] = ()
+
+
+Ask = Callable[[Asked], Answer]
+"""Asks the compiler about one model; it raises nothing that the model can cause."""
