@@ -100,8 +100,7 @@ def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
     found = replace(found, twin=_twin(job.candidate, facts, outcome.hits, limits))
     found = replace(found, beside=() if unreadable else locations(model.proto.graph))
     if job.gave_up:
-        ended = RepairReport((Outcome("all", "declined", job.gave_up),))
-        return replace(found, repaired=Repaired(b"", outcome.hits, ended))
+        return replace(found, repaired=Repaired(b"", outcome.hits, _declined(job.gave_up)))
     if job.fixing is None or unreadable or outcome.tracebacks:
         return found
     bench = Bench(
@@ -116,6 +115,10 @@ def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
         lambda name: isolate.stage(MENDING + name),
     )
     return replace(found, repaired=_mend(file, model, facts, outcome.hits, bench))
+
+
+def _declined(reason: str) -> RepairReport:
+    return RepairReport((Outcome("all", "declined", reason),))
 
 
 def _twin(
@@ -155,8 +158,7 @@ def _mend(
     try:
         whole = storage.load(file, model)
     except ModelError as error:
-        declined = RepairReport((Outcome("all", "declined", str(error)),))
-        return Repaired(b"", hits, declined)
+        return Repaired(b"", hits, _declined(str(error)))
     mended = repair.mend(whole, facts, hits, bench)
     data = b"" if mended.model is None else mended.model.SerializeToString()
     return Repaired(data, tuple(mended.hits), mended.report, storage.is_external(model.proto))
