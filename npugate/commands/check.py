@@ -7,6 +7,7 @@ import datetime as dt
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -14,6 +15,7 @@ from typing import Final, Self
 
 from npugate import __version__, config, files, gitfiles, pipeline, registry
 from npugate.cli import FORMATS, Console, parser
+from npugate.commands import compiler
 from npugate.discover import Search
 from npugate.errors import NpugateError, UsageError
 from npugate.options import Judgement, Options, Settings
@@ -87,7 +89,13 @@ def examine(chosen: argparse.Namespace, console: Console, progress: ProgressOf) 
         UsageError: the arguments, the configuration or the file list must be changed.
     """
     rules = registry.rules()
-    return pipeline.run(options(chosen, rules, console, progress), rules)
+    asked = options(chosen, rules, console, progress)
+    tool = compiler.opened(chosen, console.environment)
+    if tool is not None:
+        # Without the compiler there is one notice for the run and no word about each model.
+        ask, remarks = (None, (tool.missing,)) if tool.missing else (tool.ask, ())
+        asked = replace(asked, ask=ask, remarks=remarks)
+    return pipeline.run(asked, rules)
 
 
 def options(

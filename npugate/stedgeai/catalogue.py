@@ -18,6 +18,7 @@ REFUSED: Final = "NPU601"
 MEMORY: Final = "NPU602"
 QUANTIZATION: Final = "NPU603"
 PROFILE: Final = "NPU604"
+FALLBACK: Final = "NPU605"
 
 Where = Literal["failure", "output", "later"]
 Kind = Literal["model", "memory", "profile", "tool", "board"]

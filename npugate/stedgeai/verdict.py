@@ -13,7 +13,6 @@ from npugate.stedgeai.raw import Ended, Output
 from npugate.stedgeai.values import Answer, Asked, Compiled, CompiledRun, State
 from npugate.types import Hit, Location, Severity
 
-FALLBACK: Final = "NPU605"
 TEXT_LIMIT: Final = 2000
 """Most characters of an unknown failure that a finding quotes."""
 
@@ -133,7 +132,7 @@ def _fallback(asked: Asked, run: CompiledRun, version: str) -> Iterator[tuple[st
     if is_more:
         kinds = comparison.listed(comparison.kinds_on_cpu(run))
         text = f"{version} runs {found} of {every} epochs on the CPU, {against}: {kinds}"
-        yield FALLBACK, Hit(Location(), text, Severity.WARNING)
+        yield catalogue.FALLBACK, Hit(Location(), text, Severity.WARNING)
 
 
 def _told(output: Output, run: CompiledRun | None) -> list[str]:
