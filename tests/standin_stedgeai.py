@@ -17,16 +17,22 @@ from pathlib import Path
 
 
 def main(arguments):
-    scenario = json.loads(Path(__file__).resolve().with_name("scenario.json").read_bytes())
+    here = Path(__file__).resolve()
+    scenario = json.loads(here.with_name("scenario.json").read_bytes())
     if "--version" in arguments:
         version = scenario.get("version", "2.2.0-20266 2adc00962")
         sys.stdout.write(f"ST Edge AI Core v{version}\n")
         return 0
     Path(scenario["calls"]).write_text(json.dumps([arguments, dict(os.environ)]))  # noqa: TID251 - what it was given
+    model = Path(arguments[arguments.index("--model") + 1])
+    here.with_name("seen.json").write_text(
+        json.dumps(sorted(p.name for p in model.parent.iterdir()))
+    )
     if seconds := scenario.get("hang"):
         sys.stdout.write("working\n")
         sys.stdout.flush()
-        subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({seconds})"])
+        child = subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({seconds})"])
+        here.with_name("child").write_text(str(child.pid))
         time.sleep(seconds)
     out = sys.stdout.buffer
     for _ in range(scenario.get("megabytes", 0)):

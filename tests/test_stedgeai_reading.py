@@ -171,7 +171,7 @@ def test_a_log_of_cubemx_says_the_same_without_its_time_stamps():
 
 def test_a_progress_bar_hides_no_warning():
     bar = b"PASS:  12%|##        | 12/103 [00:00<00:01, 99.10it/s]WARNING: x is not quantized\r\n"
-    assert list(lines.clean(bar))[0] == "WARNING: x is not quantized"
+    assert next(lines.clean(bar)) == "WARNING: x is not quantized"
 
 
 def test_bytes_that_are_no_text_are_kept_in_words():

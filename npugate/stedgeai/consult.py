@@ -123,11 +123,15 @@ def _run(settings: Settings, back_end: BackEnd, secrets: tuple[str, ...], asked:
     request = Request(asked.file, asked.beside, settings.profile, settings.shape, settings.seconds)
     output = back_end.compile(request)
     output = replace(output, version=output.version or back_end.version)
+    places = {
+        str(folder) for folder in (Path.cwd(), asked.file.parent, asked.file.parent.resolve())
+    }
+    hide = partial(redact.data, secrets=secrets, places=places)
     clean = replace(
         output,
-        stdout=redact.data(output.stdout, secrets),
-        files={name: redact.data(data, secrets) for name, data in output.files.items()},
-        reason=redact.text(output.reason, secrets),
+        stdout=hide(output.stdout),
+        files={name: hide(data) for name, data in output.files.items()},
+        reason=redact.text(output.reason, secrets, places),
     )
     if settings.record is not None:
         raw.save(settings.record, asked.path, output if settings.record_raw else clean)

@@ -12,6 +12,7 @@ from npugate.stedgeai.values import CompiledPool
 
 _COMMENT: Final = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*')
 _COMMA: Final = re.compile(r",(\s*[}\]])")
+_ADDRESSES: Final = 1 << 32
 _MAGNITUDES: Final = {"BYTES": 1, "KBYTES": 1024, "MBYTES": 1024**2, "GBYTES": 1024**3}
 
 
@@ -35,10 +36,11 @@ def read(data: bytes) -> tuple[CompiledPool, ...]:
 
 
 def _pools(rows: list[dict[str, dict[str, object]]]) -> Iterator[CompiledPool]:
+    """Yield the memories; what the compiler adds for itself has no bounds and is none."""
     for row in rows:
-        yield CompiledPool(
-            str(row["name"]), _bytes(row["offset"]), _bytes(row["size"]), is_exact=True
-        )
+        size = _bytes(row["size"])
+        if size <= _ADDRESSES:
+            yield CompiledPool(str(row["name"]), _bytes(row["offset"]), size, is_exact=True)
 
 
 def _bytes(value: dict[str, object]) -> int:

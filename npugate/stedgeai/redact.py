@@ -19,7 +19,13 @@ _PART: Final = r"(?:(?! -)[^\\/:*?\"'<>|\r\n,\[\]()]|\(x86\))*"
 _FIRST: Final = r"[^\s\\/:*?\"'<>|\r\n,\[\]()]"
 _WINDOWS: Final = re.compile(rf"(?<![A-Za-z])[A-Za-z]:[\\/]+(?:{_FIRST}{_PART}[\\/]+)*")
 _SHARE: Final = re.compile(rf"(?<![\w:\\])\\\\{{1,3}}[\w.-]+\\+(?:{_FIRST}{_PART}[\\/]+)*")
-_POSIX: Final = re.compile(rf"(?<![\w.)\]/~>-])~?/(?:{_FIRST}{_PART}/+)+")
+# Nodes of ONNX have names like paths, so only folders that systems begin with are taken for one.
+_ROOTS: Final = (
+    "Applications|Library|Users|Volumes|__w|app|build|builds|data|etc|github|home|media|mnt|nfs|"
+    "opt|private|proc|project|projects|root|run|runner|scratch|srv|storage|sys|tmp|usr|var|work|"
+    "workspace|workspaces"
+)
+_POSIX: Final = re.compile(rf"(?<![\w.)\]/~>-])(?:~/+|/+(?:{_ROOTS})/+)(?:{_FIRST}{_PART}/+)*")
 # A home folder at the end of a path, where no separator follows.
 _HOME: Final = re.compile(
     r"([\\/](?:Users|home)[\\/]+)[^\\/\s\"',;:<>]+(?=[^\\/\r\n]*(?:$|\s-|[\"',;:]))", re.MULTILINE
@@ -33,22 +39,29 @@ _MAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _SHORTEST_SECRET: Final = 4
 
 
-def text(given: str, secrets: Iterable[str] = ()) -> str:
-    """Return a text without folders, serial numbers, ports, mail addresses and these secrets."""
+def text(given: str, secrets: Iterable[str] = (), places: Iterable[str] = ()) -> str:
+    """Return a text without folders, serial numbers, ports, mail addresses and more.
+
+    Args:
+        given: what the tool printed.
+        secrets: words that must not stand in it, such as a password.
+        places: folders of this run, wherever they are.
+    """
     found = given
     for secret in secrets:
         if len(secret) >= _SHORTEST_SECRET:
             found = found.replace(secret, SECRET)
+    for place in sorted(places, key=len, reverse=True):
+        found = found.replace(f"{place.rstrip('/')}/", FOLDER) if place.strip("/") else found
     found = _PORT.sub("<port>", found)
     found = _HOME.sub(r"\1<user>", found)
     found = _PROBE.sub(rf"\1{SERIAL}", found)
     found = _SERIAL.sub(SERIAL, found)
-    found = _WINDOWS.sub(FOLDER, found)
-    found = _SHARE.sub(FOLDER, found)
-    found = _POSIX.sub(FOLDER, found)
+    for pattern in (_WINDOWS, _SHARE, _POSIX):
+        found = pattern.sub(FOLDER, found)
     return _MAIL.sub("<mail>", found)
 
 
-def data(given: bytes, secrets: Iterable[str] = ()) -> bytes:
+def data(given: bytes, secrets: Iterable[str] = (), places: Iterable[str] = ()) -> bytes:
     r"""Return bytes without the same; what is no UTF-8 becomes ``\xNN``."""
-    return text(given.decode("utf-8", "backslashreplace"), secrets).encode()
+    return text(given.decode("utf-8", "backslashreplace"), secrets, places).encode()
