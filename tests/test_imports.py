@@ -22,7 +22,9 @@ LAYERS = (
     ),
     ("npugate.types",),
     ("npugate.estimate", "npugate.estimate.values"),
+    ("npugate.stedgeai", "npugate.stedgeai.values"),
     ("npugate.report", "npugate.files", "npugate.fingerprint", "npugate.isolate"),
+    ("npugate.stedgeai.*",),
     ("npugate.payload", "npugate.survey", "npugate.filekind", "npugate.external"),
     ("npugate.wirefault", "npugate.model"),
     ("npugate.facts", "npugate.facts.*"),
@@ -39,6 +41,7 @@ LAYERS = (
     ("npugate.proof", "npugate.proof.*", "npugate.graphdiff", "npugate.storage", "npugate.bench"),
     ("npugate.repair",),
     ("npugate.worker",),
+    ("npugate.opinion",),
     ("npugate.pipeline",),
     ("npugate.cli",),
     ("npugate.github", "npugate.github.*"),
@@ -53,6 +56,7 @@ ONLY = {
         "npugate.estimate.values",
         "npugate.report",
         "npugate.reporters",
+        "npugate.stedgeai.values",
         "npugate.types",
     },
     "npugate.reporters.*": {
@@ -60,9 +64,10 @@ ONLY = {
         "npugate.estimate.values",
         "npugate.report",
         "npugate.reporters",
+        "npugate.stedgeai.values",
         "npugate.types",
     },
-    "npugate.report": {"npugate.estimate.values", "npugate.types"},
+    "npugate.report": {"npugate.estimate.values", "npugate.stedgeai.values", "npugate.types"},
     "npugate.errors": set(),
     "entrypoint": {"npugate.cli"},
 }
@@ -77,6 +82,7 @@ EXCEPTIONS = {
     ("npugate.cli", "npugate.commands.describe"),
     ("npugate.cli", "npugate.commands.fix"),
     ("npugate.cli", "npugate.commands.snapshot"),
+    ("npugate.cli", "npugate.commands.stedgeai"),
     ("npugate.types", "npugate.surgery.draft"),  # annotations of Repair
 }
 HEAVY = {"onnx", "numpy", "google"}
@@ -84,6 +90,7 @@ LIGHT = ("npugate", "npugate.types", "npugate.errors", "npugate.report", "npugat
 LIGHT += (
     "npugate.estimate",
     "npugate.estimate.values",
+    "npugate.stedgeai.*",
     "npugate.reporters",
     "npugate.reporters.*",
     "npugate.github.*",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Final
 
 from npugate.estimate.values import Engine
@@ -125,7 +126,7 @@ def document(found: Compiled) -> dict[str, object]:
 
 
 def _document(run: CompiledRun) -> dict[str, object]:
-    counts, timing = run.counts, run.timing
+    timing = run.timing
     return {
         "command": run.command,
         "version": run.version,
@@ -140,27 +141,8 @@ def _document(run: CompiledRun) -> dict[str, object]:
         "ram_bytes": run.ram,
         "external_activations_bytes": run.external_activations,
         "cycles": run.cycles,
-        "pools": [
-            {
-                "name": pool.name,
-                "address": pool.start,
-                "size_bytes": pool.size_bytes,
-                "used_bytes": pool.used_bytes,
-                "weight_bytes": pool.weight_bytes,
-                "activation_bytes": pool.activation_bytes,
-                "exact": pool.is_exact,
-            }
-            for pool in run.pools
-        ],
-        "epochs": None
-        if counts is None
-        else {
-            "total": counts.total,
-            "software": counts.software,
-            "hybrid": counts.hybrid,
-            "hardware": counts.hardware,
-            "blobs": counts.blobs,
-        },
+        "pools": [_pool(pool) for pool in run.pools],
+        "epochs": None if run.counts is None else asdict(run.counts),
         "off_npu": [
             {"epoch": row.first, "kind": row.kind, "operators": list(row.operators)}
             for row in run.epochs
@@ -170,4 +152,16 @@ def _document(run: CompiledRun) -> dict[str, object]:
         "clocks_mhz": {} if timing is None else dict(timing.clocks_mhz),
         "warnings": list(run.warnings),
         "failure": None if run.failure is None else str(run.failure),
+    }
+
+
+def _pool(pool: CompiledPool) -> dict[str, object]:
+    return {
+        "name": pool.name,
+        "address": pool.start,
+        "size_bytes": pool.size_bytes,
+        "used_bytes": pool.used_bytes,
+        "weight_bytes": pool.weight_bytes,
+        "activation_bytes": pool.activation_bytes,
+        "exact": pool.is_exact,
     }

@@ -53,7 +53,7 @@ def open_image(image: str) -> BackEnd:
     if not image or image.startswith("-"):
         raise UsageError(f"--stedgeai docker://{image}: name an image")
     try:
-        from docker.errors import DockerException, ImageNotFound  # noqa: PLC0415
+        from docker.errors import DockerException, ImageNotFound  # noqa: PLC0415 - the same
 
         import docker  # noqa: PLC0415 - an extra, needed here only
     except ImportError as error:
@@ -145,7 +145,7 @@ def _folders() -> bytes:
 
 def _run(container: Container, seconds: float) -> Output:
     from requests.exceptions import ConnectionError as Lost  # noqa: PLC0415 - see above
-    from requests.exceptions import ReadTimeout  # noqa: PLC0415
+    from requests.exceptions import ReadTimeout  # noqa: PLC0415 - see above
 
     start = monotonic()
     container.start()
