@@ -246,6 +246,8 @@ def _add_fix(fix: argparse.ArgumentParser) -> None:
     add("--batch-strategy", choices=STRATEGIES, default="auto", help="default: %(default)s")
     add("--weight-budget", type=int, metavar="KIB", help="most KiB of copied int8 weights (512)")
     add("--inputs", metavar="FILE.npz", help="arrays by input name: real data for the proof")
+    add("--stedgeai", metavar="WHERE", help=f"also ask ST's compiler: {_WHERE}")
+    _add_compiler(fix)
     _add_common(fix)
 
 

@@ -90,7 +90,63 @@ def main(arguments: Sequence[str]) -> int:
         told = "".join(f"\n       {fault}" for fault in faults)
         sys.stdout.write(f"{'FAILED' if faults else 'ok    '} {case.name}{told}\n")
     _run("docker", "image", "rm", "--force", _IMAGE)
-    return 1 if failed else 0
+    with tempfile.TemporaryDirectory() as folder:
+        faults = list(_action(Path(folder)))
+    told = "".join(f"\n       {fault}" for fault in faults)
+    sys.stdout.write(
+        f"{'FAILED' if faults else 'ok    '} the action asks a tool of the runner{told}\n"
+    )
+    return 1 if failed or faults else 0
+
+
+def _action(folder: Path) -> Iterator[str]:
+    """Run the action's script as a runner would that has the tool, here the stand-in."""
+    tool, work, state = (folder / name for name in ("Core/2.2/Utilities/linux", "work", "state"))
+    for place in (tool, work, state):
+        place.mkdir(parents=True)
+    shutil.copyfile(_TESTS / "standin_stedgeai.py", tool / "stedgeai")
+    (tool / "stedgeai").chmod(0o755)
+    shutil.copytree(_SAMPLES, tool / "samples")
+    scenario = {
+        "stdout": str(tool / "samples" / "generate-2.2.txt"),
+        "files": {"network_c_info.json": str(tool / "samples" / "sample_c_info.json")},
+        "calls": "/tmp/calls.json",  # noqa: S108 - inside the container
+        "touch": True,
+    }
+    (tool / "scenario.json").write_text(json.dumps(scenario), "utf-8")
+    shutil.copyfile(next(_MODEL.rglob("*.onnx")), work / "net.onnx")
+    output, summary = folder / "output", folder / "summary"
+    environment = {
+        "PATH": f"{tool}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "NPUGATE_STATE": str(state),
+        "GITHUB_ACTION_PATH": str(_ROOT),
+        "GITHUB_WORKSPACE": str(work),
+        "GITHUB_OUTPUT": str(output),
+        "GITHUB_STEP_SUMMARY": str(summary),
+        "INPUT_MODELS": "net.onnx",
+        "INPUT_CHANGED_ONLY": "false",
+        "INPUT_FAIL_ON": "never",
+        "INPUT_STEDGEAI": "auto",
+        "INPUT_STEDGEAI_ACCEPT_LICENSE": "true",
+        "SECRET_OF_THE_RUNNER": "hunter2",
+    }
+    script = str(_ROOT / "scripts" / "run-container.sh")
+    done = _run("bash", script, cwd=work, environment=environment)
+    reports = state / "out" / "npugate-report"
+    try:
+        found = json.loads((reports / "npugate.json").read_bytes())["models"][0]["stedgeai"]
+    except (OSError, ValueError, LookupError):
+        yield f"no report: {done.stdout[-2000:]}{done.stderr[-1000:]}"
+        return
+    if (found["verdict"], found["back_end"]) != ("compiled", "cli"):
+        yield f"{found['verdict']} by {found['back_end']}: {found['reason']}"
+    if found["figures"]["cycles"] is None:
+        yield "the JSON file was not read"
+    if "**Compiler:**" not in summary.read_text("utf-8"):
+        yield "the summary does not show the compiler"
+    record = (reports / "stedgeai" / "net.onnx" / "stdout.txt").read_text("utf-8")
+    if "reach: done" in record or "hunter2" in record:
+        yield f"the compiler was not sealed: {record[:500]}"
 
 
 def _faults(case: Case, folder: Path, options: argparse.Namespace) -> Iterator[str]:
@@ -146,8 +202,12 @@ def _containers() -> set[str]:
     return set(_run("docker", "ps", "--all", "--quiet", "--filter", label).stdout.split())
 
 
-def _run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(arguments, cwd=cwd, capture_output=True, text=True, check=False)  # noqa: S603 - a list of ours
+def _run(
+    *arguments: str, cwd: Path | None = None, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - a list of ours
+        arguments, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import datetime as dt
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -89,13 +88,8 @@ def examine(chosen: argparse.Namespace, console: Console, progress: ProgressOf) 
         UsageError: the arguments, the configuration or the file list must be changed.
     """
     rules = registry.rules()
-    asked = options(chosen, rules, console, progress)
-    tool = compiler.opened(chosen, console.environment)
-    if tool is not None:
-        # Without the compiler there is one notice for the run and no word about each model.
-        ask, remarks = (None, (tool.missing,)) if tool.missing else (tool.ask, ())
-        asked = replace(asked, ask=ask, remarks=remarks)
-    return pipeline.run(asked, rules)
+    chosen_options = options(chosen, rules, console, progress)
+    return pipeline.run(compiler.applied(chosen_options, chosen, console.environment), rules)
 
 
 def options(

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from npugate.errors import UsageError
+from npugate.options import Options
 from npugate.stedgeai import consult
 from npugate.stedgeai.asking import SECONDS, Shape
 from npugate.stedgeai.consult import OFF, Compiler, Settings
+
+
+def applied(
+    options: Options, chosen: argparse.Namespace, environment: Mapping[str, str]
+) -> Options:
+    """Return the options with the compiler that the arguments ask for, as ``opened`` finds it."""
+    tool = opened(chosen, environment)
+    if tool is None:
+        return options
+    # Without the compiler there is one notice for the run and no word about each model.
+    if tool.missing:
+        return replace(options, remarks=(tool.missing,))
+    return replace(options, ask=tool.ask)
 
 
 def opened(chosen: argparse.Namespace, environment: Mapping[str, str]) -> Compiler | None:
