@@ -11,6 +11,7 @@ from npugate import check, isolate
 from npugate.bench import Bench
 from npugate.discover import Candidate
 from npugate.errors import ModelError
+from npugate.external import locations
 from npugate.facts import Facts, Inference
 from npugate.model import Model, load
 from npugate.options import Fixing, Judgement
@@ -47,6 +48,7 @@ class Examined:
         seconds: wall clock of the examination that ended well.
         twin: (graph, node) of a hit -> its line in the model's text twin, when that is fresh.
         repaired: None when no repair was asked for.
+        beside: files that hold weights, relative to the model's folder; they were found safe.
     """
 
     hits: tuple[tuple[str, Hit], ...]
@@ -58,6 +60,7 @@ class Examined:
     seconds: float = 0.0
     repaired: Repaired | None = None
     twin: Mapping[tuple[str, str], Source] = field(default_factory=dict)
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,7 @@ def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
         outcome.hits, model.digest, model.size_bytes, facts.census, unreadable, outcome.tracebacks
     )
     found = replace(found, twin=_twin(job.candidate, facts, outcome.hits, limits))
+    found = replace(found, beside=() if unreadable else locations(model.proto.graph))
     if job.gave_up:
         return replace(found, repaired=Repaired(b"", outcome.hits, _declined(job.gave_up)))
     if job.fixing is None or unreadable or outcome.tracebacks:

@@ -25,7 +25,9 @@ LAYERS = (
     ("npugate.estimate.sizes",),
     ("npugate.estimate.boards",),
     ("npugate.estimate.mpool",),
+    ("npugate.stedgeai", "npugate.stedgeai.values"),
     ("npugate.report", "npugate.files", "npugate.fingerprint", "npugate.isolate"),
+    ("npugate.stedgeai.*",),
     ("npugate.payload", "npugate.survey", "npugate.filekind", "npugate.external"),
     ("npugate.wirefault", "npugate.model"),
     ("npugate.facts", "npugate.facts.*"),
@@ -45,10 +47,11 @@ LAYERS = (
     ("npugate.registry", "npugate.check", "npugate.gitfiles", "npugate.selection"),
     ("npugate.discover", "npugate.options", "npugate.sources", "npugate.base", "npugate.baseline"),
     ("npugate.config", "npugate.suppress", "npugate.testing"),
-    ("npugate.surgery", "npugate.surgery.*", "npugate.figures"),
+    ("npugate.surgery", "npugate.surgery.*"),
     ("npugate.proof", "npugate.proof.*", "npugate.graphdiff", "npugate.storage", "npugate.bench"),
     ("npugate.repair",),
     ("npugate.worker",),
+    ("npugate.opinion",),
     ("npugate.pipeline",),
     ("npugate.cli",),
     ("npugate.github", "npugate.github.*"),
@@ -63,6 +66,7 @@ ONLY = {
         "npugate.estimate.values",
         "npugate.report",
         "npugate.reporters",
+        "npugate.stedgeai.values",
         "npugate.types",
     },
     "npugate.reporters.*": {
@@ -70,9 +74,10 @@ ONLY = {
         "npugate.estimate.values",
         "npugate.report",
         "npugate.reporters",
+        "npugate.stedgeai.values",
         "npugate.types",
     },
-    "npugate.report": {"npugate.estimate.values", "npugate.types"},
+    "npugate.report": {"npugate.estimate.values", "npugate.stedgeai.values", "npugate.types"},
     "npugate.errors": set(),
     "entrypoint": {"npugate.cli"},
 }
@@ -88,6 +93,7 @@ EXCEPTIONS = {
     ("npugate.cli", "npugate.commands.describe"),
     ("npugate.cli", "npugate.commands.fix"),
     ("npugate.cli", "npugate.commands.snapshot"),
+    ("npugate.cli", "npugate.commands.stedgeai"),
     ("npugate.types", "npugate.surgery.draft"),  # annotations of Repair
 }
 HEAVY = {"onnx", "numpy", "google"}
@@ -95,6 +101,7 @@ LIGHT = ("npugate", "npugate.types", "npugate.errors", "npugate.report", "npugat
 LIGHT += (
     "npugate.estimate",
     "npugate.estimate.values",
+    "npugate.stedgeai.*",
     "npugate.reporters",
     "npugate.reporters.*",
     "npugate.github.*",

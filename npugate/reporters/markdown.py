@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from npugate.report import ModelReport, RepairReport, Report
-from npugate.reporters import escape, outline, repairs
+from npugate.reporters import compiler, escape, outline, repairs
+from npugate.stedgeai.values import Compiled
 from npugate.types import Location, Severity
 
 COMMENT_BYTES: Final = 65_536
@@ -44,7 +45,8 @@ def render(report: Report, *, budget: int = COMMENT_BYTES) -> str:
     left_out = 0
     for model in models:
         fixed = model.against is not None and model.against.fixed
-        if not outline.counted(model) and model.repair is None and not fixed:
+        is_bare = model.repair is None and model.compiled is None
+        if not outline.counted(model) and is_bare and not fixed:
             continue
         section = _fitting(model, report, room)
         left_out += not section
@@ -139,6 +141,8 @@ def _section(model: ModelReport, report: Report, items: int) -> Iterator[str]:
     explained: set[str] = set()
     for number, group in enumerate(groups[:items], 1):
         yield from _item(number, group, report, explained)
+    if model.compiled is not None:
+        yield from _compiled(model.compiled)
     if model.repair is not None:
         yield from _repair(model, model.repair, report.threshold)
     if len(groups) > items:
@@ -166,6 +170,21 @@ def _item(number: int, group: outline.Group, report: Report, explained: set[str]
     explained.add(first.rule)
     if fix:
         yield f"   - {escape.markdown(fix)}\n"
+
+
+def _compiled(found: Compiled) -> Iterator[str]:
+    yield f"\n**Compiler:** {escape.markdown(compiler.headline(found))}\n\n"
+    yield from (f"- {escape.markdown(line)}\n" for line in compiler.figures(found))
+    sentence, differ = compiler.compared(found)
+    if sentence:
+        yield f"- {escape.markdown(sentence)}\n"
+    if differ:
+        yield "\n| | predicted | compiled |\n|---|---|---|\n"
+    for row in differ[:_EDITS_SHOWN]:
+        cells = (row.subject, row.predicted, row.compiled)
+        yield f"| {' | '.join(escape.markdown(cell) for cell in cells)} |\n"
+    if len(differ) > _EDITS_SHOWN:
+        yield f"\nand {len(differ) - _EDITS_SHOWN} rows more, listed in the full report\n"
 
 
 def _repair(model: ModelReport, repair: RepairReport, threshold: Severity | None) -> Iterator[str]:
