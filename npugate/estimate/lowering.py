@@ -113,7 +113,8 @@ def _plain(node: Node, target: Target) -> Iterator[Made]:
         reason = f"the NPU has no {node.op_type}"
         yield Made(kind, Engine.CPU, reason, advice, "operator", is_main=True)
         return
-    yield Made(kind, joins=_joins(node), epochs=_epochs(node), is_main=True)
+    joins = _joins(node) or (kind == "AveragePool" and not target.toolchain.startswith("2."))
+    yield Made(kind, joins=joins, epochs=_epochs(node), is_main=True)
 
 
 def _float(node: Node) -> Iterator[Made]:
@@ -184,9 +185,6 @@ def _epochs(node: Node) -> int:
     """Return the epochs of an operator on the NPU: of a large window, one a part but the last."""
     if node.op_type == "Gemm":
         return 2
-    if node.op_type in {"MaxPool", "AveragePool"}:
-        kernel = node.ints_attribute("kernel_shape") or (1,)
-        return max(1, -(-max(kernel) // _HEIGHT))
     return max(1, parts(node) - 1) if node.op_type == "Conv" else 1
 
 
