@@ -117,13 +117,14 @@ def rows(evidence: Path) -> list[Row]:
     found.append(_row(f"{name}, float", toolchain, model, _run(truth / source)))
     for stem, folder, newer in _MICRO:
         path = truth / "oe_intermediate" / f"baseline_{stem}_int8_OE_3_3_0.onnx"
-        plain = onnx.load(path)
-        model = with_conversions(plain)
+        given = onnx.load(path)
+        plain = without_conversions(given, relus=False)  # made of a TFLite file, which has none
+        model = with_conversions(given)
         base = truth / _MAG / "Output_Baseline"
         older = base / "CubeMX_xcubeai" / folder / "network_generate_report.txt"
         found.append(_row(f"baseline_{stem}", "2.2", model, _run(older), plain))
         last = base / "AI_STUDIO" / f"{newer}.txt"
-        found.append(_row(f"baseline_{stem}", "4.0", model, _run(last), plain))
+        found.append(_row(f"baseline_{stem}", "4.0", _first_last(model), _run(last), plain))
     return found
 
 
@@ -176,10 +177,13 @@ def _name(operator: str) -> str:
     return operator.partition("(")[0]
 
 
-def without_conversions(model: ModelProto) -> ModelProto:
-    """Return the float model: without conversions of activations, with the Relus that they did.
+def without_conversions(model: ModelProto, *, relus: bool = True) -> ModelProto:
+    """Return the float model: without conversions of activations.
 
-    A Relu behind a convolution is in the scale of its result: its zero point is the least integer.
+    Args:
+        model: quantised.
+        relus: put back the Relus behind convolutions that the scale of their result does, where
+            its zero point is the least integer.
     """
     copy = ModelProto()
     copy.CopyFrom(model)
@@ -192,7 +196,7 @@ def without_conversions(model: ModelProto) -> ModelProto:
         if node.op_type == "QuantizeLinear" and node.input[0] not in constants:
             renamed[node.output[0]] = inputs[0]
             zero = constants.get(node.input[2])
-            is_cut = zero is not None and int(onnx.numpy_helper.to_array(zero)) == _LEAST
+            is_cut = relus and zero is not None and int(onnx.numpy_helper.to_array(zero)) == _LEAST
             if is_cut and made_by.get(node.input[0]) in _CUT:
                 renamed[node.output[0]] = f"{inputs[0]}.relu"
                 copy.graph.node.append(helper.make_node("Relu", [inputs[0]], [f"{inputs[0]}.relu"]))
@@ -263,6 +267,22 @@ def with_conversions(model: ModelProto) -> ModelProto:
             graph.node.append(node)
             for name in node.output:
                 graph.node.extend(convert(name))
+    return copy
+
+
+def _first_last(model: ModelProto) -> ModelProto:
+    """Return a model without its first Transpose: the file that 4.0 read has channels last."""
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    for node in copy.graph.node:
+        if node.op_type == "Transpose":
+            node.op_type = "Identity"
+            del node.attribute[:]
+    dims = copy.graph.input[0].type.tensor_type.shape.dim
+    sizes = [dim.dim_value for dim in dims]
+    for dim, size in zip(dims, (sizes[0], sizes[3], sizes[1], sizes[2]), strict=True):
+        dim.dim_value = size
+    del copy.graph.value_info[:]
     return copy
 
 

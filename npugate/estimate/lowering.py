@@ -113,8 +113,7 @@ def _plain(node: Node, target: Target) -> Iterator[Made]:
         reason = f"the NPU has no {node.op_type}"
         yield Made(kind, Engine.CPU, reason, advice, "operator", is_main=True)
         return
-    joins = _joins(node) or (kind == "AveragePool" and not target.toolchain.startswith("2."))
-    yield Made(kind, joins=joins, epochs=_epochs(node), is_main=True)
+    yield Made(kind, joins=_joins(node), epochs=_epochs(node), is_main=True)
 
 
 def _float(node: Node) -> Iterator[Made]:
@@ -161,7 +160,9 @@ def _joins(node: Node) -> bool:
     if node.op_type in {"Add", "Sub"}:
         makers = [_maker(t) for t in node.inputs if t is not None and not t.is_constant]
         return len(makers) > 1 and any(m is not None and m.op_type in _SUMMED for m in makers)
-    if node.op_type in {"MaxPool", "AveragePool"}:
+    if node.op_type in {"AveragePool", "GlobalAveragePool"}:
+        return True
+    if node.op_type == "MaxPool":
         return max(node.ints_attribute("kernel_shape") or (1,)) <= _HEIGHT
     return False
 
