@@ -11,6 +11,7 @@ from npugate import check, isolate
 from npugate.bench import Bench
 from npugate.discover import Candidate
 from npugate.errors import ModelError
+from npugate.external import locations
 from npugate.facts import Facts, Inference, neighbours
 from npugate.model import Model, load
 from npugate.options import Fixing, Judgement
@@ -49,6 +50,7 @@ class Examined:
         twin: (graph, node) of a hit -> its line in the model's text twin, when that is fresh.
         repaired: None when no repair was asked for.
         sketches: (graph, node) of a hit -> what is around it, worst hits first.
+        beside: files that hold weights, relative to the model's folder; they were found safe.
     """
 
     hits: tuple[tuple[str, Hit], ...]
@@ -61,6 +63,7 @@ class Examined:
     repaired: Repaired | None = None
     twin: Mapping[tuple[str, str], Source] = field(default_factory=dict)
     sketches: Mapping[tuple[str, str], Sketch] = field(default_factory=dict)
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,7 @@ def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
         twin=_twin(job.candidate, facts, outcome.hits, limits),
         sketches=_sketches(facts, outcome.hits),
     )
+    found = replace(found, beside=() if unreadable else locations(model.proto.graph))
     if job.gave_up:
         return replace(found, repaired=Repaired(b"", outcome.hits, _declined(job.gave_up)))
     if job.fixing is None or unreadable or outcome.tracebacks:

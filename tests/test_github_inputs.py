@@ -24,6 +24,9 @@ def test_without_any_input_the_defaults_of_action_yml_hold():
         file_comments=False,
         fix=False,
         name="",
+        stedgeai="off",
+        stedgeai_profile="",
+        stedgeai_accept_license=False,
         image="",
     )
 

@@ -31,7 +31,7 @@ def main(words: Sequence[str]) -> int:
     if words[:1] != ["run"]:
         return 0
     # A stand-in for an edge: it hands on the environment as docker does.
-    given = dict(os.environ)  # noqa: TID251  # handed on
+    given = dict(os.environ)  # noqa: TID251 - a tool hands on what it was given
     environment = {"PATH": given["PATH"], "PYTHONPATH": str(ROOT)}
     folder, rest = ".", list(words[1:])
     options: list[tuple[str, str]] = []

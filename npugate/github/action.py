@@ -37,6 +37,7 @@ _FILES: Final = {
     "gitlab": "npugate.gitlab.json",
     "text": "npugate.txt",
 }
+_RECORD: Final = "stedgeai"  # below the same folder; without paths and serial numbers
 _REPAIRED: Final = "repaired"  # below the folder of the reports, so that one artifact has both
 _CONFIGURATIONS: Final = frozenset({"npugate.toml", "pyproject.toml"})
 
@@ -137,6 +138,7 @@ def _plan(chosen: Inputs, happened: event.Event, environment: Mapping[str, str])
         value = getattr(chosen, flag.replace("-", "_"))
         arguments += [f"--{flag}={value}"] if value else []
     notices: list[str] = []
+    arguments += _compiler(chosen, environment)
     arguments += _old(chosen, environment)
     if inputs.wants_changes(chosen, happened.name):
         changed, notices = _changes(chosen, environment)
@@ -162,6 +164,16 @@ def _judged(chosen: Inputs, happened: event.Event, environment: Mapping[str, str
     if target.endswith(".toml"):
         target = str(kept / target)
     return replace(chosen, config=str(gate.of_base(kept, chosen.config)), target=target)
+
+
+def _compiler(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
+    """Return the arguments that ask ST's compiler, what it says kept beside the reports."""
+    if chosen.stedgeai in {"", "off"}:
+        return []
+    arguments = [f"--stedgeai={chosen.stedgeai}", f"--record={_folder(environment) / _RECORD}"]
+    if chosen.stedgeai_profile:
+        arguments.append(f"--stedgeai-profile={chosen.stedgeai_profile}")
+    return arguments + ["--stedgeai-accept-license"] * chosen.stedgeai_accept_license
 
 
 def _old(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:

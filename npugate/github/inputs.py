@@ -39,6 +39,9 @@ class Inputs:
         file_comments: whether that step comments on the files of failing models, too.
         fix: whether repaired copies are made.
         name: tells several runs in one workflow apart; may be empty.
+        stedgeai: where ST's compiler is; ``off`` asks it nothing.
+        stedgeai_profile: of the NPU compiler; empty takes the tool's own.
+        stedgeai_accept_license: the user's consent to ST's licence.
         image: the image that the composite action runs; empty builds it. Nothing here uses it.
     """
 
@@ -57,6 +60,9 @@ class Inputs:
     file_comments: bool
     fix: bool
     name: str
+    stedgeai: str
+    stedgeai_profile: str
+    stedgeai_accept_license: bool
     image: str
 
 
@@ -256,6 +262,29 @@ INPUTS: Final = (
         "",
         "Tells several runs in one workflow apart, for example the legs of a matrix.",
         _name,
+    ),
+    Input(
+        "stedgeai",
+        "off",
+        "Also ask ST's compiler on a licensed runner: auto looks for stedgeai in PATH and "
+        "STEDGEAI_CORE_DIR, a path names it or its folder, off asks nothing.",
+        _text,
+        composite=True,
+    ),
+    Input(
+        "stedgeai-profile",
+        "",
+        "Profile of ST's NPU compiler, NAME or NAME@FILE with a file of the repository; empty "
+        "takes the tool's own.",
+        _text,
+        composite=True,
+    ),
+    Input(
+        "stedgeai-accept-license",
+        "false",
+        "Your consent to ST's licence of the compiler; without it the compiler is not run.",
+        _flag,
+        composite=True,
     ),
     Input(
         "image",

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Final
 
 from npugate.report import Against, ModelReport, RepairReport, Report, Verification
-from npugate.reporters import escape, outline
+from npugate.reporters import compiler, escape, outline
 from npugate.sketch import Sketch
 from npugate.types import Finding, Severity, Source, Suppression
 
@@ -62,6 +62,11 @@ def _model(model: ModelReport, threshold: Severity | None) -> dict[str, object]:
             "domains": {_text(name): version for name, version in census.domains.items()},
         },
         "findings": [_finding(finding) for finding in model.findings],
+        **(
+            {}
+            if model.compiled is None
+            else {"stedgeai": _clipped(compiler.document(model.compiled))}
+        ),
         **({} if model.against is None else {"base": _against(model.against)}),
         **({} if model.repair is None else {"repair": _repair(model, model.repair, threshold)}),
     }
@@ -179,6 +184,15 @@ def _summary(report: Report) -> dict[str, int]:
         "notes": report.total(Severity.NOTE),
         "suppressed": sum(len(outline.suppressed(model)) for model in report.models),
     }
+
+
+def _clipped(value: object) -> object:
+    """Return a document in which every string is one that a report may hold."""
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, dict):
+        return {_text(key): _clipped(item) for key, item in value.items()}
+    return [_clipped(item) for item in value] if isinstance(value, list) else value
 
 
 def _text(text: str) -> str:

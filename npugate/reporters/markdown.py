@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from npugate.report import ModelReport, RepairReport, Report
-from npugate.reporters import escape, estimates, mermaid, outline, repairs
+from npugate.reporters import compiler, escape, estimates, mermaid, outline, repairs
+from npugate.stedgeai.values import Compiled
 from npugate.types import Location, Severity, Source
 
 COMMENT_BYTES: Final = 65_536
@@ -79,7 +80,8 @@ def _has_news(model: ModelReport) -> bool:
     found = model.against
     compared = found is not None and bool(found.new or found.unchanged or found.fixed)
     known = bool(outline.counted(model)) or model.repair is not None
-    return known or compared or model.estimate is not None
+    asked = model.estimate is not None or model.compiled is not None
+    return known or compared or asked
 
 
 def _badness(model: ModelReport) -> tuple[object, ...]:
@@ -196,6 +198,8 @@ def _section(model: ModelReport, page: _Page, items: int) -> Iterator[str]:
     explained: set[str] = set()
     for number, group in enumerate(groups[:items], 1):
         yield from _item(number, group, page, explained)
+    if model.compiled is not None:
+        yield from _compiled(model.compiled)
     if len(groups) > items:
         hidden = sum(len(group) for group in groups[items:])
         yield f"\nand {outline.plural(hidden, 'finding')} more, listed in the full report\n"
@@ -245,6 +249,21 @@ def _line(source: Source, blob: str) -> str:
     if not blob or {"", ".", ".."} & set(parts) or len(source.file) > escape.DATA_LIMIT:
         return text
     return f"[{text}]({blob}/{escape.uri(source.file)}#L{source.line})"
+
+
+def _compiled(found: Compiled) -> Iterator[str]:
+    yield f"\n**Compiler:** {escape.markdown(compiler.headline(found))}\n\n"
+    yield from (f"- {escape.markdown(line)}\n" for line in compiler.figures(found))
+    sentence, differ = compiler.compared(found)
+    if sentence:
+        yield f"- {escape.markdown(sentence)}\n"
+    if differ:
+        yield "\n| | predicted | compiled |\n|---|---|---|\n"
+    for row in differ[:_EDITS_SHOWN]:
+        cells = (row.subject, row.predicted, row.compiled)
+        yield f"| {' | '.join(escape.markdown(cell) for cell in cells)} |\n"
+    if len(differ) > _EDITS_SHOWN:
+        yield f"\nand {len(differ) - _EDITS_SHOWN} rows more, listed in the full report\n"
 
 
 def _repair(model: ModelReport, repair: RepairReport, threshold: Severity | None) -> Iterator[str]:
