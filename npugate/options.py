@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from npugate.discover import Search
 from npugate.estimate.boards import DEFAULT_BOARD
 from npugate.estimate.sizes import Budget
+from npugate.stedgeai.values import Ask
 from npugate.types import Limits, Repair, RepairOptions, Severity
 
 if TYPE_CHECKING:  # annotations only: it imports numpy
@@ -145,6 +146,8 @@ class Options:
         base: a git revision whose versions of the models are compared with; empty for none.
         base_folder: the same versions, below a folder by their paths; None for none.
         new_only: findings that the base has do not count.
+        ask: asks the vendor's compiler about each model that can be read; None asks nobody.
+        remarks: sentences for the report that the settings led to.
     """
 
     search: Search
@@ -160,6 +163,8 @@ class Options:
     base: str = ""
     base_folder: Path | None = None
     new_only: bool = True
+    ask: Ask | None = None
+    remarks: tuple[str, ...] = ()
 
     def judgement(self, path: str) -> Judgement:
         """Return by what one model is judged."""

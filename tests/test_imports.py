@@ -16,6 +16,7 @@ LAYERS = (
         "npugate",
         "npugate.digest",
         "npugate.errors",
+        "npugate.sketch",
         "npugate.text",
         "npugate.targets",
         "npugate.wire",
@@ -25,7 +26,10 @@ LAYERS = (
     ("npugate.estimate.sizes",),
     ("npugate.estimate.boards",),
     ("npugate.estimate.mpool",),
+    ("npugate.stedgeai", "npugate.stedgeai.values"),
     ("npugate.report", "npugate.files", "npugate.fingerprint", "npugate.isolate"),
+    ("npugate.sketching",),
+    ("npugate.stedgeai.*",),
     ("npugate.payload", "npugate.survey", "npugate.filekind", "npugate.external"),
     ("npugate.wirefault", "npugate.model"),
     ("npugate.facts", "npugate.facts.*"),
@@ -49,6 +53,7 @@ LAYERS = (
     ("npugate.proof", "npugate.proof.*", "npugate.graphdiff", "npugate.storage", "npugate.bench"),
     ("npugate.repair",),
     ("npugate.worker",),
+    ("npugate.opinion",),
     ("npugate.pipeline",),
     ("npugate.cli",),
     ("npugate.github", "npugate.github.*"),
@@ -63,6 +68,7 @@ ONLY = {
         "npugate.estimate.values",
         "npugate.report",
         "npugate.reporters",
+        "npugate.stedgeai.values",
         "npugate.types",
     },
     "npugate.reporters.*": {
@@ -70,9 +76,11 @@ ONLY = {
         "npugate.estimate.values",
         "npugate.report",
         "npugate.reporters",
+        "npugate.sketch",
+        "npugate.stedgeai.values",
         "npugate.types",
     },
-    "npugate.report": {"npugate.estimate.values", "npugate.types"},
+    "npugate.report": {"npugate.estimate.values", "npugate.stedgeai.values", "npugate.types"},
     "npugate.errors": set(),
     "entrypoint": {"npugate.cli"},
 }
@@ -85,16 +93,26 @@ EXCEPTIONS = {
     ("npugate.constraints", "npugate.target"),  # annotations
     ("npugate.cli", "npugate.commands.check"),  # in the function that dispatches
     ("npugate.cli", "npugate.commands.action"),
+    ("npugate.cli", "npugate.commands.comment"),
     ("npugate.cli", "npugate.commands.describe"),
     ("npugate.cli", "npugate.commands.fix"),
     ("npugate.cli", "npugate.commands.snapshot"),
+    ("npugate.cli", "npugate.commands.stedgeai"),
     ("npugate.types", "npugate.surgery.draft"),  # annotations of Repair
 }
 HEAVY = {"onnx", "numpy", "google"}
-LIGHT = ("npugate", "npugate.types", "npugate.errors", "npugate.report", "npugate.cli")
+LIGHT = (
+    "npugate",
+    "npugate.types",
+    "npugate.sketch",
+    "npugate.errors",
+    "npugate.report",
+    "npugate.cli",
+)
 LIGHT += (
     "npugate.estimate",
     "npugate.estimate.values",
+    "npugate.stedgeai.*",
     "npugate.reporters",
     "npugate.reporters.*",
     "npugate.github.*",
@@ -254,3 +272,10 @@ def test_a_check_loads_no_runtime(tmp_path):
     assert status == 0
     assert "onnx" in found
     assert not found & {"onnxruntime", "onnx_graphsurgeon", "torch", "shtab", "tqdm"}
+
+
+def test_what_has_the_token_loads_nothing_that_reads_models(tmp_path):
+    status, found = loaded(tmp_path, "comment")
+    assert status == 0
+    assert "urllib" in found
+    assert not found & {"onnx", "numpy", "google", "onnxruntime", "onnx_graphsurgeon"}

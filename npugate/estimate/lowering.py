@@ -160,7 +160,9 @@ def _joins(node: Node) -> bool:
     if node.op_type in {"Add", "Sub"}:
         makers = [_maker(t) for t in node.inputs if t is not None and not t.is_constant]
         return len(makers) > 1 and any(m is not None and m.op_type in _SUMMED for m in makers)
-    if node.op_type in {"MaxPool", "AveragePool"}:
+    if node.op_type in {"AveragePool", "GlobalAveragePool"}:
+        return True
+    if node.op_type == "MaxPool":
         return max(node.ints_attribute("kernel_shape") or (1,)) <= _HEIGHT
     return False
 
@@ -184,9 +186,6 @@ def _epochs(node: Node) -> int:
     """Return the epochs of an operator on the NPU: of a large window, one a part but the last."""
     if node.op_type == "Gemm":
         return 2
-    if node.op_type in {"MaxPool", "AveragePool"}:
-        kernel = node.ints_attribute("kernel_shape") or (1,)
-        return max(1, -(-max(kernel) // _HEIGHT))
     return max(1, parts(node) - 1) if node.op_type == "Conv" else 1
 
 

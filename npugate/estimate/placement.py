@@ -26,7 +26,7 @@ _WINDOWED: Final = frozenset(
 
 @dataclass(slots=True)
 class _Draft:
-    """An epoch while it is being filled."""
+    """An epoch while it is being filled; ``inner`` is what never leaves it."""
 
     engine: Engine
     operators: list[Operator]
@@ -34,6 +34,7 @@ class _Draft:
     writes: list[Access]
     macs: int = 0
     window: Window | None = None
+    inner: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -88,7 +89,8 @@ class _Builder:
         self, at: int, operator: Operator, reads: list[Access], writes: list[Access], work: int
     ) -> None:
         epoch = self.epochs[at]
-        inner = {access.tensor for access in epoch.writes}
+        inner = epoch.inner | {access.tensor for access in epoch.writes}
+        epoch.inner = inner
         epoch.operators.append(operator)
         known = {access.tensor for access in epoch.reads}
         epoch.reads += [a for a in reads if not self._is_inner(a, inner) and a.tensor not in known]
