@@ -74,6 +74,7 @@ _PLANS: Final = (  # c_info.json whose buffers are laid out anew
 )
 _FAMILIES: Final = (
     *("efficientnetv2", "mobilenetv2", "mobilenet_v2", "fdmobilenet", "mobilenet", "squeezenet"),
+    "sqnxt",
     *("resnet18", "resnet50", "regnet", "darknet", "mnasnet", "yolov8", "yunet", "yamnet", "ch_PP"),
 )
 
