@@ -11,6 +11,8 @@ from npugate import check, isolate
 from npugate.bench import Bench
 from npugate.discover import Candidate
 from npugate.errors import ModelError
+from npugate.estimate import assemble
+from npugate.estimate.values import Estimate
 from npugate.external import locations
 from npugate.facts import Facts, Inference, neighbours
 from npugate.model import Model, load
@@ -50,6 +52,7 @@ class Examined:
         twin: (graph, node) of a hit -> its line in the model's text twin, when that is fresh.
         repaired: None when no repair was asked for.
         sketches: (graph, node) of a hit -> what is around it, worst hits first.
+        estimate: None when the model could not be examined or nothing can be estimated.
         beside: files that hold weights, relative to the model's folder; they were found safe.
     """
 
@@ -64,6 +67,7 @@ class Examined:
     twin: Mapping[tuple[str, str], Source] = field(default_factory=dict)
     sketches: Mapping[tuple[str, str], Sketch] = field(default_factory=dict)
     beside: tuple[str, ...] = ()
+    estimate: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,9 @@ def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
         twin=_twin(job.candidate, facts, outcome.hits, limits),
         sketches=_sketches(facts, outcome.hits),
     )
-    found = replace(found, beside=() if unreadable else locations(model.proto.graph))
+    if not unreadable:
+        beside = locations(model.proto.graph)
+        found = replace(found, beside=beside, estimate=_estimate(facts, job.target))
     if job.gave_up:
         return replace(found, repaired=Repaired(b"", outcome.hits, _declined(job.gave_up)))
     if job.fixing is None or unreadable or outcome.tracebacks:
@@ -122,6 +128,11 @@ def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
         lambda name: isolate.stage(MENDING + name),
     )
     return replace(found, repaired=_mend(file, model, facts, outcome.hits, bench))
+
+
+def _estimate(facts: Facts, target: Target) -> Estimate | None:
+    isolate.stage("estimating")
+    return assemble.estimate(facts, target)
 
 
 def _declined(reason: str) -> RepairReport:
