@@ -137,6 +137,7 @@ class Options:
         base: a git revision whose versions of the models are compared with; empty for none.
         base_folder: the same versions, below a folder by their paths; None for none.
         new_only: findings that the base has do not count.
+        pictured: a report draws the graphs, so they are kept.
     """
 
     search: Search
@@ -152,6 +153,7 @@ class Options:
     base: str = ""
     base_folder: Path | None = None
     new_only: bool = True
+    pictured: bool = False
 
     def judgement(self, path: str) -> Judgement:
         """Return by what one model is judged."""

@@ -162,7 +162,8 @@ def _jobs(
         if key not in loaded:
             loaded[key] = targets.load(judgement.target or "", judgement.toolchain)
         chosen = _chosen(judgement, rules)
-        jobs.append(Job(candidate, loaded[key], chosen, judgement, fixing=options.fixing))
+        job = Job(candidate, loaded[key], chosen, judgement, fixing=options.fixing)
+        jobs.append(replace(job, pictured=options.pictured))
     return jobs
 
 
@@ -279,6 +280,7 @@ def _model_report(job: Job, found: Examined, context: _Context) -> ModelReport:
         found.unreadable,
         found.census,
         found.seconds,
+        graph=found.graph,
     )
     if path in context.base:
         report = replace(report, against=_against(report.findings, context.base[path]))
@@ -321,7 +323,10 @@ def _base(
             return {}
         chosen = [job for job in jobs if job.candidate.path in places]
         readable = [job for job in chosen if base.is_readable(places[job.candidate.path])]
-        old = [replace(job, fixing=None, candidate=_moved(job, places)) for job in readable]
+        old = [
+            replace(job, fixing=None, pictured=False, candidate=_moved(job, places))
+            for job in readable
+        ]
         silent = replace(options, fixing=None, progress=lambda _done, _all: None)
         examined = _examine_all(old, silent, context.rules)
     lost = len(chosen) - len(readable) + sum(found.unreadable for found in examined)

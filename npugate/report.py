@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from npugate.estimate.values import Estimate
+from npugate.graphview import GraphView
 from npugate.types import Census, Finding, InterfaceChange, Severity
 
 
@@ -96,6 +97,7 @@ class RepairReport:
         verification: None when nothing was applied.
         findings: of the repaired model; those of the original when nothing was applied.
         diff: nodes removed, added and changed, a line each.
+        graph, estimate: of the repaired model; None as in ``ModelReport``, or when nothing changed.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -105,6 +107,8 @@ class RepairReport:
     after: Figures = field(default_factory=Figures)
     diff: tuple[str, ...] = ()
     output: str | None = None
+    graph: GraphView | None = None
+    estimate: Estimate | None = None
 
     @property
     def is_repaired(self) -> bool:
@@ -141,6 +145,7 @@ class ModelReport:
         against: None when there is no base version to compare with.
         as_found: True judges the model as it was found, whatever the repairs left.
         estimate: None when none was asked for, or the model could not be examined.
+        graph: the same; only for reports that draw it.
     """
 
     path: str
@@ -154,6 +159,7 @@ class ModelReport:
     as_found: bool = False
     against: Against | None = None
     estimate: Estimate | None = None
+    graph: GraphView | None = None
 
     @property
     def left(self) -> tuple[Finding, ...]:

@@ -11,7 +11,8 @@ from npugate import check, isolate
 from npugate.bench import Bench
 from npugate.discover import Candidate
 from npugate.errors import ModelError
-from npugate.facts import Facts, Inference
+from npugate.facts import Facts, Inference, topology
+from npugate.graphview import GraphView
 from npugate.model import Model, load
 from npugate.options import Fixing, Judgement
 from npugate.report import Outcome, RepairReport
@@ -34,6 +35,7 @@ class Job:
     earlier: tuple[Hit, ...] = ()
     fixing: Fixing | None = None
     gave_up: str = ""
+    pictured: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Examined:
         seconds: wall clock of the examination that ended well.
         twin: (graph, node) of a hit -> its line in the model's text twin, when that is fresh.
         repaired: None when no repair was asked for.
+        graph: None unless it is to be drawn.
     """
 
     hits: tuple[tuple[str, Hit], ...]
@@ -58,6 +61,7 @@ class Examined:
     seconds: float = 0.0
     repaired: Repaired | None = None
     twin: Mapping[tuple[str, str], Source] = field(default_factory=dict)
+    graph: GraphView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,8 @@ def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
         outcome.hits, model.digest, model.size_bytes, facts.census, unreadable, outcome.tracebacks
     )
     found = replace(found, twin=_twin(job.candidate, facts, outcome.hits, limits))
+    if job.pictured:
+        found = replace(found, graph=topology.view(facts.graphs))
     if job.gave_up:
         ended = RepairReport((Outcome("all", "declined", job.gave_up),))
         return replace(found, repaired=Repaired(b"", outcome.hits, ended))
@@ -111,7 +117,8 @@ def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
         job.fixing.data,
         lambda name: isolate.stage(MENDING + name),
     )
-    return replace(found, repaired=_mend(file, model, facts, outcome.hits, bench))
+    mended = _mend(file, model, facts, outcome.hits, bench, pictured=job.pictured)
+    return replace(found, repaired=mended)
 
 
 def _twin(
@@ -142,10 +149,17 @@ def _twin(
 
 
 def _mend(
-    file: Path, model: Model, facts: Facts, hits: tuple[tuple[str, Hit], ...], bench: Bench
+    file: Path,
+    model: Model,
+    facts: Facts,
+    hits: tuple[tuple[str, Hit], ...],
+    bench: Bench,
+    *,
+    pictured: bool,
 ) -> Repaired:
     """Repair a model that was examined."""
     from npugate import repair, storage  # noqa: PLC0415 - loads onnxruntime and onnx-graphsurgeon
+    from npugate.surgery import structure  # noqa: PLC0415 - as above
 
     bench.stage("reading the weights")
     try:
@@ -155,4 +169,8 @@ def _mend(
         return Repaired(b"", hits, declined)
     mended = repair.mend(whole, facts, hits, bench)
     data = b"" if mended.model is None else mended.model.SerializeToString()
-    return Repaired(data, tuple(mended.hits), mended.report, storage.is_external(model.proto))
+    report = mended.report
+    if pictured and mended.model is not None:
+        after = Facts(structure.skeleton(mended.model), bench.limits)
+        report = replace(report, graph=topology.view(after.graphs))
+    return Repaired(data, tuple(mended.hits), report, storage.is_external(model.proto))

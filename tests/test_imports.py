@@ -21,7 +21,7 @@ LAYERS = (
         "npugate.wire",
     ),
     ("npugate.types",),
-    ("npugate.estimate", "npugate.estimate.values"),
+    ("npugate.estimate", "npugate.estimate.values", "npugate.graphview"),
     ("npugate.report", "npugate.files", "npugate.fingerprint", "npugate.isolate"),
     ("npugate.payload", "npugate.survey", "npugate.filekind", "npugate.external"),
     ("npugate.wirefault", "npugate.model"),
@@ -58,11 +58,12 @@ ONLY = {
     "npugate.reporters.*": {
         "npugate.digest",
         "npugate.estimate.values",
+        "npugate.graphview",
         "npugate.report",
         "npugate.reporters",
         "npugate.types",
     },
-    "npugate.report": {"npugate.estimate.values", "npugate.types"},
+    "npugate.report": {"npugate.estimate.values", "npugate.graphview", "npugate.types"},
     "npugate.errors": set(),
     "entrypoint": {"npugate.cli"},
 }
@@ -84,6 +85,7 @@ LIGHT = ("npugate", "npugate.types", "npugate.errors", "npugate.report", "npugat
 LIGHT += (
     "npugate.estimate",
     "npugate.estimate.values",
+    "npugate.graphview",
     "npugate.reporters",
     "npugate.reporters.*",
     "npugate.github.*",
