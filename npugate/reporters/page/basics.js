@@ -33,8 +33,8 @@ const npugate = (() => {
     return `${(value / 1e6).toFixed(2)} s`;
   }
   function count(value) {
-    for (const [size, unit] of [[1e9, " G"], [1e6, " M"], [1e3, " k"]]) {
-      if (Math.abs(value) >= size * 10) return (value / size).toFixed(1) + unit;
+    for (const [size, unit] of [[1e9, " G"], [1e6, " M"]]) {
+      if (Math.abs(value) >= size) return Number((value / size).toPrecision(3)) + unit;
     }
     return Math.round(value).toLocaleString("en");
   }
@@ -75,7 +75,13 @@ const npugate = (() => {
   }
 
   const onChange = (listener) => listeners.push(listener);
-  const changed = () => listeners.forEach((listener) => listener());
+  // One part that fails leaves the others to be drawn; the console and the reader are told.
+  const changed = () => listeners.forEach((listener) => {
+    try { listener(); } catch (error) {
+      byId("notices").append(el("p", { class: "notice" }, `A part of this page could not be drawn: ${error.message}`));
+      reportError(error);
+    }
+  });
 
   return { data, state, el, byId, fill, bytes, micros, count, percent, between, plural, colour, ENGINES, engineTag, RANK, side, onChange, changed };
 })();

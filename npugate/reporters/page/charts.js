@@ -22,11 +22,16 @@
   const timeUnit = (most) => (most >= 2e6 ? ["s", 1e6] : most >= 2000 ? ["ms", 1000] : ["µs", 1]);
   const plain = (value) => String(Number(value.toPrecision(4)));
 
-  function create(host, options, rows, tip, pick) {
+  // The value at the cursor: the nearest, or for steps the one that the cursor is in.
+  function indexAt(made, half) {
+    if (made.cursor.left < 0 || made.cursor.idx === null || made.cursor.idx === undefined) return null;
+    return half ? Math.max(0, Math.min(made.data[0].length - 2, Math.floor(made.posToVal(made.cursor.left, "x") + half))) : made.cursor.idx;
+  }
+  function create(host, options, rows, tip, pick, half = 0) {
     const box = el("div", { class: "tip", hidden: "" });
     options.hooks = { ...options.hooks, setCursor: [(plot) => {
-      const at = plot.cursor.idx;
-      box.hidden = at === null || at === undefined || plot.cursor.left < 0;
+      const at = indexAt(plot, half);
+      box.hidden = at === null;
       if (box.hidden) return;
       box.replaceChildren(...tip(at));
       const left = plot.over.offsetLeft + plot.cursor.left, wide = box.offsetWidth;
@@ -35,15 +40,15 @@
     }] };
     const made = new uPlot(options, rows, host);
     host.append(box);
-    made.over.addEventListener("click", () => { const at = made.cursor.idx; if (at !== null && at !== undefined) pick(at); });
+    made.over.addEventListener("click", () => { const at = indexAt(made, half); if (at !== null) pick(at); });
     host.tabIndex = 0;
     host.addEventListener("keydown", (event) => {
       const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-      if (event.key === "Enter" && made.cursor.idx !== null) pick(made.cursor.idx);
+      const at = indexAt(made, half), last = rows[0].length - (half ? 2 : 1);
+      if (event.key === "Enter" && at !== null) pick(at);
       if (!by) return;
       event.preventDefault();
-      const last = rows[0].length - 1, now = Math.min(last, Math.max(0, (made.cursor.idx ?? (by > 0 ? -1 : last + 1)) + by));
-      made.setCursor({ left: made.valToPos(rows[0][now], "x"), top: 20 });
+      made.setCursor({ left: made.valToPos(Math.min(last, Math.max(0, (at ?? (by > 0 ? -1 : last + 1)) + by)), "x"), top: 20 });
     });
     plots.push([made, host]);
     return made;
@@ -86,6 +91,17 @@
       el("td", {}, el("div", { class: "usage", role: "img", "aria-label": pool.size ? `${percent((pool.activations + pool.weights) / pool.size)} used` : "empty" }, el("i", { class: "bar e-npu", width: `${pool.size ? Math.min(100, 100 * pool.activations / pool.size) : 0}%` }), el("i", { class: "bar e-none", width: `${pool.size ? Math.min(100, 100 * pool.weights / pool.size) : 0}%` }))), el("td", { class: "number" }, pool.size ? percent((pool.activations + pool.weights) / pool.size) : "–"));
     return el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, ["Memory", "Activations", "Weights", "Size", "Used", ""].map((name, index) => el("th", { class: index > 0 && index < 4 ? "number" : "" }, name)))), el("tbody", {}, memory.pools.map(row))));
   }
+  // A text that can be read on top of lines.
+  function halo(ctx, text, x, y) {
+    ctx.save();
+    ctx.setLineDash([]);
+    ctx.lineJoin = "round";
+    ctx.lineWidth = 4 * devicePixelRatio;
+    ctx.strokeStyle = colour("back");
+    ctx.strokeText(text, x, y);
+    ctx.restore();
+    ctx.fillText(text, x, y);
+  }
   function horizontal(plot, rows, kind) {
     const { ctx, bbox } = plot, scale = devicePixelRatio;
     let lowest = Infinity;
@@ -99,7 +115,7 @@
       const y = plot.valToPos(value, "y", true);
       ctx.beginPath(); ctx.moveTo(bbox.left, y); ctx.lineTo(bbox.left + bbox.width, y); ctx.stroke();
       if (lowest - y < 15 * scale) continue;
-      ctx.fillText(text, bbox.left + bbox.width - 6 * scale, y - 4 * scale);
+      halo(ctx, text, bbox.left + bbox.width - 6 * scale, y - 4 * scale);
       lowest = y;
     }
     ctx.restore();
@@ -112,7 +128,7 @@
     ctx.font = `600 ${12 * scale}px system-ui`;
     ctx.beginPath(); ctx.moveTo(x, bbox.top); ctx.lineTo(x, bbox.top + bbox.height); ctx.stroke();
     ctx.textAlign = left ? "right" : "left";
-    ctx.fillText(text, x + (left ? -6 : 6) * scale, bbox.top + bbox.height - 8 * scale);
+    halo(ctx, text, x + (left ? -6 : 6) * scale, bbox.top + bbox.height - 8 * scale);
     ctx.restore();
   }
   function memory() {
@@ -125,7 +141,8 @@
     const atPeak = alive(found, found.peak);
     list.append(el("h3", {}, `Tensors at the peak, step ${found.peak}`), el("div", { class: "scroll" }, bufferTable(atPeak, TOP)));
     if (!steps) return host.replaceChildren(el("p", { class: "muted" }, "The steps are not known."));
-    const xs = Array.from({ length: steps }, (_, index) => index), outside = external(found, steps), most = Math.max(...found.live, 1);
+    // Each step is as wide as the next, the last one too: it is drawn from one half before to one half after.
+    const xs = Array.from({ length: steps + 1 }, (_, index) => index - 0.5), outside = external(found, steps), most = Math.max(...found.live, 1);
     const lines = limits(found, most), top = Math.max(most, ...lines.map(([, at]) => at)) * 1.1, [unit, size] = byteUnit(top), stepped = uPlot.paths.stepped({ align: 1 });
     create(host, {
       width: width(host), height: HEIGHT, legend: { show: false }, cursor: { y: false, points: { show: false }, drag: { x: true, y: false } },
@@ -133,10 +150,10 @@
       axes: [axis("step (epoch, in running order)", { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000] }), axis(`RAM in use (${unit})`, { size: 62, splits: ticksOf(size), values: (plot, values) => values.map((value) => plain(value / size)) })],
       series: [{}, { label: "alive", stroke: colour("npu"), fill: colour("shade"), width: 2, paths: stepped, points: { show: false } }, { label: "external", stroke: colour("cpu"), fill: `${colour("cpu")}55`, width: 2, paths: stepped, points: { show: false }, show: outside.some((value) => value > 0) }],
       hooks: { draw: [(plot) => { horizontal(plot, lines, "muted"); peakLine(plot, found.peak, `peak ${bytes(found.live[found.peak] ?? found.lower)}`); }] },
-    }, [xs, found.live, outside], (at) => {
-      const rows = alive(found, at);
+    }, [xs, [...found.live, found.live[steps - 1]], [...outside, outside[steps - 1]]], (near) => {
+      const at = Math.min(near, steps - 1), rows = alive(found, at);
       return [el("strong", {}, `Step ${at}: ${epochName(at)}`), el("div", {}, `${bytes(found.live[at])} alive${outside[at] ? `, ${bytes(outside[at])} of it external` : ""}`), bufferTable(rows, SHOWN)];
-    }, pickEpoch);
+    }, pickEpoch, 0.5);
   }
 
   // -- time --------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@
   const OPEN_BUDGET = 90; // items shown at first
   const WIDEST = 48; // items of one group; more are put into groups of their own
   const OPEN_MOST = 1200; // items that Open all may show
-  let cy = null, tree = null, shown = null, opened = new Set(), matches = [], match = -1, findingAt = -1;
+  let cy = null, tree = null, groups = new Map(), shown = null, opened = new Set(), matches = [], match = -1, findingAt = -1;
 
   // A group is {id, name, items, parent, nodes}; an item is a group or a node's number.
   function group(id, name, parent) { return { id, name, parent, items: [], nodes: [] }; }
@@ -40,6 +40,7 @@
       return only;
     });
     if (here.items.length > WIDEST) here.items = chunks(here, graph);
+    groups.set(here.id, here);
     here.nodes = here.items.flatMap((item) => (typeof item === "number" ? [item] : item.nodes));
   }
   function chunks(here, graph) {
@@ -47,6 +48,7 @@
     for (let at = 0; at < here.items.length; at += size) {
       const part = group(`${here.id}#${at}`, "", here);
       part.items = here.items.slice(at, at + size);
+      groups.set(part.id, part);
       part.items.forEach((item) => { if (typeof item !== "number") item.parent = part; });
       part.nodes = part.items.flatMap((item) => (typeof item === "number" ? [item] : item.nodes));
       const ends = [part.nodes[0], part.nodes[part.nodes.length - 1]].map((node) => graph.texts[graph.nodes[node][1]]);
@@ -86,11 +88,11 @@
     const placed = names.filter((name) => name !== "none");
     const engine = single || placed.length < 2 ? placed[0] || "none" : "mixed";
     const head = single ? graph.texts[graph.nodes[item][1]] : short(item.name, 34);
-    const below = single ? short(graph.nodes[item][0], 26) : plural(nodes.length, "node");
+    const below = single ? short(graph.nodes[item][0].split("/").pop() || graph.nodes[item][0], 26) : plural(nodes.length, "node");
     const label = `${head}\n${below}${badge}`;
     const widest = Math.max(...label.split("\n").map((text) => text.length));
     const stops = []; let at = 0;
-    for (const name of ["npu", "hybrid", "cpu"]) { if (!shares[name]) continue; stops.push([name, at]); at += 100 * shares[name] / Math.max(1, nodes.length - shares.none); stops.push([name, at]); }
+    for (const name of ["npu", "hybrid", "cpu"]) { if (!shares[name]) continue; stops.push([name, Math.round(at)]); at += 100 * shares[name] / Math.max(1, nodes.length - shares.none); stops.push([name, Math.min(100, Math.round(at))]); }
     return { data: { id: single ? `n${item}` : item.id, label, engine, level, single: single ? 1 : 0, node: single ? item : -1, stops, w: Math.max(70, widest * 6.7 + 18), h: 36 + (badge ? 14 : 0) } };
   }
   // What a node is shown as: itself, or the outermost closed group that holds it.
@@ -120,23 +122,54 @@
     }
     return { at, elements, boxes, edges: [...seen.values()] };
   }
+  // Each open group is laid out by itself and is one box for the group around it: no box overlaps
+  // another, and many small layouts take far less time than one large.
   function place(what) {
-    const layout = new dagre.graphlib.Graph({ compound: true });
-    layout.setGraph({ rankdir: "TB", nodesep: 22, ranksep: 34, ranker: "tight-tree" });
-    layout.setDefaultEdgeLabel(() => ({}));
-    what.boxes.forEach(({ data }) => layout.setNode(data.id, {}));
-    what.elements.forEach(({ data }) => layout.setNode(data.id, { width: data.w, height: data.h }));
-    [...what.boxes, ...what.elements].forEach(({ data }) => { if (data.parent) layout.setParent(data.id, data.parent); });
-    what.edges.forEach(({ data }) => layout.setEdge(data.source, data.target));
-    dagre.layout(layout);
-    what.elements.forEach((item) => { const found = layout.node(item.data.id); item.position = { x: found.x, y: found.y }; });
+    const byItem = new Map(what.elements.map((made) => [made.data.id, made])), inner = new Map();
+    for (const { data } of what.edges) {
+      const [from, to] = [chain(byItem.get(data.source)), chain(byItem.get(data.target))];
+      let depth = 0;
+      while (from[depth + 1] === to[depth + 1]) depth += 1;
+      if (!inner.has(from[depth])) inner.set(from[depth], new Map());
+      inner.get(from[depth]).set(`${from[depth + 1]}>${to[depth + 1]}`, [from[depth + 1], to[depth + 1]]);
+    }
+    const sizes = new Map(), middles = new Map();
+    const arrange = (here) => {
+      const layout = new dagre.graphlib.Graph();
+      layout.setGraph({ rankdir: "TB", nodesep: 22, ranksep: 34, marginx: 12, marginy: 12, ranker: "tight-tree" });
+      layout.setDefaultEdgeLabel(() => ({}));
+      const ids = here.items.map((item) => (typeof item === "number" ? `n${item}` : item.id));
+      here.items.forEach((item, index) => {
+        if (typeof item !== "number" && opened.has(item.id)) arrange(item);
+        else sizes.set(ids[index], { width: byItem.get(ids[index]).data.w, height: byItem.get(ids[index]).data.h });
+        layout.setNode(ids[index], { ...sizes.get(ids[index]) });
+      });
+      (inner.get(here.id) || new Map()).forEach(([source, target]) => layout.setEdge(source, target));
+      dagre.layout(layout);
+      const { width = 0, height = 0 } = layout.graph();
+      sizes.set(here.id, { width, height: height + 18 }); // room for the box's title
+      middles.set(here.id, ids.map((id) => [id, layout.node(id).x - width / 2, layout.node(id).y - height / 2 + 9]));
+    };
+    const settleAt = (id, x, y) => {
+      for (const [child, dx, dy] of middles.get(id) || []) settleAt(child, x + dx, y + dy);
+      if (byItem.has(id)) byItem.get(id).position = { x, y };
+    };
+    arrange(tree);
+    settleAt(tree.id, 0, 0);
+  }
+  // The groups around an element, outermost first, and itself.
+  function chain(made) {
+    const found = [made.data.id];
+    for (let here = made.data.parent ? find(made.data.parent) : null; here && here !== tree; here = here.parent) found.unshift(here.id);
+    return [tree.id, ...found];
   }
 
   function style() {
     const fillOf = (name) => colour(name === "mixed" ? "none" : name);
     const engines = ["npu", "hybrid", "cpu", "none"].map((name) => ({ selector: `node[engine = "${name}"]`, style: { "background-color": fillOf(name), color: colour("on-engine") } }));
     return [
-      { selector: "node", style: { shape: "round-rectangle", width: "data(w)", height: "data(h)", label: "data(label)", "text-wrap": "wrap", "text-valign": "center", "text-halign": "center", "font-size": 12, "font-family": "system-ui, sans-serif", "line-height": 1.15, "border-width": 0 } },
+      { selector: "node[w]", style: { width: "data(w)", height: "data(h)" } },
+      { selector: "node", style: { shape: "round-rectangle", label: "data(label)", "text-wrap": "wrap", "text-valign": "center", "text-halign": "center", "font-size": 12, "font-family": "system-ui, sans-serif", "line-height": 1.15, "border-width": 0 } },
       ...engines,
       { selector: 'node[engine = "cpu"]', style: { shape: "cut-rectangle" } },
       { selector: 'node[engine = "hybrid"]', style: { shape: "barrel" } },
@@ -175,7 +208,7 @@
     cy.pan({ x: cy.width() / 2 - x * zoom, y: 24 - box.y1 * zoom });
   }
 
-  const find = (id, here = tree) => { if (here.id === id) return here; for (const item of here.items) { if (typeof item === "number") continue; const found = find(id, item); if (found) return found; } return null; };
+  const find = (id) => groups.get(id) || null;
   function toggle(id) {
     const found = find(id);
     if (!found) return;
@@ -281,6 +314,7 @@
     byId("graph").querySelector(".canvas-and-panel").hidden = !usable;
     match = findingAt = -1;
     if (!usable) { if (cy) cy.destroy(); cy = null; return fill("graph-legend", el("span", {}, "The graph is not known.")); }
+    groups = new Map();
     tree = build(here.graph);
     opened = openFirst(tree, here.graph.nodes.length <= OPEN_BUDGET ? Infinity : OPEN_BUDGET);
     byId("graph-open").hidden = here.graph.nodes.length > OPEN_MOST;
