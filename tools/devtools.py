@@ -163,10 +163,12 @@ class Browser:
         features = [{"name": "prefers-color-scheme", "value": value}]
         self.ask("Emulation.setEmulatedMedia", features=features)
 
-    def picture(self, path: Path) -> None:
-        """Write the whole page as a PNG."""
-        height = self.run("document.documentElement.scrollHeight")
-        width = self.run("document.documentElement.clientWidth")
-        clip = {"x": 0, "y": 0, "width": width, "height": min(height, 8000), "scale": 1}
+    def picture(self, path: Path, element: str = "body") -> None:
+        """Write the whole page, or the first element of a selector, as a PNG."""
+        box = self.run(
+            f"(() => {{ const box = document.querySelector({json.dumps(element)})"
+            ".getBoundingClientRect(); return [box.x + scrollX, box.y + scrollY, box.width, box.height]; })()"
+        )
+        clip = {"x": box[0], "y": box[1], "width": box[2], "height": min(box[3], 8000), "scale": 1}
         told = self.ask("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(told["data"]))

@@ -66,9 +66,8 @@ def _model(model: ModelReport, report: Report, sources: str, *, draws: bool) -> 
     repair = model.repair
     return {
         "path": _name(model.path),
-        "verdict": model.judged(report.threshold),
         "about": _text(outline.describe(model)),
-        "tally": outline.tally(model),
+        "tally": outline.tally_of(model.findings),
         "base": _text(outline.against(model)),
         "sha256": model.digest,
         "producer": _name(census.producer),
@@ -76,6 +75,7 @@ def _model(model: ModelReport, report: Report, sources: str, *, draws: bool) -> 
         "outputs": [_name(name) for name in census.outputs],
         "crowded": not draws,
         "before": {
+            "verdict": model.verdict(report.threshold),
             "findings": [
                 _finding(f, places, sources, model) for f in model.findings[:_MOST_FINDINGS]
             ],
@@ -83,12 +83,12 @@ def _model(model: ModelReport, report: Report, sources: str, *, draws: bool) -> 
             "graph": _graph(graph),
             "estimate": estimate(model.estimate, places),
         },
-        "repair": None if repair is None else _repair(model, repair, sources, draws=draws),
+        "repair": None if repair is None else _repair(model, repair, report, sources, draws=draws),
     }
 
 
 def _repair(
-    model: ModelReport, repair: RepairReport, sources: str, *, draws: bool
+    model: ModelReport, repair: RepairReport, report: Report, sources: str, *, draws: bool
 ) -> dict[str, object]:
     graph = repair.graph if draws else None
     places = _places(graph)
@@ -114,6 +114,7 @@ def _repair(
         "diff": [_text(line) for line in repair.diff[:_MOST_LINES]],
         "diff_left_out": max(0, len(repair.diff) - _MOST_LINES),
         "after": {
+            "verdict": model.verdict_after(report.threshold),
             "findings": [
                 _finding(f, places, sources, model) for f in repair.findings[:_MOST_FINDINGS]
             ],

@@ -13,11 +13,11 @@ const npugate = (() => {
       else if (name === "width") made.style.width = value;
       else if (value !== null && value !== undefined && value !== false) made.setAttribute(name, value);
     }
-    made.append(...children.flat().filter((child) => child !== null && child !== undefined));
+    made.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
     return made;
   }
   const byId = (id) => document.getElementById(id);
-  const fill = (id, ...children) => byId(id).replaceChildren(...children.flat().filter((child) => child !== null));
+  const fill = (id, ...children) => byId(id).replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
 
   const KIB = 1024;
   function bytes(value) {
@@ -40,6 +40,7 @@ const npugate = (() => {
   }
   const percent = (share) => `${(share * 100).toFixed(share > 0.001 && share < 0.995 && share * 100 % 1 ? 1 : 0)} %`;
   const between = (found, show) => (found[0] === found[2] ? show(found[1]) : `${show(found[0])} – ${show(found[2])}`);
+  const likely = (found, show) => (found[0] === found[2] ? show(found[1]) : `${show(found[1])} (${between(found, show)})`);
   const plural = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -83,5 +84,5 @@ const npugate = (() => {
     }
   });
 
-  return { data, state, el, byId, fill, bytes, micros, count, percent, between, plural, colour, ENGINES, engineTag, RANK, side, onChange, changed };
+  return { data, state, el, byId, fill, bytes, micros, count, percent, between, likely, plural, colour, ENGINES, engineTag, RANK, side, onChange, changed };
 })();

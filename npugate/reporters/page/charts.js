@@ -96,7 +96,7 @@
     ctx.save();
     ctx.setLineDash([]);
     ctx.lineJoin = "round";
-    ctx.lineWidth = 4 * devicePixelRatio;
+    ctx.lineWidth = 6 * devicePixelRatio;
     ctx.strokeStyle = colour("back");
     ctx.strokeText(text, x, y);
     ctx.restore();

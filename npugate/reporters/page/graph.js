@@ -1,7 +1,7 @@
 "use strict";
 // The graph: modules that open and close, placement as colour and shape, findings as rings; cytoscape draws, dagre places.
 (() => {
-  const { el, byId, fill, bytes, micros, percent, between, plural, colour, ENGINES, engineTag, RANK, side } = npugate;
+  const { el, byId, fill, bytes, micros, percent, likely, plural, colour, ENGINES, engineTag, RANK, side } = npugate;
   const OPEN_BUDGET = 90; // items shown at first
   const WIDEST = 48; // items of one group; more are put into groups of their own
   const OPEN_MOST = 1200; // items that Open all may show
@@ -133,10 +133,10 @@
       if (!inner.has(from[depth])) inner.set(from[depth], new Map());
       inner.get(from[depth]).set(`${from[depth + 1]}>${to[depth + 1]}`, [from[depth + 1], to[depth + 1]]);
     }
-    const sizes = new Map(), middles = new Map();
+    const sizes = new Map(), middles = new Map(), bends = [];
     const arrange = (here) => {
       const layout = new dagre.graphlib.Graph();
-      layout.setGraph({ rankdir: "TB", nodesep: 22, ranksep: 34, marginx: 12, marginy: 12, ranker: "tight-tree" });
+      layout.setGraph({ rankdir: "TB", nodesep: 26, edgesep: 18, ranksep: 34, marginx: 12, marginy: 12, ranker: "tight-tree" });
       layout.setDefaultEdgeLabel(() => ({}));
       const ids = here.items.map((item) => (typeof item === "number" ? `n${item}` : item.id));
       here.items.forEach((item, index) => {
@@ -148,6 +148,7 @@
       dagre.layout(layout);
       const { width = 0, height = 0 } = layout.graph();
       sizes.set(here.id, { width, height: height + 18 }); // room for the box's title
+      layout.edges().forEach((edge) => { const points = layout.edge(edge).points.slice(1, -1); if (points.length) bends.push([edge, points, layout.node(edge.v), layout.node(edge.w)]); });
       middles.set(here.id, ids.map((id) => [id, layout.node(id).x - width / 2, layout.node(id).y - height / 2 + 9]));
     };
     const settleAt = (id, x, y) => {
@@ -156,6 +157,19 @@
     };
     arrange(tree);
     settleAt(tree.id, 0, 0);
+    bend(what.edges, bends);
+  }
+  // An edge within one group goes around the nodes between, as the layout has it: each bend is said by
+  // how far along the straight line it is, and how far off.
+  function bend(edges, bends) {
+    const byId = new Map(edges.map((edge) => [edge.data.id, edge]));
+    for (const [{ v, w }, points, from, to] of bends) {
+      const edge = byId.get(`${v}>${w}`), [dx, dy] = [to.x - from.x, to.y - from.y], length = Math.hypot(dx, dy);
+      if (!edge || !length) continue;
+      const along = points.map((point) => ((point.x - from.x) * dx + (point.y - from.y) * dy) / length ** 2);
+      const off = points.map((point) => ((point.y - from.y) * dx - (point.x - from.x) * dy) / length);
+      if (off.some((distance) => Math.abs(distance) > 3)) Object.assign(edge.data, { along: along.map((n) => n.toFixed(4)).join(" "), off: off.map((n) => n.toFixed(1)).join(" ") });
+    }
   }
   // The groups around an element, outermost first, and itself.
   function chain(made) {
@@ -180,6 +194,7 @@
       { selector: 'node[level = "note"]', style: { "border-width": 3, "border-style": "solid", "border-color": colour("note") } },
       { selector: "node[box]", style: { label: "data(label)", "text-valign": "top", "text-halign": "center", "background-color": colour("card"), "background-opacity": 0.7, "border-width": 1, "border-color": colour("line"), color: colour("muted"), padding: 8, "font-size": 11, shape: "round-rectangle" } },
       { selector: "edge", style: { width: 1.4, "line-color": colour("muted"), "target-arrow-color": colour("muted"), "target-arrow-shape": "triangle", "arrow-scale": 0.8, "curve-style": "bezier", opacity: 0.75 } },
+      { selector: "edge[off]", style: { "curve-style": "round-segments", "segment-distances": "data(off)", "segment-weights": "data(along)", "segment-radii": 12, "edge-distances": "node-position" } },
       { selector: "node.found", style: { "underlay-color": colour("accent"), "underlay-opacity": 0.35, "underlay-padding": 7 } },
       { selector: "node:selected", style: { "underlay-color": colour("accent"), "underlay-opacity": 0.7, "underlay-padding": 8 } },
       { selector: "edge.near", style: { "line-color": colour("accent"), "target-arrow-color": colour("accent"), width: 2.6, opacity: 1 } },
@@ -260,7 +275,7 @@
       row("Node", el("code", {}, label)), row("Module", graph.texts[scope]), row("Body", graph.texts[body]), row("Output", el("code", {}, graph.texts[out])),
       operator ? row("Runs on", engineTag(operator.engine)) : here.estimate ? row("Runs on", "nothing of its own: folded or a view") : [],
       operator ? row("Becomes", operator.kind) : [], operator ? row("Because", operator.reason) : [], operator ? row("Instead", operator.advice) : [],
-      epoch ? row("Step", `${here.epochOf[node]} of ${here.estimate.epochs.length}`) : [], epoch && epoch.us ? row("Time of the step", between(epoch.us, micros)) : [],
+      epoch ? row("Step", `${here.epochOf[node]} of ${here.estimate.epochs.length}`) : [], epoch && epoch.us ? row("Time of the step", likely(epoch.us, micros)) : [],
       epoch ? row("Reads", `${bytes(epoch.reads)} and ${bytes(epoch.weights)} of weights`) : [], epoch ? row("Writes", bytes(epoch.writes)) : []),
     (here.findingsOf.get(node) || []).map(npugate.findingBox), links("Reads from", before), links("Read by", after));
   }

@@ -28,10 +28,11 @@
     const model = data.models[state.model];
     const repaired = Boolean(model.repair && model.repair.repaired);
     byId("path").textContent = data.models.length > 1 ? "" : model.path;
-    byId("verdict").textContent = model.verdict.toUpperCase();
-    byId("verdict").className = `pill ${model.verdict}`;
-    byId("sides").hidden = !repaired;
+        byId("sides").hidden = !repaired;
     if (!repaired) state.after = false;
+    const { verdict } = npugate.side();
+    byId("verdict").textContent = verdict.toUpperCase();
+    byId("verdict").className = `pill ${verdict}`;
     byId("side-before").setAttribute("aria-pressed", String(!state.after));
     byId("side-after").setAttribute("aria-pressed", String(state.after));
   }
@@ -47,11 +48,11 @@
     return;
   }
   byId("model-choice").hidden = data.models.length < 2;
-  byId("model").append(...data.models.map((model, index) => el("option", { value: index }, `${model.verdict.toUpperCase()}  ${model.path} (${model.tally})`)));
+  byId("model").append(...data.models.map((model, index) => el("option", { value: index }, `${model.before.verdict.toUpperCase()}  ${model.path} (${model.tally})`)));
   byId("model").addEventListener("change", (event) => { state.model = Number(event.target.value); state.after = false; state.limit = 500; changed(); });
   byId("side-before").addEventListener("click", () => side(false));
   byId("side-after").addEventListener("click", () => side(true));
-  const worst = data.models.findIndex((model) => model.verdict !== "pass");
+  const worst = data.models.findIndex((model) => model.before.verdict !== "pass");
   state.model = Math.max(0, worst);
   byId("model").value = String(state.model);
   npugate.onChange(head);

@@ -10,6 +10,8 @@
   };
   const GROUP_FROM = 4;
 
+  // `code` in a sentence of ours becomes an element; there is no other markup.
+  const prose = (text) => text.split("`").map((part, index) => (index % 2 ? el("code", {}, part) : part));
   function meter(parts) {
     return el("div", { class: "meter", "aria-hidden": "true" }, parts.map(([name, share]) => el("i", { class: `e-${name}`, width: `${share * 100}%` })));
   }
@@ -86,7 +88,7 @@
       el("p", {}, finding.message),
       el("p", { class: "small" }, "at ", nodeButton(finding), finding.repair ? el("span", { class: "muted" }, ` · npugate fix has ${finding.repair}`) : null),
       sourceLine(finding.source, "from"), sourceLine(finding.twin, "text twin"),
-      rule.fix ? el("p", { class: "muted small" }, `What to do: ${rule.fix}`) : null);
+      rule.fix ? el("p", { class: "muted small" }, "What to do: ", prose(rule.fix)) : null);
   }
   function findings() {
     const here = side(), groups = new Map();
@@ -137,7 +139,7 @@
       el("div", { class: "columns" },
         el("div", {}, el("h3", {}, "Before and after"), el("table", {}, el("thead", {}, el("tr", {}, el("th", {}, ""), el("th", { class: "number" }, "before"), el("th", { class: "number" }, "after"))),
           el("tbody", {}, [...rows, ...estimateRows(model.before.estimate, found.after.estimate)].map(compared)))),
-        el("div", {}, el("h3", {}, "What was tried"), el("table", {}, el("tbody", {}, found.outcomes.map((outcome) => el("tr", {}, el("td", {}, el("code", {}, outcome.repair)), el("td", {}, outcome.state),
+        el("div", {}, el("h3", {}, "What was tried"), el("table", {}, el("tbody", {}, found.outcomes.map((outcome) => el("tr", {}, el("td", { class: "name" }, el("code", {}, outcome.repair)), el("td", {}, outcome.state),
           el("td", {}, outcome.reason, outcome.edits.map((edit) => el("div", { class: "small" }, edit)), outcome.interface.map(([name, old, now]) => el("div", { class: "small" }, `${name}: ${old} is now ${now}`))))))))),
       found.diff.length ? el("details", {}, el("summary", {}, `Nodes that differ (${found.diff.length + found.diff_left_out})`), el("pre", { class: "diff mono" }, found.diff.join("\n"))) : null);
   }
