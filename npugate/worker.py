@@ -102,8 +102,7 @@ def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
     if job.pictured:
         found = replace(found, graph=topology.view(facts.graphs))
     if job.gave_up:
-        ended = RepairReport((Outcome("all", "declined", job.gave_up),))
-        return replace(found, repaired=Repaired(b"", outcome.hits, ended))
+        return replace(found, repaired=Repaired(b"", outcome.hits, _declined(job.gave_up)))
     if job.fixing is None or unreadable or outcome.tracebacks:
         return found
     bench = Bench(
@@ -119,6 +118,10 @@ def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
     )
     mended = _mend(file, model, facts, outcome.hits, bench, pictured=job.pictured)
     return replace(found, repaired=mended)
+
+
+def _declined(reason: str) -> RepairReport:
+    return RepairReport((Outcome("all", "declined", reason),))
 
 
 def _twin(
@@ -165,8 +168,7 @@ def _mend(
     try:
         whole = storage.load(file, model)
     except ModelError as error:
-        declined = RepairReport((Outcome("all", "declined", str(error)),))
-        return Repaired(b"", hits, declined)
+        return Repaired(b"", hits, _declined(str(error)))
     mended = repair.mend(whole, facts, hits, bench)
     data = b"" if mended.model is None else mended.model.SerializeToString()
     report = mended.report

@@ -62,8 +62,8 @@ run=(
   --env "GITHUB_OUTPUT=$out/output" --env "GITHUB_STEP_SUMMARY=$out/summary.md"
   --env GITHUB_WORKSPACE --env GITHUB_EVENT_NAME --env GITHUB_ACTIONS --env CI --env RUNNER_DEBUG
   --env INPUT_MODELS --env INPUT_TARGET --env INPUT_TOOLCHAIN --env INPUT_CONFIG
-  --env INPUT_FAIL_ON --env INPUT_CHANGED_ONLY --env INPUT_NEW_ONLY --env INPUT_REPORTS
-  --env INPUT_SARIF
+  --env INPUT_CONFIG_FROM --env INPUT_FAIL_ON --env INPUT_CHANGED_ONLY --env INPUT_NEW_ONLY
+  --env INPUT_REPORTS --env INPUT_SARIF
   --env INPUT_ARTIFACT --env INPUT_FIX --env INPUT_NAME --env INPUT_IMAGE
 )
 # Without root, podman would otherwise map this user to root inside.
@@ -77,6 +77,7 @@ fi
 [[ ! -e $state/tracked ]] || run+=(--env "NPUGATE_TRACKED=$state/tracked")
 [[ ! -e $state/changes ]] || run+=(--env "NPUGATE_CHANGES=$state/changes")
 [[ ! -d $state/base ]] || run+=(--env "NPUGATE_BASE_FOLDER=$state/base")
+[[ ! -d $state/settings ]] || run+=(--env "NPUGATE_SETTINGS=$state/settings")
 
 "${run[@]}" "$image" action
 code=$?

@@ -13,6 +13,7 @@ def test_without_any_input_the_defaults_of_action_yml_hold():
         target="",
         toolchain="",
         config="",
+        config_from="head",
         fail_on="",
         changed_only="auto",
         new_only=True,
@@ -76,6 +77,7 @@ def test_every_field_has_its_row_and_every_row_its_field():
 
 def test_each_parser_makes_the_type_that_its_field_declares():
     types = {"bool": bool, "tuple[str, ...]": tuple, "str": str, "ChangedOnly": str}
+    types["ConfigFrom"] = str
     given = inputs.read({})
     for field in fields(Inputs):
         assert isinstance(getattr(given, field.name), types[str(field.type)]), field.name

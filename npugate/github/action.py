@@ -1,11 +1,12 @@
 """The sub-command ``npugate action``: inputs from GitHub, a check, and everything GitHub shows.
 
-Only this package reads ``INPUT_*`` and ``GITHUB_*``. Four more variables come from the composite
+Only this package reads ``INPUT_*`` and ``GITHUB_*``. Five more variables come from the composite
 action, whose container has no git and a checkout that it cannot write to:
 
 - ``NPUGATE_TRACKED``: a file with what ``git ls-files -z`` said of ``*.onnx``
 - ``NPUGATE_CHANGES``: a file with what ``git diff --name-status -z`` said of the event
 - ``NPUGATE_BASE_FOLDER``: a folder with the changed models as the base has them
+- ``NPUGATE_SETTINGS``: a folder with the configuration, baselines and targets of the base
 - ``NPUGATE_FOLDER``: where the reports go; by default ``npugate-report`` in the workspace
 """
 
@@ -80,13 +81,29 @@ def main(environment: Mapping[str, str], stdout: TextIO, run: Run) -> int:
 def _check(chosen: Inputs, environment: Mapping[str, str], stdout: TextIO, run: Run) -> Report:
     plan = _plan(chosen, event.read(environment), environment)
     stdout.writelines(_line("notice", notice) for notice in plan.notices)
-    opening = gate.notice(gate.touched(_recorded(environment), (chosen.config, chosen.target)))
+    opening = _opening(chosen, environment)
     if chosen.fix:
         report = run(("fix", f"--output-dir={_folder(environment) / _REPAIRED}", *plan.arguments))
         report = replace(report, models=tuple(replace(m, as_found=True) for m in report.models))
     else:
         report = run(("check", *plan.arguments))
     return replace(report, notices=(opening, *report.notices)) if opening else report
+
+
+def _opening(chosen: Inputs, environment: Mapping[str, str]) -> str:
+    """Return what a reviewer must know before the verdict: the change edits its own judge."""
+    here, kept = Path(environment.get("GITHUB_WORKSPACE") or "."), _kept(environment)
+    names = {chosen.config, chosen.target, *gate.named(here, chosen.config)}
+    if kept is None:
+        return gate.notice(gate.touched(_recorded(environment), names))
+    names.update(gate.named(kept, chosen.config))
+    paths = gate.touched(_recorded(environment), names)
+    return gate.notice(paths, gate.differences(kept, here, chosen.config))
+
+
+def _kept(environment: Mapping[str, str]) -> Path | None:
+    folder = environment.get("NPUGATE_SETTINGS", "")
+    return Path(folder) if folder else None
 
 
 def _recorded(environment: Mapping[str, str]) -> list[gitfiles.Change]:
@@ -116,6 +133,7 @@ def _folder(environment: Mapping[str, str]) -> Path:
 
 
 def _plan(chosen: Inputs, happened: event.Event, environment: Mapping[str, str]) -> _Plan:
+    chosen = _judged(chosen, happened, environment)
     arguments: list[str] = []
     for flag in ("target", "toolchain", "config", "fail-on"):
         value = getattr(chosen, flag.replace("-", "_"))
@@ -126,6 +144,26 @@ def _plan(chosen: Inputs, happened: event.Event, environment: Mapping[str, str])
         changed, notices = _changes(chosen, environment)
         arguments += changed
     return _Plan((*arguments, *_models(chosen, environment)), tuple(notices))
+
+
+def _judged(chosen: Inputs, happened: event.Event, environment: Mapping[str, str]) -> Inputs:
+    """Return the inputs with the base branch's files where that is to judge.
+
+    Raises:
+        UsageError: the base's settings are not to be had; its own must not judge it instead.
+    """
+    if chosen.config_from != "base" or happened.name not in inputs.COMPARED:
+        return chosen
+    kept = _kept(environment)
+    if kept is None:
+        raise UsageError(
+            "config-from: base: the base branch's settings are not to be had; the checkout step "
+            "needs fetch-depth: 2, and the composite action is the one that can do it"
+        )
+    target = chosen.target
+    if target.endswith(".toml"):
+        target = str(kept / target)
+    return replace(chosen, config=str(gate.of_base(kept, chosen.config)), target=target)
 
 
 def _old(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
@@ -143,6 +181,8 @@ def _models(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
     if not tracked:
         return []
     if not Path(tracked).stat().st_size:
+        if any(change.path.lower().endswith(".onnx") for change in _recorded(environment)):
+            return [f"--files-from={tracked}", "--allow-empty"]  # the last model was deleted
         raise UsageError(
             "git tracks no .onnx file here: is there an actions/checkout step before this one? "
             "Models that git does not track are named by the input models"

@@ -14,8 +14,11 @@ from typing import Final, Literal, cast
 from npugate.errors import UsageError
 
 ChangedOnly = Literal["auto", "true", "false"]
+ConfigFrom = Literal["head", "base"]
 
 _FORMATS: Final = ("json", "sarif", "junit", "markdown", "gitlab", "text")
+COMPARED: Final = frozenset({"pull_request", "pull_request_target", "merge_group"})
+"""The events that propose a change to a base."""
 _LEVELS: Final = ("error", "warning", "never")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -26,6 +29,7 @@ class Inputs:
 
     Attributes:
         models: paths, folders and globs; empty for what git tracks.
+        config_from: whose configuration judges a pull request.
         changed_only: ``auto`` looks at what changed for pull requests and merge queues.
         reports: formats to write, each once; ``json`` is always among them.
         sarif, artifact: whether a later step of the composite action uploads them.
@@ -38,6 +42,7 @@ class Inputs:
     target: str
     toolchain: str
     config: str
+    config_from: ConfigFrom
     fail_on: str
     changed_only: ChangedOnly
     new_only: bool
@@ -161,6 +166,14 @@ INPUTS: Final = (
         _text,
     ),
     Input(
+        "config-from",
+        "head",
+        "Whose configuration judges a pull request: head, its own, or base, the base branch's, so "
+        "that no change can turn its own gate green.",
+        _one_of("head", "base"),
+        composite=True,
+    ),
+    Input(
         "fail-on",
         "",
         "What fails the job: error, warning or never; empty takes the configuration's, else error.",
@@ -274,5 +287,5 @@ def inputs_table() -> str:
 def wants_changes(inputs: Inputs, event_name: str) -> bool:
     """Tell whether only what the event changed is to be checked."""
     if inputs.changed_only == "auto":
-        return event_name in {"pull_request", "pull_request_target", "merge_group"}
+        return event_name in COMPARED
     return cast("str", inputs.changed_only) == "true"
