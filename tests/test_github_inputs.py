@@ -60,7 +60,7 @@ def test_the_json_report_is_always_among_the_reports(given, formats):
         ("sarif", "yes", "true or false"),
         ("artifact", "1", "true or false"),
         ("changed-only", "sometimes", "true or false"),
-        ("reports", "html", "a list of json, sarif, junit, markdown, gitlab or text"),
+        ("reports", "pdf", "a list of json, sarif, junit, markdown, html, gitlab or text"),
         ("name", "a/b", "at most 64 letters, digits, dots, hyphens and underscores"),
         ("name", "a" * 65, "at most 64 letters, digits, dots, hyphens and underscores"),
     ],

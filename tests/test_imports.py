@@ -77,6 +77,7 @@ EXCEPTIONS = {
     ("npugate.cli", "npugate.commands.action"),
     ("npugate.cli", "npugate.commands.describe"),
     ("npugate.cli", "npugate.commands.fix"),
+    ("npugate.cli", "npugate.commands.report"),
     ("npugate.cli", "npugate.commands.snapshot"),
     ("npugate.types", "npugate.surgery.draft"),  # annotations of Repair
 }

@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _ANSWER_SECONDS: Final = 60.0
+_DRAWN: Final = "new Promise(done => requestAnimationFrame(() => setTimeout(done, 0)))"
 _POLL_SECONDS: Final = 0.02
 _READ, _WRITE = 3, 4  # the descriptors on which the browser listens and answers
 
@@ -44,7 +45,13 @@ class Browser:
         options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"]
         options += [f"--window-size={width},{height}", f"--user-data-dir={self._folder.name}"]
         self._process = subprocess.Popen(  # noqa: S603 - the browser that was found, and our options
-            ["/bin/sh", "-c", f'exec "$0" "$@" {_READ}<&{there} {_WRITE}>&{back}', program, *options],
+            [
+                "/bin/sh",
+                "-c",
+                f'exec "$0" "$@" {_READ}<&{there} {_WRITE}>&{back}',
+                program,
+                *options,
+            ],
             pass_fds=(there, back),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -133,10 +140,9 @@ class Browser:
         self._loaded = False
         start = time.monotonic()
         self.ask("Page.navigate", url=page.resolve().as_uri())
-        drawn = "new Promise(done => requestAnimationFrame(() => setTimeout(done, 0)))"
         while time.monotonic() - start < _ANSWER_SECONDS:
             if self.run("document.documentElement?.dataset.ready ?? ''") and self._loaded:
-                self.run(drawn)
+                self.run(_DRAWN)
                 return time.monotonic() - start
             if self.complaints and self._loaded:
                 raise BrowserError("; ".join(self.complaints))
@@ -162,13 +168,13 @@ class Browser:
         value = "dark" if on else "light"
         features = [{"name": "prefers-color-scheme", "value": value}]
         self.ask("Emulation.setEmulatedMedia", features=features)
+        self.run(_DRAWN)
 
     def picture(self, path: Path, element: str = "body") -> None:
         """Write the whole page, or the first element of a selector, as a PNG."""
-        box = self.run(
-            f"(() => {{ const box = document.querySelector({json.dumps(element)})"
-            ".getBoundingClientRect(); return [box.x + scrollX, box.y + scrollY, box.width, box.height]; })()"
-        )
+        place = "[box.x + scrollX, box.y + scrollY, box.width, box.height]"
+        found = f"document.querySelector({json.dumps(element)}).getBoundingClientRect()"
+        box = self.run(f"(() => {{ const box = {found}; return {place}; }})()")
         clip = {"x": box[0], "y": box[1], "width": box[2], "height": min(box[3], 8000), "scale": 1}
         told = self.ask("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(told["data"]))

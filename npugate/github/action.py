@@ -25,7 +25,7 @@ from npugate.github import event, gate, inputs, outputs, summary
 from npugate.github.commands import workflow_command
 from npugate.github.inputs import Inputs
 from npugate.report import Report
-from npugate.reporters import REPORTERS, escape, outline, sarif
+from npugate.reporters import REPORTERS, escape, html, outline, sarif
 from npugate.types import Severity
 
 Run = Callable[[Sequence[str]], Report]
@@ -36,6 +36,7 @@ _FILES: Final = {
     "sarif": "npugate.sarif",
     "junit": "npugate.junit.xml",
     "markdown": "npugate.md",
+    "html": "npugate.html",
     "gitlab": "npugate.gitlab.json",
     "text": "npugate.txt",
 }
@@ -69,7 +70,7 @@ def main(environment: Mapping[str, str], stdout: TextIO, run: Run) -> int:
         stdout.write(_quoted(escape.log_document(traceback.format_exc())))
         report = _no_verdict(f"this is a fault of npugate: {error!r}", 3, stdout)
     try:
-        paths = _write_reports(report, chosen, _folder(environment))
+        paths = _write_reports(report, chosen, environment)
     except OSError as error:
         reason = f"the reports cannot be written: {error}"
         report, paths = _no_verdict(reason, 3, stdout), {}
@@ -83,11 +84,16 @@ def _check(chosen: Inputs, environment: Mapping[str, str], stdout: TextIO, run: 
     stdout.writelines(_line("notice", notice) for notice in plan.notices)
     opening = _opening(chosen, environment)
     if chosen.fix:
-        report = run(("fix", f"--output-dir={_folder(environment) / _REPAIRED}", *plan.arguments))
+        output = f"--output-dir={_folder(environment) / _REPAIRED}"
+        report = run(("fix", output, *_drawn(chosen), *plan.arguments))
         report = replace(report, models=tuple(replace(m, as_found=True) for m in report.models))
     else:
-        report = run(("check", *plan.arguments))
+        report = run(("check", *_drawn(chosen), *plan.arguments))
     return replace(report, notices=(opening, *report.notices)) if opening else report
+
+
+def _drawn(chosen: Inputs) -> tuple[str, ...]:
+    return ("--pictured",) if "html" in chosen.reports else ()
 
 
 def _opening(chosen: Inputs, environment: Mapping[str, str]) -> str:
@@ -203,14 +209,17 @@ def _changes(chosen: Inputs, environment: Mapping[str, str]) -> tuple[list[str],
     return [f"--changes-from={environment['NPUGATE_CHANGES']}"], []
 
 
-def _write_reports(report: Report, chosen: Inputs, folder: Path) -> dict[str, str]:
+def _write_reports(
+    report: Report, chosen: Inputs, environment: Mapping[str, str]
+) -> dict[str, str]:
     """Write the reports and return the outputs that name them."""
+    folder = _folder(environment)
     folder.mkdir(parents=True, exist_ok=True)
     paths = {"folder": str(folder)}
     for form in chosen.reports:
         path = folder / _FILES[form]
         path.write_text(
-            _rendered(report, form, chosen.name),
+            _rendered(report, form, chosen.name, environment),
             encoding="utf-8",
             newline="\n",
             errors="backslashreplace",
@@ -219,10 +228,18 @@ def _write_reports(report: Report, chosen: Inputs, folder: Path) -> dict[str, st
     return paths
 
 
-def _rendered(report: Report, form: str, name: str) -> str:
+def _rendered(report: Report, form: str, name: str, environment: Mapping[str, str]) -> str:
+    if form == "html":
+        return html.render(report, _sources(environment))
     if form == "sarif" and name:
         return sarif.render(report, category=f"npugate/{report.target}/{name}")
     return REPORTERS[form](report)
+
+
+def _sources(environment: Mapping[str, str]) -> str:
+    """Return what the address of a file at this commit begins with; empty where that is unknown."""
+    parts = [environment.get(f"GITHUB_{name}", "") for name in ("SERVER_URL", "REPOSITORY", "SHA")]
+    return "{}/{}/blob/{}/".format(*parts) if all(parts) else ""
 
 
 def _tell(report: Report, chosen: Inputs, environment: Mapping[str, str], stdout: TextIO) -> None:

@@ -44,6 +44,7 @@
     byId("verdict").textContent = data.verdict;
     byId("verdict").className = `pill ${data.verdict.toLowerCase()}`;
     document.querySelectorAll("main section:not(#overview), .sections").forEach((part) => { part.hidden = true; });
+    document.documentElement.dataset.ready = "0";
     byId("notices").append(...(data.notices.length ? data.notices : ["No model was examined."]).map((text) => el("p", { class: "notice" }, text)));
     return;
   }
