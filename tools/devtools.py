@@ -39,7 +39,8 @@ class Browser:
 
     def __init__(self, program: str, width: int = 1400, height: int = 1000) -> None:
         """Start the browser; nothing of a profile is kept."""
-        self._folder = tempfile.TemporaryDirectory(prefix="npugate-page-")
+        # Its own children may still write there for a moment after it has ended.
+        self._folder = tempfile.TemporaryDirectory("npugate-page", ignore_cleanup_errors=True)
         there, self._out = os.pipe()
         self._in, back = os.pipe()
         options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"]
@@ -162,6 +163,15 @@ class Browser:
             detail = told["exceptionDetails"]
             raise BrowserError(detail.get("exception", {}).get("description", detail["text"]))
         return told["result"].get("value")
+
+    def becomes(self, program: str) -> bool:
+        """Tell whether a program returns true within a second."""
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            if self.run(program) is True:
+                return True
+            time.sleep(_POLL_SECONDS)
+        return False
 
     def dark(self, *, on: bool) -> None:
         """Make the system prefer dark pages, or light ones."""

@@ -122,7 +122,7 @@ def look(program: str, page: Path, use: Use, pictures: Path | None) -> list[str]
                 pictures.mkdir(parents=True, exist_ok=True)
                 browser.picture(pictures / f"{page.stem}.png")
             browser.dark(on=True)
-            if browser.run("document.documentElement.dataset.theme") != "dark":
+            if not browser.becomes("document.documentElement.dataset.theme === 'dark'"):
                 faults.append("a system that turns dark leaves it light")
             if pictures is not None:
                 browser.picture(pictures / f"{page.stem}-dark.png")

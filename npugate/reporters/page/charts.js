@@ -1,7 +1,7 @@
 "use strict";
 // Memory over the steps and time per layer; uPlot draws.
 (() => {
-  const { el, byId, fill, bytes, micros, percent, between, plural, colour, ENGINES, engineTag, side } = npugate;
+  const { el, byId, fill, bytes, micros, percent, between, likely, colour, ENGINES, engineTag, side } = npugate;
   const HEIGHT = 320, SHOWN = 9, TOP = 12;
   let plots = [];
 
@@ -114,8 +114,8 @@
     for (const [text, value] of rows) {
       const y = plot.valToPos(value, "y", true);
       ctx.beginPath(); ctx.moveTo(bbox.left, y); ctx.lineTo(bbox.left + bbox.width, y); ctx.stroke();
-      if (lowest - y < 15 * scale) continue;
-      halo(ctx, text, bbox.left + bbox.width - 6 * scale, y - 4 * scale);
+      if (lowest - y < 20 * scale) continue;
+      halo(ctx, text, bbox.left + bbox.width - 6 * scale, y - 8 * scale);
       lowest = y;
     }
     ctx.restore();
@@ -159,17 +159,18 @@
   // -- time --------------------------------------------------------------------------------------
   function modules(epochs, value) {
     const found = new Map();
-    epochs.forEach((epoch, index) => {
+    epochs.forEach((epoch) => {
       const name = (epoch.ops[0] && epoch.ops[0].scope.split("/").slice(0, 2).join("/")) || "(no module)";
-      found.set(name, (found.get(name) || 0) + (value(epoch, index) || 0));
+      if (!found.has(name)) found.set(name, { npu: 0, hybrid: 0, cpu: 0 });
+      found.get(name)[epoch.engine] += value(epoch);
     });
-    return [...found].sort((a, b) => b[1] - a[1]);
+    return [...found].map(([name, parts]) => [name, parts.npu + parts.hybrid + parts.cpu, parts, -1]).sort((a, b) => b[1] - a[1]);
   }
   function ranking(title, rows, show) {
     const most = Math.max(...rows.map(([, value]) => value), 1e-12), all = rows.reduce((sum, [, value]) => sum + value, 0);
-    return el("div", {}, el("h3", {}, title), el("div", { class: "scroll" }, el("table", {}, el("tbody", {}, rows.slice(0, TOP).map(([name, value, engine, node]) => el("tr", {},
-      el("td", {}, node >= 0 ? el("button", { type: "button", class: "link mono", onclick: () => npugate.graph.show(node, true) }, name) : el("code", {}, name)), el("td", { class: "number" }, show(value)), el("td", { class: "number muted" }, all ? percent(value / all) : ""), el("td", {}, el("i", { class: `bar e-${engine || "npu"}`, width: `${Math.max(1, 150 * value / most)}px` })))))),
-      rows.length > TOP ? el("p", { class: "muted small" }, `and ${rows.length - TOP} more in the table of operators`) : null));
+    return el("div", {}, el("h3", {}, title), el("div", { class: "scroll" }, el("table", {}, el("tbody", {}, rows.slice(0, TOP).map(([name, value, parts, node]) => el("tr", {},
+      el("td", {}, node >= 0 ? el("button", { type: "button", class: "link mono", onclick: () => npugate.graph.show(node, true) }, name) : el("code", {}, name)), el("td", { class: "number" }, show(value)), el("td", { class: "number muted" }, all ? percent(value / all) : ""), el("td", {}, el("div", { class: "strip" }, Object.entries(parts).map(([engine, part]) => (part ? el("i", { class: `bar e-${engine}`, width: `${Math.max(1, 150 * part / most)}px` }) : null)))))))),
+      rows.length > TOP ? el("p", { class: "muted small" }, `and ${rows.length - TOP} more`) : null));
   }
   function time() {
     const { estimate } = side(), epochs = estimate ? estimate.epochs : [];
@@ -178,7 +179,7 @@
     const range = (epoch) => (timed ? epoch.us : epoch.cycles), value = (epoch) => (range(epoch) ? range(epoch)[1] : 0);
     const show = timed ? micros : (cycles) => `${Math.round(cycles).toLocaleString("en")} cycles`, host = el("div", { class: "plot", "aria-label": "Time of each step; arrow keys move along the steps" });
     const found = estimate.time, most = Math.max(...epochs.map((epoch) => (range(epoch) ? range(epoch)[2] : 0)), 1e-9), [unit, size] = timed ? timeUnit(most) : ["cycles", 1];
-    const ranked = epochs.map((epoch, index) => { const op = epoch.ops[0] || { kind: "–", label: "", node: -1 }; return [`${index} ${op.kind} ${op.label}`, value(epoch), epoch.engine, op.node]; }).sort((a, b) => b[1] - a[1]);
+    const ranked = epochs.map((epoch, index) => { const op = epoch.ops[0] || { kind: "–", label: "", node: -1 }; return [`${index} ${op.kind} ${op.label}`, value(epoch), { [epoch.engine]: value(epoch) }, op.node]; }).sort((a, b) => b[1] - a[1]);
     fill("time-body", found ? el("p", {}, "One inference takes ", el("strong", {}, micros(found.us[1])), ` (${between(found.us, micros)}) on ${estimate.board}: ${percent(found.npu)} NPU, ${percent(found.cpu)} CPU${found.calibrated ? "" : ". The model lies outside of what the figures were calibrated on"}.`) : null,
       el("div", { class: "legend" }, Object.entries(ENGINES).map(([name, text]) => el("span", {}, el("i", { class: `e-${name}` }), text)), el("span", {}, "thin line: the interval; click a bar to see its node")), host,
       el("div", { class: "columns" }, ranking("Longest steps", ranked, show), ranking("By module", modules(epochs, value), show)));
@@ -193,7 +194,7 @@
       hooks: { draw: [(plot) => whiskers(plot, epochs, range)] },
     }, [xs, ...rows], (at) => {
       const epoch = epochs[at], share = found && timed ? ` (${percent(value(epoch) / found.us[1])} of all)` : "", lead = epoch.ops[0] || { label: "", reason: "" };
-      return [el("strong", {}, `Step ${at}: ${epochName(at)} `), engineTag(epoch.engine), el("div", {}, range(epoch) ? `${between(range(epoch), show)}${share}` : "not estimated"), el("div", {}, el("code", {}, lead.label)), epoch.bound ? el("div", {}, `Limited by ${epoch.bound}`) : "", lead.reason ? el("div", {}, lead.reason) : ""];
+      return [el("strong", {}, `Step ${at}: ${epochName(at)} `), engineTag(epoch.engine), el("div", {}, range(epoch) ? `${likely(range(epoch), show)}${share}` : "not estimated"), el("div", {}, el("code", {}, lead.label)), epoch.bound ? el("div", {}, `Limited by ${epoch.bound}`) : "", lead.reason ? el("div", {}, lead.reason) : ""];
     }, pickEpoch);
   }
   function whiskers(plot, epochs, range) {

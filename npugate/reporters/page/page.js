@@ -13,7 +13,7 @@
     document.documentElement.style.colorScheme = document.documentElement.dataset.theme;
     byId("theme").textContent = WORDS[theme];
   }
-  function redraw() { npugate.graph.restyle(); npugate.charts.refresh(); }
+  function redraw() { if (!data.models.length) return; npugate.graph.restyle(); npugate.charts.refresh(); }
   byId("theme").addEventListener("click", () => {
     theme = NEXT[theme];
     try { localStorage.setItem("npugate-theme", theme); } catch { /* it holds until the page is closed */ }

@@ -167,7 +167,7 @@
       label: (row) => (row.node < 0 ? el("code", {}, row.label) : el("button", { type: "button", class: "link mono", onclick: () => npugate.graph.show(row.node, true) }, row.label)) };
     const head = columns.map(([name, title, number]) => el("th", { class: number ? "number" : "", "aria-sort": name === key ? (direction > 0 ? "ascending" : "descending") : "none" },
       el("button", { type: "button", onclick: () => { order = [name, name === key ? -direction : number && name !== "index" ? -1 : 1]; operators(); } }, `${title}${name === key ? (direction > 0 ? " ▲" : " ▼") : ""}`)));
-    const body = rows.slice(0, state.limit).map((row) => el("tr", {}, columns.map(([name, , number]) => el("td", { class: number ? "number" : ["scope", "out"].includes(name) ? "type" : "" }, (cell[name] || ((r) => r[name]))(row)))));
+    const body = rows.slice(0, state.limit).map((row) => el("tr", {}, columns.map(([name, , number]) => el("td", { class: number ? "number" : { scope: "type", out: "type", label: "node" }[name] || "" }, (cell[name] || ((r) => r[name]))(row)))));
     fill("operators-body", el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", {}, body))),
       rows.length > state.limit ? el("button", { type: "button", onclick: () => { state.limit = Infinity; operators(); } }, `Show all ${rows.length}`) : null);
   }
