@@ -21,8 +21,19 @@
     redraw();
   });
   dark.addEventListener("change", () => { applyTheme(theme); redraw(); });
-  addEventListener("beforeprint", () => { applyTheme("light"); redraw(); });
-  addEventListener("afterprint", () => { applyTheme(theme); redraw(); });
+  // Paper is white, and nobody can open a closed part of it.
+  let closed = [];
+  addEventListener("beforeprint", () => {
+    closed = [...document.querySelectorAll("details:not([open])")];
+    closed.forEach((part) => { part.open = true; part.dispatchEvent(new Event("toggle")); });
+    applyTheme("light");
+    redraw();
+  });
+  addEventListener("afterprint", () => {
+    closed.forEach((part) => { part.open = false; });
+    applyTheme(theme);
+    redraw();
+  });
 
   function head() {
     const model = data.models[state.model];
