@@ -17,7 +17,7 @@ def test_without_any_input_the_defaults_of_action_yml_hold():
         fail_on="",
         changed_only="auto",
         new_only=True,
-        reports=("json", "sarif", "junit", "markdown"),
+        reports=("json", "sarif", "junit", "markdown", "html"),
         sarif=True,
         artifact=True,
         fix=False,

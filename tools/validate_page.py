@@ -167,58 +167,61 @@ def quick(browser: Browser) -> list[str]:
 
 def explore(browser: Browser) -> list[str]:
     """Use search, keys, themes and the plots."""
+    links = "document.querySelector('#findings a').href.startsWith('https://example.org/')"
     faults = told(
         browser,
         {
             "no node is drawn": "npugate.graph.drawn() >= 33",
             "a plot is missing": "document.querySelectorAll('.plot canvas').length === 2",
-            "a finding does not link to its source": (
-                "document.querySelector('#findings a').href.startsWith('https://example.org/')"
-            ),
+            "a finding does not link to its source": links,
             "the table has not every step": (
                 "document.querySelectorAll('#operators tbody tr').length === 33"
             ),
         },
     )
+    return faults + search(browser) + keys(browser) + themes(browser)
+
+
+def search(browser: Browser) -> list[str]:
+    """Look for a kind of node."""
     browser.run("npugate.byId('search').value = 'maxpool'")
     browser.run("npugate.byId('search').dispatchEvent(new Event('input'))")
     browser.run("npugate.byId('search-on').click()")
-    faults += told(
-        browser,
-        {
-            "the search counts wrongly": ("npugate.byId('search-count').textContent === '1 of 5'"),
-            "the search shows nothing": "npugate.byId('panel').textContent.includes('MaxPool')",
-        },
-    )
+    counted = "npugate.byId('search-count').textContent === '1 of 5'"
+    shown = "npugate.byId('panel').textContent.includes('MaxPool')"
+    return told(browser, {"the search counts wrongly": counted, "it shows nothing": shown})
+
+
+def keys(browser: Browser) -> list[str]:
+    """Go through the graph and a plot without a mouse."""
     for key in ("n", "ArrowDown", "+", "0", "Enter"):
         browser.run(_KEY.format("canvas", key))
-    faults += told(
-        browser,
-        {
-            "the key N goes to no finding": "npugate.byId('panel').textContent.includes('Resize')",
-            "a node does not say why it left the NPU": (
-                f"npugate.byId('panel').textContent.includes('{sample_estimate.REASON}')"
-            ),
-        },
-    )
+    panel = "npugate.byId('panel').textContent"
     browser.run(
         "document.querySelector('.plot').dispatchEvent("
         "new KeyboardEvent('keydown', {key: 'ArrowRight'}))"
     )
-    faults += told(
+    return told(
         browser,
         {
+            "the key N goes to no finding": f"{panel}.includes('Resize')",
+            "a node does not say why it left the NPU": (
+                f"{panel}.includes('{sample_estimate.REASON}')"
+            ),
             "a step of the memory does not name its tensors": (
                 "document.querySelector('.plot .tip').textContent.includes('t0')"
-            )
+            ),
         },
     )
-    browser.run("npugate.byId('theme').click(); npugate.byId('theme').click()")
-    faults += told(
-        browser,
-        {"the switch does not darken": "document.documentElement.dataset.theme === 'dark'"},
-    )
-    browser.run("npugate.byId('theme').click()")
+
+
+def themes(browser: Browser) -> list[str]:
+    """Go through light, dark and what the system has."""
+    faults: list[str] = []
+    for theme in ("light", "dark", "light"):  # the last by the system, which is light
+        browser.run("npugate.byId('theme').click()")
+        shown = f"document.documentElement.dataset.theme === '{theme}'"
+        faults += told(browser, {f"the switch does not make it {theme}": shown})
     return faults
 
 
