@@ -19,7 +19,7 @@ LONG_DATA = {"tests/hostile/cases.py"}  # a table of cases, one function each
 NO_EXAMPLE = {  # rules of the run itself: no model text shows them
     "rule-crashed",
 }
-FAMILIES = "0123"  # the file and the run, shapes, operators, quantisation
+FAMILIES = "01234"  # the file and the run, shapes, operators, quantisation, cost
 VAGUE = {"utils", "util", "helpers", "helper", "common", "misc", "shared", "core", "base_utils"}
 # Folders of one machine; a path in a URL, a variable or below another folder is none.
 FOREIGN = re.compile(r"(?<![\w.:/$}])/(?:work|home|Users|root)/\w|C:\\Users", re.IGNORECASE)

@@ -1,5 +1,7 @@
 """The graph as the page gets it: nodes, tensors between them, modules, bodies."""
 
+from itertools import pairwise
+
 import onnx
 import pytest
 from onnx import NodeProto, StringStringEntryProto, TensorProto, helper
@@ -55,10 +57,7 @@ def value(name, *shape):
 
 def chain(count):
     names = [f"t{n}" for n in range(count + 1)]
-    nodes = [
-        helper.make_node("Relu", [a], [b], name=f"stage/{b}")
-        for a, b in zip(names, names[1:], strict=False)
-    ]
+    nodes = [helper.make_node("Relu", [a], [b], name=f"stage/{b}") for a, b in pairwise(names)]
     return helper.make_graph(nodes, "g", [value(names[0], 1, 2)], [value(names[-1], 1, 2)])
 
 
