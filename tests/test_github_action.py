@@ -328,9 +328,9 @@ def test_the_models_of_the_base_are_compared_with_where_they_were_kept(step, tmp
     kept = {"NPUGATE_BASE_FOLDER": "/old", "NPUGATE_CHANGES": str(tmp_path / "changes")}
     run = step(CLEAN)
     run.run("pull_request", **kept)
-    assert run.asked[:2] == ("check", "--base-folder=/old")
+    assert run.asked[:3] == ("check", "--pictured", "--base-folder=/old")
     run.run("pull_request", **kept, INPUT_NEW_ONLY="false")
-    assert run.asked[:3] == ("check", "--base-folder=/old", "--all-findings")
+    assert run.asked[2:4] == ("--base-folder=/old", "--all-findings")
 
 
 @pytest.mark.parametrize(
