@@ -18,6 +18,7 @@ class ViewNode:
         op_type: with its domain where that is not ai.onnx.
         scope: module of the exporter's program, ``encoder/block1``; empty when unknown.
         outputs: types and shapes, for example ``float[1,8,16,16]``.
+        is_constant: True when what it makes is fixed at compile time, as a weight's Dequantize.
     """
 
     graph: str
@@ -25,6 +26,7 @@ class ViewNode:
     op_type: str
     scope: str = ""
     outputs: tuple[str, ...] = ()
+    is_constant: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,3 +116,20 @@ def test_what_is_beyond_the_limit_is_counted(facts):
 def test_a_model_without_nodes_is_empty(facts):
     graph = helper.make_graph([], "g", [value("x", 1)], [value("x", 1)])
     assert topology.view(facts(graph).graphs) == GraphView()
+
+
+def test_a_constant_is_told_and_what_a_quantiser_put_in_joins_its_module(facts):
+    nodes = [
+        helper.make_node("DequantizeLinear", ["w", "s"], ["wf"], name="w_dq"),
+        helper.make_node("Add", ["x", "wf"], ["a"], name="net/block/Add"),
+        helper.make_node("QuantizeLinear", ["a", "s"], ["q"], name="a_q"),
+        helper.make_node("DequantizeLinear", ["q", "s"], ["y"], name="a_dq"),
+    ]
+    weights = [
+        helper.make_tensor("w", TensorProto.UINT8, [2], [1, 2]),
+        helper.make_tensor("s", TensorProto.FLOAT, [], [0.5]),
+    ]
+    graph = helper.make_graph(nodes, "g", [value("x", 2)], [value("y", 2)], weights)
+    view = topology.view(facts(graph).graphs)
+    assert [node.is_constant for node in view.nodes] == [True, False, False, False]
+    assert {node.scope for node in view.nodes} == {"net/block"}

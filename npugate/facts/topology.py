@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from onnx import NodeProto, TensorProto
@@ -13,6 +14,7 @@ from npugate.graphview import MOST_NODES, GraphView, ViewEdge, ViewNode
 
 _SCOPES_KEY: Final = "pkg.torch.onnx.name_scopes"
 _QUOTED: Final = re.compile(r"'([^']*)'|\"([^\"]*)\"")
+_QUANTISERS: Final = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _LONGEST: Final = 4_096  # characters of a name or a list of scopes that are looked at
 
 
@@ -37,7 +39,20 @@ def view(graphs: Iterable[Graph], most: int = MOST_NODES) -> GraphView:
         owner = node.graph.owner
         if owner is not None and (source := place.get(id(owner[0]))) is not None and _starts(node):
             edges[ViewEdge(source, index)] = None
-    return GraphView(tuple(map(_node, nodes)), tuple(edges), len(every) - len(nodes))
+    shown = [_node(node) for node in nodes]
+    _adopt(shown, edges)
+    return GraphView(tuple(shown), tuple(edges), len(every) - len(nodes))
+
+
+def _adopt(nodes: list[ViewNode], edges: Iterable[ViewEdge]) -> None:
+    """Give what a quantiser put in the module of what it quantises: it writes no scopes."""
+    pairs = sorted((edge.source, edge.target) for edge in edges)
+    for source, target in pairs:
+        if not nodes[target].scope and nodes[target].op_type in _QUANTISERS:
+            nodes[target] = replace(nodes[target], scope=nodes[source].scope)
+    for source, target in reversed(pairs):
+        if not nodes[source].scope and nodes[source].is_constant:
+            nodes[source] = replace(nodes[source], scope=nodes[target].scope)
 
 
 def scope_of(node: NodeProto) -> str:
@@ -69,8 +84,15 @@ def _starts(node: Node) -> bool:
 
 
 def _node(node: Node) -> ViewNode:
-    outputs = tuple(_typed(tensor) for tensor in node.outputs if tensor is not None)
-    return ViewNode(node.graph.path, node.label, node.full_type, scope_of(node.proto), outputs)
+    made = [tensor for tensor in node.outputs if tensor is not None]
+    return ViewNode(
+        node.graph.path,
+        node.label,
+        node.full_type,
+        scope_of(node.proto),
+        tuple(_typed(tensor) for tensor in made),
+        bool(made) and all(tensor.is_constant for tensor in made),
+    )
 
 
 def _typed(tensor: Tensor) -> str:

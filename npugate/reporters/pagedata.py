@@ -143,7 +143,7 @@ def _graph(graph: GraphView | None) -> dict[str, object] | None:
         return None
     index = _Index()
     return {
-        # label, operator, scope, graph, types of the outputs; the last four by their number
+        # label; operator, scope, graph and types of the outputs by their number; 1 for a constant
         "nodes": [
             [
                 _name(node.label),
@@ -151,6 +151,7 @@ def _graph(graph: GraphView | None) -> dict[str, object] | None:
                 index.of(_name(node.scope)),
                 index.of(_name(node.graph)),
                 index.of(_name(", ".join(node.outputs))),
+                int(node.is_constant),
             ]
             for node in graph.nodes
         ],

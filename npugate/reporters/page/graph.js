@@ -5,8 +5,10 @@
   const OPEN_BUDGET = 90; // items shown at first
   const WIDEST = 48; // items of one group; more are put into groups of their own
   const OPEN_MOST = 1200; // items that Open all may show
-  let cy = null, tree = null, groups = new Map(), shown = null, opened = new Set(), matches = [], match = -1, findingAt = -1;
+  let cy = null, tree = null, groups = new Map(), shown = null, opened = new Set(), matches = [], match = -1, findingAt = -1, constants = false;
 
+  // A weight's Dequantize says little and doubles a graph: what is constant is hidden until asked for.
+  function hidden(node) { const here = side(); return !constants && here.graph.nodes[node][5] === 1 && !here.findingsOf.has(node); }
   // A group is {id, name, items, parent, nodes}; an item is a group or a node's number.
   function group(id, name, parent) { return { id, name, parent, items: [], nodes: [] }; }
   function build(graph) {
@@ -21,6 +23,7 @@
       return made;
     };
     graph.nodes.forEach((node, index) => {
+      if (hidden(index)) return;
       const [scope, body] = [graph.texts[node[2]], graph.texts[node[3]]];
       inside([body && `body ${body.replaceAll("/", "∕")}`, scope].filter(Boolean).join("/")).items.push(index);
     });
@@ -234,8 +237,17 @@
     if (before && anchor.length) { const now = anchor.renderedPosition(); cy.panBy({ x: before.x - now.x, y: before.y - now.y }); }
     if (anchor.length) select(opened.has(id) ? cy.$id(id) : anchor);
   }
+  function grow() {
+    const here = side();
+    groups = new Map();
+    tree = build(here.graph);
+    opened = openFirst(tree, tree.nodes.length <= OPEN_BUDGET ? Infinity : OPEN_BUDGET);
+    byId("graph-constants").setAttribute("aria-pressed", String(constants));
+    byId("graph-open").hidden = tree.nodes.length > OPEN_MOST;
+  }
   function reveal(node) {
-    let changed = false;
+    let changed = hidden(node);
+    if (changed) { constants = true; grow(); }
     const path = (here) => here.items.some((item) => {
       if (typeof item === "number") return item === node;
       if (!item.nodes.includes(node)) return false;
@@ -300,8 +312,9 @@
   function mark() {
     const text = byId("search").value.trim().toLowerCase(), { graph } = side();
     matches = text ? graph.nodes.flatMap((node, index) => ([node[0], graph.texts[node[1]], graph.texts[node[2]]].some((part) => part.toLowerCase().includes(text)) ? [index] : [])) : [];
+    if (matches.some((node) => !hidden(node))) matches = matches.filter((node) => !hidden(node));
     cy.nodes().removeClass("found");
-    new Set(matches.map((node) => shown.at.get(node))).forEach((id) => cy.$id(id).addClass("found"));
+    new Set(matches.map((node) => shown.at.get(node))).forEach((id) => { if (id !== undefined) cy.$id(id).addClass("found"); });
     if (!matches.length) match = -1;
     byId("search-count").textContent = text ? (matches.length ? (match < 0 ? plural(matches.length, "match").replace("matchs", "matches") : `${match + 1} of ${matches.length}`) : "no match") : "";
   }
@@ -329,10 +342,11 @@
     byId("graph").querySelector(".canvas-and-panel").hidden = !usable;
     match = findingAt = -1;
     if (!usable) { if (cy) cy.destroy(); cy = null; return fill("graph-legend", el("span", {}, "The graph is not known.")); }
-    groups = new Map();
-    tree = build(here.graph);
-    opened = openFirst(tree, here.graph.nodes.length <= OPEN_BUDGET ? Infinity : OPEN_BUDGET);
-    byId("graph-open").hidden = here.graph.nodes.length > OPEN_MOST;
+    const fixed = here.graph.nodes.filter((node) => node[5] === 1).length;
+    constants = fixed === here.graph.nodes.length;
+    byId("graph-constants").hidden = !fixed;
+    byId("graph-constants").textContent = plural(fixed, "constant");
+    grow();
     byId("graph-next").hidden = !here.findingsOf.size;
     legend();
     draw(false);
@@ -362,6 +376,7 @@
   byId("graph-out").addEventListener("click", () => cy && zoom(1 / 1.3));
   byId("graph-open").addEventListener("click", () => { if (cy) { opened = openFirst(tree, Infinity); draw(false); } });
   byId("graph-close").addEventListener("click", () => { if (cy) { opened = new Set([tree.id]); draw(false); } });
+  byId("graph-constants").addEventListener("click", () => { if (cy) { constants = !constants; grow(); draw(false); } });
   byId("graph-next").addEventListener("click", () => stepFinding(1));
   byId("canvas").addEventListener("keydown", keys);
   byId("canvas").addEventListener("focus", () => cy && cy.userZoomingEnabled(true));
