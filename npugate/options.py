@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from npugate.discover import Search
 from npugate.estimate.boards import DEFAULT_BOARD
 from npugate.estimate.sizes import Budget
+from npugate.stedgeai.values import Ask
 from npugate.types import Limits, Repair, RepairOptions, Severity
 
 if TYPE_CHECKING:  # annotations only: it imports numpy
@@ -146,6 +147,8 @@ class Options:
         base_folder: the same versions, below a folder by their paths; None for none.
         new_only: findings that the base has do not count.
         pictured: a report draws the graphs, so they are kept.
+        ask: asks the vendor's compiler about each model that can be read; None asks nobody.
+        remarks: sentences for the report that the settings led to.
     """
 
     search: Search
@@ -162,6 +165,8 @@ class Options:
     base_folder: Path | None = None
     new_only: bool = True
     pictured: bool = False
+    ask: Ask | None = None
+    remarks: tuple[str, ...] = ()
 
     def judgement(self, path: str) -> Judgement:
         """Return by what one model is judged."""

@@ -12,7 +12,17 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
-from npugate import __version__, base, baseline, check, gitfiles, isolate, suppress
+from npugate import (
+    __version__,
+    base,
+    baseline,
+    check,
+    gitfiles,
+    isolate,
+    opinion,
+    sketching,
+    suppress,
+)
 from npugate import target as targets
 from npugate.discover import Candidate, Search, discover
 from npugate.errors import UsageError
@@ -55,7 +65,7 @@ def run(options: Options, rules: Mapping[str, Rule], keep: Keep | None = None) -
     Raises:
         UsageError: no model, an unknown target, an unreadable baseline.
     """
-    notices: list[str] = []
+    notices: list[str] = list(options.remarks)
     tell = options.search.notify
 
     def notify(text: str) -> None:
@@ -77,6 +87,8 @@ def run(options: Options, rules: Mapping[str, Rule], keep: Keep | None = None) -
     models = tuple(
         _model_report(job, found, context) for job, found in zip(jobs, examined, strict=True)
     )
+    if silence := opinion.unanswered(models):
+        notify(silence)
     for ignore in options.settings.ignores:
         if suppress.expired(ignore, options.today):
             notify(f"the ignore of {', '.join(sorted(ignore.rules))} expired on {ignore.expires}")
@@ -271,10 +283,12 @@ def _model_report(job: Job, found: Examined, context: _Context) -> ModelReport:
         logger.error("%s: %s", job.candidate.path, text)
     path = job.candidate.path
     marked = partial(_findings, job, context)
+    answer = opinion.asked(job, found, context.options.ask, context.rules)
     shown = tuple(
         replace(finding, twin=found.twin.get((finding.location.graph, finding.location.node)))
-        for finding in marked(found.hits)
+        for finding in marked((*found.hits, *(answer.hits if answer else ())))
     )
+    shown = sketching.attach(shown, found.sketches)
     report = ModelReport(
         path,
         found.digest,
@@ -284,6 +298,7 @@ def _model_report(job: Job, found: Examined, context: _Context) -> ModelReport:
         found.census,
         found.seconds,
         graph=found.graph,
+        compiled=answer.compiled if answer else None,
     )
     if path in context.base:
         report = replace(report, against=_against(report.findings, context.base[path]))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from npugate.estimate.values import Estimate
 from npugate.graphview import GraphView
+from npugate.stedgeai.values import Compiled
 from npugate.types import Census, Finding, InterfaceChange, Severity
 
 
@@ -124,11 +125,13 @@ class Against:
         new: fingerprints that only the checked model has.
         unchanged: fingerprints that both have.
         fixed: findings that only the base has.
+        estimate: of the base version; None when none was made.
     """
 
     new: frozenset[str]
     unchanged: frozenset[str]
     fixed: tuple[Finding, ...]
+    estimate: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,7 @@ class ModelReport:
         as_found: True judges the model as it was found, whatever the repairs left.
         estimate: None when none was asked for, or the model could not be examined.
         graph: the same; only for reports that draw it.
+        compiled: what the vendor's compiler said; None when it was not asked for.
     """
 
     path: str
@@ -160,6 +164,7 @@ class ModelReport:
     against: Against | None = None
     estimate: Estimate | None = None
     graph: GraphView | None = None
+    compiled: Compiled | None = None
 
     @property
     def left(self) -> tuple[Finding, ...]:

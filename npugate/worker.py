@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -11,11 +11,13 @@ from npugate import check, isolate
 from npugate.bench import Bench
 from npugate.discover import Candidate
 from npugate.errors import ModelError
-from npugate.facts import Facts, Inference, topology
+from npugate.external import locations
+from npugate.facts import Facts, Inference, neighbours, topology
 from npugate.graphview import GraphView
 from npugate.model import Model, load
 from npugate.options import Fixing, Judgement
 from npugate.report import Outcome, RepairReport
+from npugate.sketch import Sketch
 from npugate.target import Target
 from npugate.types import Census, Hit, Limits, Location, Rule, Severity, Source
 
@@ -50,6 +52,8 @@ class Examined:
         twin: (graph, node) of a hit -> its line in the model's text twin, when that is fresh.
         repaired: None when no repair was asked for.
         graph: None unless it is to be drawn.
+        sketches: (graph, node) of a hit -> what is around it, worst hits first.
+        beside: files that hold weights, relative to the model's folder; they were found safe.
     """
 
     hits: tuple[tuple[str, Hit], ...]
@@ -62,6 +66,8 @@ class Examined:
     repaired: Repaired | None = None
     twin: Mapping[tuple[str, str], Source] = field(default_factory=dict)
     graph: GraphView | None = None
+    sketches: Mapping[tuple[str, str], Sketch] = field(default_factory=dict)
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,12 @@ def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
     found = Examined(
         outcome.hits, model.digest, model.size_bytes, facts.census, unreadable, outcome.tracebacks
     )
-    found = replace(found, twin=_twin(job.candidate, facts, outcome.hits, limits))
+    found = replace(
+        found,
+        twin=_twin(job.candidate, facts, outcome.hits, limits),
+        sketches=_sketches(facts, outcome.hits),
+    )
+    found = replace(found, beside=() if unreadable else locations(model.proto.graph))
     if job.pictured:
         found = replace(found, graph=topology.view(facts.graphs))
     if job.gave_up:
@@ -122,6 +133,13 @@ def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
 
 def _declined(reason: str) -> RepairReport:
     return RepairReport((Outcome("all", "declined", reason),))
+
+
+def _sketches(facts: Facts, hits: Sequence[tuple[str, Hit]]) -> dict[tuple[str, str], Sketch]:
+    isolate.stage("sketching the surroundings of the findings")
+    worst = sorted(hits, key=lambda pair: (-(pair[1].severity or Severity.NOTE), pair[0]))
+    places = (hit.location for _, hit in worst)
+    return neighbours.sketches(facts.graphs, ((place.graph, place.node) for place in places))
 
 
 def _twin(

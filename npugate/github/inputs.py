@@ -14,6 +14,7 @@ from typing import Final, Literal, cast
 from npugate.errors import UsageError
 
 ChangedOnly = Literal["auto", "true", "false"]
+Comment = Literal["true", "failures", "false"]
 ConfigFrom = Literal["head", "base"]
 
 _FORMATS: Final = ("json", "sarif", "junit", "markdown", "html", "gitlab", "text")
@@ -33,8 +34,14 @@ class Inputs:
         changed_only: ``auto`` looks at what changed for pull requests and merge queues.
         reports: formats to write, each once; ``json`` is always among them.
         sarif, artifact: whether a later step of the composite action uploads them.
+        comment: whether a later step comments on the pull request; ``failures`` begins one only
+            when something fails.
+        file_comments: whether that step comments on the files of failing models, too.
         fix: whether repaired copies are made.
         name: tells several runs in one workflow apart; may be empty.
+        stedgeai: where ST's compiler is; ``off`` asks it nothing.
+        stedgeai_profile: of the NPU compiler; empty takes the tool's own.
+        stedgeai_accept_license: the user's consent to ST's licence.
         image: the image that the composite action runs; empty builds it. Nothing here uses it.
     """
 
@@ -49,8 +56,13 @@ class Inputs:
     reports: tuple[str, ...]
     sarif: bool
     artifact: bool
+    comment: Comment
+    file_comments: bool
     fix: bool
     name: str
+    stedgeai: str
+    stedgeai_profile: str
+    stedgeai_accept_license: bool
     image: str
 
 
@@ -114,6 +126,14 @@ def _one_of(*words: str) -> Callable[[str], str]:
         return value.lower()
 
     return parse
+
+
+def _comment(value: str) -> str:
+    # YAML reads a bare "off" as false, so both are one.
+    word = "false" if value.lower() == "off" else value.lower()
+    if word not in {"true", "failures", "false"}:
+        raise ValueError("true, failures or false")
+    return word
 
 
 def _changed_only(value: str) -> str:
@@ -215,6 +235,22 @@ INPUTS: Final = (
         composite=True,
     ),
     Input(
+        "comment",
+        "true",
+        "Whether to comment on pull requests, in one comment that is kept up to date: true, "
+        "failures (only begin one when something fails), or false; needs `pull-requests: write`.",
+        _comment,
+        composite=True,
+    ),
+    Input(
+        "file-comments",
+        "false",
+        "Whether to pin a review comment to each changed model that fails, ten at most; needs "
+        "`pull-requests: write`.",
+        _flag,
+        composite=True,
+    ),
+    Input(
         "fix",
         "false",
         "Whether to repair the models, too: repaired copies, proved to compute the same numbers, "
@@ -226,6 +262,29 @@ INPUTS: Final = (
         "",
         "Tells several runs in one workflow apart, for example the legs of a matrix.",
         _name,
+    ),
+    Input(
+        "stedgeai",
+        "off",
+        "Also ask ST's compiler on a licensed runner: auto looks for stedgeai in PATH and "
+        "STEDGEAI_CORE_DIR, a path names it or its folder, off asks nothing.",
+        _text,
+        composite=True,
+    ),
+    Input(
+        "stedgeai-profile",
+        "",
+        "Profile of ST's NPU compiler, NAME or NAME@FILE with a file of the repository; empty "
+        "takes the tool's own.",
+        _text,
+        composite=True,
+    ),
+    Input(
+        "stedgeai-accept-license",
+        "false",
+        "Your consent to ST's licence of the compiler; without it the compiler is not run.",
+        _flag,
+        composite=True,
     ),
     Input(
         "image",
