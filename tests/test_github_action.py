@@ -117,9 +117,10 @@ def test_only_the_reports_asked_for_are_written(step, tmp_path):
 def test_the_page_is_among_the_reports_and_links_to_the_commit_that_was_checked(step, tmp_path):
     run = step(REPORT)
     where = {"GITHUB_SERVER_URL": "https://h.example", "GITHUB_REPOSITORY": "o/r"}
-    run.run(GITHUB_SHA="1234", **where)
+    run.run(GITHUB_SHA="12" * 20, **where)
     page = (tmp_path / "npugate-report" / "npugate.html").read_text(encoding="utf-8")
-    link = "https://h.example/o/r/blob/1234/examples/rppg/model_4d_stm32.py#L27"
+    commit = "12" * 20
+    link = f"https://h.example/o/r/blob/{commit}/examples/rppg/model_4d_stm32.py#L27"
     assert link in page
     assert "--pictured" in run.asked
     run.run(**where)

@@ -240,16 +240,11 @@ def _write_reports(
 
 def _rendered(report: Report, form: str, name: str, environment: Mapping[str, str]) -> str:
     if form == "html":
-        return html.render(report, _sources(environment))
+        base = places.blob(environment)
+        return html.render(report, f"{base}/" if base else "")
     if form == "sarif" and name:
         return sarif.render(report, category=f"npugate/{report.target}/{name}")
     return REPORTERS[form](report)
-
-
-def _sources(environment: Mapping[str, str]) -> str:
-    """Return what the address of a file at this commit begins with; empty where that is unknown."""
-    parts = [environment.get(f"GITHUB_{name}", "") for name in ("SERVER_URL", "REPOSITORY", "SHA")]
-    return "{}/{}/blob/{}/".format(*parts) if all(parts) else ""
 
 
 def _tell(report: Report, chosen: Inputs, environment: Mapping[str, str], stdout: TextIO) -> None:
