@@ -24,8 +24,8 @@ _WORDS: Final = {Engine.NPU: "NPU", Engine.HYBRID: "hybrid", Engine.CPU: "CPU"}
 _STYLE: Final = (
     "<style>.b{fill:#fff}.t{fill:#1a2230;font:12px system-ui,sans-serif}.g{stroke:#dfe5ec}"
     ".m{stroke:#56616f;stroke-dasharray:6 4}.h{font-weight:600;font-size:14px}.e{text-anchor:end}"
-    ".c{text-anchor:middle}@media(prefers-color-scheme:dark){.b{fill:#10151c}.t{fill:#e4e9f0}"
-    ".g{stroke:#2a3542}.m{stroke:#a2aebc}}</style>"
+    ".c{text-anchor:middle}.l{paint-order:stroke;stroke:#fff;stroke-width:4px}@media(prefers-color-scheme:dark){.b{fill:#10151c}.t{fill:#e4e9f0}"
+    ".g{stroke:#2a3542}.m{stroke:#a2aebc}.l{stroke:#10151c}}</style>"
 )
 _KIB: Final = 1024
 _LABEL_APART: Final = 14
@@ -68,7 +68,13 @@ def memory(found: Memory) -> str:
     right = x > _LEFT + _INNER / 2
     body.append(f'<line class="m" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{floor_y}"/>')
     body.append(
-        _text(x + (-5 if right else 5), floor_y - 6, f"peak {_bytes(peak)}, step {at}", end=right)
+        _text(
+            x + (-5 if right else 5),
+            floor_y - 6,
+            f"peak {_bytes(peak)}, step {at}",
+            end=right,
+            kind="t l",
+        )
     )
     label = f"RAM in use ({unit})"
     return _picture("Memory over the steps", label, _ticks(top, size), top, len(found.live), body)
@@ -93,7 +99,7 @@ def time(estimate: Estimate) -> str:
     x = float(_LEFT + _INNER)
     for engine in reversed(Engine):
         body.append(_text(x, _TOP - 10, _WORDS[engine], end=True))
-        x -= 14 + 7 * len(_WORDS[engine])
+        x -= 18 + 8 * len(_WORDS[engine])  # wide enough for capitals
         body.append(
             f'<rect x="{x}" y="{_TOP - 20}" width="11" height="11" fill="{_COLOURS[engine]}"/>'
         )
@@ -121,7 +127,7 @@ def _limit_lines(limits: Sequence[tuple[str, int]], top: float) -> Iterator[str]
         x = _LEFT + _INNER
         yield f'<line class="m" x1="{_LEFT}" x2="{x}" y1="{y:.1f}" y2="{y:.1f}"/>'
         if lowest - y >= _LABEL_APART:
-            yield _text(x - 4, y - 4, f"up to {name}: {_bytes(size)}", end=True)
+            yield _text(x - 4, y - 4, f"up to {name}: {_bytes(size)}", end=True, kind="t l")
             lowest = y
 
 

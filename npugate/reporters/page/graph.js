@@ -333,7 +333,7 @@
   function zoom(by) { cy.zoom({ level: cy.zoom() * by, renderedPosition: { x: cy.width() / 2, y: cy.height() / 2 } }); }
   function legend() {
     const here = side(), swatch = (kind, text) => el("span", {}, el("i", { class: kind }), text);
-    fill("graph-legend", here.estimate ? [swatch("e-npu", "NPU"), swatch("e-hybrid", "hybrid: a CPU program that drives the NPU"), swatch("e-cpu", "CPU (cut corners)"), swatch("e-none", "folded, a view, or unknown")] : [el("span", {}, "Placement is not estimated.")], swatch("ring", "error"), swatch("ring warning", "warning"), el("span", {}, "double border: a closed group of nodes"));
+    fill("graph-legend", here.estimate ? [swatch("e-npu", "NPU"), swatch("e-hybrid", "hybrid: a CPU program that drives the NPU"), swatch("e-cpu", "CPU (cut corners)"), swatch("e-none", "folded, a view, or unknown")] : [el("span", {}, "Placement is not estimated.")], swatch("ring", "error"), swatch("ring warning", "warning"), swatch("ring note", "note"), el("span", {}, "double border: a closed group of nodes"));
   }
   function refresh() {
     const here = side(), usable = here.graph && here.graph.nodes.length;
