@@ -11,6 +11,8 @@ from npugate import check, isolate
 from npugate.bench import Bench
 from npugate.discover import Candidate
 from npugate.errors import ModelError
+from npugate.estimate import assemble
+from npugate.estimate.values import Estimate
 from npugate.external import locations
 from npugate.facts import Facts, Inference, neighbours, topology
 from npugate.graphview import GraphView
@@ -53,6 +55,7 @@ class Examined:
         repaired: None when no repair was asked for.
         graph: None unless it is to be drawn.
         sketches: (graph, node) of a hit -> what is around it, worst hits first.
+        estimate: None when the model could not be examined or nothing can be estimated.
         beside: files that hold weights, relative to the model's folder; they were found safe.
     """
 
@@ -68,6 +71,7 @@ class Examined:
     graph: GraphView | None = None
     sketches: Mapping[tuple[str, str], Sketch] = field(default_factory=dict)
     beside: tuple[str, ...] = ()
+    estimate: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,9 @@ def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
         twin=_twin(job.candidate, facts, outcome.hits, limits),
         sketches=_sketches(facts, outcome.hits),
     )
-    found = replace(found, beside=() if unreadable else locations(model.proto.graph))
+    if not unreadable:
+        beside = locations(model.proto.graph)
+        found = replace(found, beside=beside, estimate=_estimate(facts, job.target))
     if job.pictured:
         found = replace(found, graph=topology.view(facts.graphs))
     if job.gave_up:
@@ -129,6 +135,11 @@ def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
     )
     mended = _mend(file, model, facts, outcome.hits, bench, pictured=job.pictured)
     return replace(found, repaired=mended)
+
+
+def _estimate(facts: Facts, target: Target) -> Estimate | None:
+    isolate.stage("estimating")
+    return assemble.estimate(facts, target)
 
 
 def _declined(reason: str) -> RepairReport:
@@ -192,5 +203,7 @@ def _mend(
     report = mended.report
     if pictured and mended.model is not None:
         after = Facts(structure.skeleton(mended.model), bench.limits)
-        report = replace(report, graph=topology.view(after.graphs))
+        bench.stage("estimating")
+        cost = assemble.estimate(after, bench.target)
+        report = replace(report, graph=topology.view(after.graphs), estimate=cost)
     return Repaired(data, tuple(mended.hits), report, storage.is_external(model.proto))

@@ -55,6 +55,7 @@ def test_a_repair_is_shown_beside_the_original_and_nothing_else_is_written(folde
     assert repair["repaired"]
     assert repair["proof"]["equal"]
     assert repair["after"]["graph"]["nodes"]
+    assert repair["after"]["estimate"]["epochs"]
     assert len(repair["after"]["findings"]) < 7
     assert {path.name for path in folder.iterdir()} == before | {"out.html"}
 
