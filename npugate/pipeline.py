@@ -351,10 +351,7 @@ def _base(
             return {}
         chosen = [job for job in jobs if job.candidate.path in places]
         readable = [job for job in chosen if base.is_readable(places[job.candidate.path])]
-        old = [
-            replace(job, fixing=None, pictured=False, candidate=_moved(job, places))
-            for job in readable
-        ]
+        old = [_moved(job, places) for job in readable]
         silent = replace(options, fixing=None, progress=lambda _done, _all: None)
         examined = _examine_all(old, silent, context.rules)
     lost = len(chosen) - len(readable) + sum(found.unreadable for found in examined)
@@ -367,8 +364,10 @@ def _base(
     }
 
 
-def _moved(job: Job, places: Mapping[str, Path]) -> Candidate:
-    return replace(job.candidate, file=places[job.candidate.path])
+def _moved(job: Job, places: Mapping[str, Path]) -> Job:
+    """Return the job for the base version, which is neither repaired nor drawn."""
+    candidate = replace(job.candidate, file=places[job.candidate.path])
+    return replace(job, fixing=None, pictured=False, candidate=candidate)
 
 
 def _base_places(
