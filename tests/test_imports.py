@@ -22,7 +22,7 @@ LAYERS = (
         "npugate.wire",
     ),
     ("npugate.types",),
-    ("npugate.estimate", "npugate.estimate.values"),
+    ("npugate.estimate", "npugate.estimate.values", "npugate.graphview"),
     ("npugate.estimate.sizes",),
     ("npugate.estimate.boards",),
     ("npugate.estimate.mpool",),
@@ -74,13 +74,19 @@ ONLY = {
     "npugate.reporters.*": {
         "npugate.digest",
         "npugate.estimate.values",
+        "npugate.graphview",
         "npugate.report",
         "npugate.reporters",
         "npugate.sketch",
         "npugate.stedgeai.values",
         "npugate.types",
     },
-    "npugate.report": {"npugate.estimate.values", "npugate.stedgeai.values", "npugate.types"},
+    "npugate.report": {
+        "npugate.estimate.values",
+        "npugate.graphview",
+        "npugate.stedgeai.values",
+        "npugate.types",
+    },
     "npugate.errors": set(),
     "entrypoint": {"npugate.cli"},
 }
@@ -96,6 +102,7 @@ EXCEPTIONS = {
     ("npugate.cli", "npugate.commands.comment"),
     ("npugate.cli", "npugate.commands.describe"),
     ("npugate.cli", "npugate.commands.fix"),
+    ("npugate.cli", "npugate.commands.report"),
     ("npugate.cli", "npugate.commands.snapshot"),
     ("npugate.cli", "npugate.commands.stedgeai"),
     ("npugate.types", "npugate.surgery.draft"),  # annotations of Repair
@@ -112,6 +119,7 @@ LIGHT = (
 LIGHT += (
     "npugate.estimate",
     "npugate.estimate.values",
+    "npugate.graphview",
     "npugate.stedgeai.*",
     "npugate.reporters",
     "npugate.reporters.*",
