@@ -242,3 +242,15 @@ def _check_limits(array: Array, how: Preprocessing, port: Port, where: str) -> N
             f"{where}: input {port.name!r} holds {lowest:g} to {highest:g}, outside of the "
             f"declared limits {how.limits[0]:g} to {how.limits[1]:g}"
         )
+
+
+def random_sample(ports: Sequence[Port], seed: int, index: int) -> Sample:
+    """Make up a sample: normal numbers, integers below each port's bound."""
+    rng = np.random.default_rng([seed, index])
+    feeds: dict[str, Array] = {}
+    for port in ports:
+        wanted = helper.tensor_dtype_to_np_dtype(port.dtype)
+        is_whole = wanted.kind in "iub"
+        drawn = rng.integers(0, port.bound, port.dims) if is_whole else rng.normal(size=port.dims)
+        feeds[port.name] = drawn.astype(wanted)
+    return Sample(f"random {index}", feeds)
