@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TextIO
 
-from npugate import __version__
+from npugate import __version__, arguments
 from npugate.errors import NpugateError
 
 FORMATS: Final = ("text", "json", "junit", "sarif", "markdown", "gitlab")
@@ -115,6 +115,8 @@ def _dispatch(chosen: argparse.Namespace, console: Console) -> int:
         from npugate.commands import snapshot  # noqa: PLC0415 - loads onnx
 
         return snapshot.run(chosen, console)
+    if chosen.command in {"quantize", "evaluate"}:
+        return _with_data(chosen, console)
     if chosen.command == "action":
         from npugate.commands import action  # noqa: PLC0415 - loads onnx
 
@@ -129,6 +131,17 @@ def _dispatch(chosen: argparse.Namespace, console: Console) -> int:
     return describe.run(chosen, console)
 
 
+def _with_data(chosen: argparse.Namespace, console: Console) -> int:
+    """Run a command that runs models on the user's data."""
+    if chosen.command == "quantize":
+        from npugate.commands import quantize  # noqa: PLC0415 - loads onnxruntime
+
+        return quantize.run(chosen, console)
+    from npugate.commands import evaluate  # noqa: PLC0415 - loads onnxruntime
+
+    return evaluate.run(chosen, console)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the whole command line."""
     root = argparse.ArgumentParser(
@@ -141,6 +154,8 @@ def parser() -> argparse.ArgumentParser:
     _add_check(commands.add_parser("check", help="check models", description=_CHECK))
     _add_fix(commands.add_parser("fix", help="repair models", description=_FIX))
     _add_snapshot(commands.add_parser("snapshot", help="write text twins", description=_SNAPSHOT))
+    arguments.add_quantize(commands.add_parser("quantize", help="make an int8 model"))
+    arguments.add_evaluate(commands.add_parser("evaluate", help="compare an int8 model"))
     explain = commands.add_parser("explain", help="explain a rule or a repair")
     explain.add_argument("rule", help="id or name, for example NPU101, tensor-rank or lower-rank")
     listing = commands.add_parser("rules", help="list the rules")

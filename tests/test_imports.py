@@ -38,9 +38,12 @@ LAYERS = (
     ("npugate.surgery", "npugate.surgery.*", "npugate.figures"),
     ("npugate.proof", "npugate.proof.*", "npugate.graphdiff", "npugate.storage", "npugate.bench"),
     ("npugate.repair",),
+    ("npugate.int8.values", "npugate.evaluation.values"),
+    ("npugate.calibration", "npugate.calibration.*", "npugate.modelfiles", "npugate.apart"),
+    ("npugate.int8", "npugate.int8.*", "npugate.evaluation", "npugate.evaluation.*"),
     ("npugate.worker",),
     ("npugate.pipeline",),
-    ("npugate.cli",),
+    ("npugate.arguments", "npugate.cli"),
     ("npugate.github", "npugate.github.*"),
     ("npugate.docs_targets", "npugate.docs_pictures", "npugate.docs"),
     ("npugate.commands", "npugate.commands.*", "npugate.__main__"),
@@ -57,6 +60,8 @@ ONLY = {
     },
     "npugate.reporters.*": {
         "npugate.digest",
+        "npugate.evaluation.values",
+        "npugate.int8.values",
         "npugate.estimate.values",
         "npugate.report",
         "npugate.reporters",
@@ -75,7 +80,9 @@ EXCEPTIONS = {
     ("npugate.cli", "npugate.commands.check"),  # in the function that dispatches
     ("npugate.cli", "npugate.commands.action"),
     ("npugate.cli", "npugate.commands.describe"),
+    ("npugate.cli", "npugate.commands.evaluate"),
     ("npugate.cli", "npugate.commands.fix"),
+    ("npugate.cli", "npugate.commands.quantize"),
     ("npugate.cli", "npugate.commands.snapshot"),
     ("npugate.types", "npugate.surgery.draft"),  # annotations of Repair
 }

@@ -28,8 +28,8 @@ def keep(source: ModelProto, result: ModelProto) -> tuple[int, int]:
         result: what the quantiser made of it.
 
     Returns:
-        How many operators of the result that the source has, too, had a trace there, and how many
-        have one now.
+        How many operators of the result should have a trace, and how many have one; (0, 0) when
+        the source has none at all.
     """
     makers = {name: node for node in source.graph.node for name in node.output if name}
     readers = {name: node for node in reversed(source.graph.node) for name in node.input if name}
@@ -39,14 +39,14 @@ def keep(source: ModelProto, result: ModelProto) -> tuple[int, int]:
         origin = makers.get(name)
         if node.op_type in _CONVERSIONS:
             origin = origin or readers.get(_plain(node.input[0]))
-        if origin is None or not provenance.frames(origin):
-            continue
-        if not provenance.frames(node):
+        if origin is not None and not provenance.frames(origin):
+            continue  # there was none to keep
+        if origin is not None and not provenance.frames(node):
             _copy(origin, node)
         if node.op_type not in _CONVERSIONS:
             had += 1
             kept += bool(provenance.frames(node))
-    return had, kept
+    return (had, kept) if any(provenance.frames(node) for node in source.graph.node) else (0, 0)
 
 
 def _plain(name: str) -> str:
