@@ -102,7 +102,7 @@ def _run(arguments: Sequence[str], console: Console) -> int:
         return _CRASHED
 
 
-def _dispatch(chosen: argparse.Namespace, console: Console) -> int:
+def _dispatch(chosen: argparse.Namespace, console: Console) -> int:  # noqa: PLR0911 - one a command
     if chosen.command == "check":
         from npugate.commands import check  # noqa: PLC0415 - loads onnx
 

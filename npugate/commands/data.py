@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Never
 
 from npugate import files
 from npugate.cli import Console
@@ -20,7 +20,7 @@ def bar(console: Console, what: str) -> Progress:
         return lambda _done, _all: None
     from tqdm import tqdm  # noqa: PLC0415 - costs start-up, needed by few runs
 
-    shown: list[tqdm[None]] = []
+    shown: list[tqdm[Never]] = []
 
     def update(done: int, every: int) -> None:
         if not shown:

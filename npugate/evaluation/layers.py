@@ -9,7 +9,8 @@ from onnx import ModelProto, TensorProto
 
 from npugate.evaluation.spread import TOP_DB, Spread
 from npugate.evaluation.values import LayerLoss
-from npugate.facts import Facts
+from npugate.facts import Facts, Node
+from npugate.facts.quantization import WEIGHTED
 from npugate.proof.samples import Sample
 from npugate.proof.sessions import Session
 
@@ -75,8 +76,29 @@ def _ranked(facts: Facts, found: Mapping[str, float]) -> tuple[LayerLoss, ...]:
         tensor = node.output()
         if tensor is None or tensor.name not in found:
             continue
-        before = [found[t.name] for t in node.inputs if t is not None and t.name in found]
+        group, before = _reach(node, found)
         after = found[tensor.name]
         lost = min(before, default=TOP_DB) - after
-        rows.append(LayerLoss(node.label, node.full_type, tensor.name, after, lost))
+        heavy = next((member for member in group if member.op_type in WEIGHTED), node)
+        kinds = " + ".join(dict.fromkeys(member.full_type for member in reversed(group)))
+        rows.append(LayerLoss(heavy.label, kinds, tensor.name, after, lost))
     return tuple(sorted(rows, key=lambda row: (-row.lost_db, row.node)))
+
+
+def _reach(node: Node, found: Mapping[str, float]) -> tuple[list[Node], list[float]]:
+    """Walk up to the tensors that were measured; the quantiser merges what lies between.
+
+    Returns:
+        The nodes on the way, this one first, and the ratios at their ends.
+    """
+    group, ends, waiting = [node], [], [node]
+    while waiting:
+        for tensor in waiting.pop().inputs:
+            if tensor is None or tensor.is_constant:
+                continue
+            if tensor.name in found:
+                ends.append(found[tensor.name])
+            elif tensor.producer is not None and tensor.producer not in group:
+                group.append(tensor.producer)
+                waiting.append(tensor.producer)
+    return group, ends

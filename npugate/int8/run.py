@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -13,7 +13,7 @@ from onnx import ModelProto
 
 from npugate import __version__, apart, check, files, isolate, modelfiles, registry, target
 from npugate.calibration import data, labels, preprocessing, sampling, sidecar
-from npugate.errors import UsageError
+from npugate.errors import NpugateError, UsageError
 from npugate.facts import Facts
 from npugate.facts.graph import Array
 from npugate.int8 import inspect, prepare, scheme, traces
@@ -166,24 +166,28 @@ class _Feed:
     available: int
     used: int
     strata: tuple[Covered, ...] = ()
-    digests: tuple[str, ...] = ()
-    lowest: dict[str, float] | None = None
-    highest: dict[str, float] | None = None
+    digests: list[str] = field(default_factory=list)
+    lowest: dict[str, float] = field(default_factory=dict)
+    highest: dict[str, float] = field(default_factory=dict)
 
     def feeds(self) -> Iterator[Mapping[str, Array]]:
         """Yield each sample's arrays."""
-        self.lowest, self.highest, found = {}, {}, []
         for sample in self.samples:
-            found.append(data.digest(sample))
+            self.digests.append(data.digest(sample))
             for name, array in sample.feeds.items():
                 low, high = float(np.min(array)), float(np.max(array))
                 self.lowest[name] = min(low, self.lowest.get(name, low))
                 self.highest[name] = max(high, self.highest.get(name, high))
             yield sample.feeds
-        self.digests = tuple(found)
 
     def calibration(self, job: QuantizeJob) -> Calibration:
-        """Return what the report says; after the last sample."""
+        """Return what the report says; after the last sample.
+
+        Raises:
+            NpugateError: the quantiser did not take every sample.
+        """
+        if len(self.digests) != self.used:
+            raise NpugateError(f"the quantiser took {len(self.digests)} of {self.used} samples")
         return Calibration(
             self.kind,
             self.place,
@@ -193,9 +197,9 @@ class _Feed:
             self.available,
             self.used,
             self.strata,
-            self.digests,
-            tuple((self.lowest or {}).items()),
-            tuple((self.highest or {}).items()),
+            tuple(self.digests),
+            tuple(self.lowest.items()),
+            tuple(self.highest.items()),
         )
 
 
