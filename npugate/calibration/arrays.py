@@ -6,6 +6,7 @@ asks in ascending order; asking backwards is allowed and slow.
 
 from __future__ import annotations
 
+import weakref
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -42,6 +43,7 @@ class StoredArray:
         """
         self.name = name
         self._file = file
+        weakref.finalize(self, file.close)  # one a sample in a folder of many
         try:
             version = np.lib.format.read_magic(file)
             reader = (
