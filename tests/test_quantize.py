@@ -195,10 +195,10 @@ def test_what_cannot_be_used_is_refused_and_nothing_is_written(arguments, words,
     np.savez("shape.npz", x=good[..., :7])
     np.savez("uint8.npz", x=good.astype(np.uint8))
     np.savez("empty.npz", x=good[:0])
-    before = set(os.listdir())
+    before = set(Path().iterdir())
     assert quantize("m.onnx", "--output", "q.onnx", *arguments) == 2
     assert words in capsys.readouterr().err
-    assert set(os.listdir()) == before
+    assert set(Path().iterdir()) == before
 
 
 def test_a_model_that_is_quantised_already_is_refused(place, capsys):
@@ -208,7 +208,7 @@ def test_a_model_that_is_quantised_already_is_refused(place, capsys):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(b"no model", "cannot be read"), (b"", "m.onnx"), (None, "m.onnx")]
+    ("content", "words"), [(b"no model", "no ONNX model"), (b"", "m.onnx"), (None, "m.onnx")]
 )
 def test_a_file_that_is_no_model_is_refused(content, words, place, capsys):
     Path("m.onnx").unlink()
@@ -281,17 +281,24 @@ def run_apart(place, *, before=None, wait=True, samples_wanted="60"):
     """Start the program in a process of its own, with its temporary files in a folder we see."""
     (place / "tmp").mkdir(exist_ok=True)
     started = subprocess.Popen(
-        [sys.executable, "-m", "npugate", "quantize", "m.onnx", "--calibration", "cal.npz"]
-        + ["--output", "q.onnx", "--samples", samples_wanted],
+        [
+            *(sys.executable, "-m", "npugate", "quantize", "m.onnx", "--calibration", "cal.npz"),
+            *("--output", "q.onnx", "--samples", samples_wanted),
+        ],
         cwd=place,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(place / "tmp")},
-        preexec_fn=before,
+        env={"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(ROOT), "TMPDIR": str(place / "tmp")},
+        preexec_fn=before,  # noqa: PLW1509 - this process has no threads
         stderr=subprocess.PIPE,
         text=True,
     )
     if wait:
         return started, started.communicate(timeout=60)[1]
     return started, ""
+
+
+def left_in(folder):
+    """Return what is there; onnxruntime keeps a small file of its own beside it."""
+    return [path for path in folder.iterdir() if path.name != ".ses"]
 
 
 def test_a_full_disk_ends_with_a_sentence_and_leaves_nothing(place):
@@ -303,7 +310,7 @@ def test_a_full_disk_ends_with_a_sentence_and_leaves_nothing(place):
     assert started.returncode == 2, told
     assert "Traceback" not in told
     assert not (place / "q.onnx").exists()
-    assert not list((place / "tmp").iterdir())
+    assert left_in(place / "tmp") == []
 
 
 def test_an_interrupted_run_leaves_nothing(place):
@@ -316,4 +323,4 @@ def test_an_interrupted_run_leaves_nothing(place):
     told = started.communicate(timeout=60)[1]
     assert started.returncode == 130, told
     assert not (place / "q.onnx").exists()
-    assert not list((place / "tmp").iterdir())
+    assert left_in(place / "tmp") == []
