@@ -207,6 +207,16 @@ def test_a_rule_imports_of_others_only_onnx_and_numpy(name):
     assert others - sys.stdlib_module_names <= {"npugate", "onnx", "numpy"}
 
 
+def test_onnxruntime_has_two_importers():
+    """One runs models; the other is the library's own quantiser, which nothing else needs."""
+    users = {
+        name
+        for name, path in MODULES.items()
+        if any(m.partition(".")[0] == "onnxruntime" for m in imported(path))
+    }
+    assert users == {"npugate.proof.sessions", "npugate.int8.scheme"}
+
+
 def test_only_the_edges_read_the_environment():
     readers = {
         name

@@ -119,17 +119,6 @@ def quantized(
     copy = ModelProto()
     copy.CopyFrom(model)  # the library moves the weights of what it is given into a file
     copy.metadata_props.add(key=_PREPROCESSED[0], value=_PREPROCESSED[1])
-    options = {
-        "WeightSymmetric": True,
-        "ActivationSymmetric": False,
-        "QDQKeepRemovableActivations": False,
-        "AddQDQPairToWeight": False,
-        "DedicatedQDQPair": False,
-        "CalibTensorRangeSymmetric": False,
-        "CalibMovingAverage": False,
-        "CalibPercentile": recipe.percentile,
-        "CalibStridedMinMax": recipe.stride,
-    }
     with tempfile.TemporaryDirectory(prefix="npugate-int8-") as folder, _quiet():
         path = Path(folder) / "int8.onnx"
         quantize_static(
@@ -143,11 +132,25 @@ def quantized(
             weight_type=QuantType.QInt8,
             nodes_to_exclude=list(recipe.exclude),
             calibrate_method=_METHODS[recipe.method],
-            extra_options=options,
+            extra_options=_options(recipe),
         )
         made = onnx.load(path)
     _restore_heading(model, made)
     return made
+
+
+def _options(recipe: Recipe) -> dict[str, object]:
+    return {
+        "WeightSymmetric": True,
+        "ActivationSymmetric": False,
+        "QDQKeepRemovableActivations": False,
+        "AddQDQPairToWeight": False,
+        "DedicatedQDQPair": False,
+        "CalibTensorRangeSymmetric": False,
+        "CalibMovingAverage": False,
+        "CalibPercentile": recipe.percentile,
+        "CalibStridedMinMax": recipe.stride,
+    }
 
 
 def _restore_heading(model: ModelProto, made: ModelProto) -> None:
