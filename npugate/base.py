@@ -1,7 +1,7 @@
 """The models as they are on the base branch, for a comparison with what is checked.
 
-Only blobs are read from git, unfiltered, into a folder of our own. The files beside a model are
-made as long as they are there and hold nothing: a check looks at the size of external data only.
+Only blobs are read from git, unfiltered, into a folder of our own. Files that a model names are
+made as long as they are there and hold nothing: a check looks at no more of external data.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from npugate import filekind, gitfiles
 from npugate.discover import Candidate
 from npugate.errors import UsageError
 
-_MOST_SIBLINGS: Final = 1000
 _CHANGES: Final = ".changes"
+_LONGEST: Final = 2**40  # bytes of a file without blocks that every file system takes
 
 
 def from_git(
@@ -49,14 +49,33 @@ def from_git(
         place = folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(gitfiles.blob(root, commit, name, environment))
-        for sibling, size in list(sizes.items())[:_MOST_SIBLINGS]:
+        for sibling in _named_in(place.read_bytes(), PurePosixPath(name).parent, sizes):
             beside = folder / sibling
-            if not beside.exists() and beside.suffix.lower() != ".onnx":
+            if not beside.exists():
                 beside.parent.mkdir(parents=True, exist_ok=True)
+                size = _length(root, commit, sibling, sizes[sibling], environment)
                 with beside.open("wb") as file:
                     file.truncate(size)
         found[candidate.path] = place
     return found
+
+
+def _named_in(model: bytes, parent: PurePosixPath, paths: Iterable[str]) -> list[str]:
+    """Return the files below a model's folder whose names occur in it, its weights among them."""
+    found: list[str] = []
+    for path in paths:
+        name = PurePosixPath(path).relative_to(parent).as_posix()
+        if not name.lower().endswith(".onnx") and name.encode("utf-8", "surrogateescape") in model:
+            found.append(path)
+    return found
+
+
+def _length(root: Path, commit: str, path: str, size: int, environment: Mapping[str, str]) -> int:
+    """Return the bytes of a file, or of what it stands for when it is a Git LFS pointer."""
+    if size > filekind.POINTER_BYTES:
+        return size
+    stands_for = filekind.lfs_size(gitfiles.blob(root, commit, path, environment))
+    return size if stands_for is None else min(stands_for, _LONGEST)
 
 
 def from_folder(folder: Path, candidates: Iterable[Candidate]) -> Mapping[str, Path]:
@@ -64,7 +83,8 @@ def from_folder(folder: Path, candidates: Iterable[Candidate]) -> Mapping[str, P
 
     Args:
         folder: with the old models by their old paths. Where it also holds ``.changes``, as
-            ``git diff --name-status -z`` wrote it, a model that is not in there is its own base.
+            ``git diff --name-status -z`` wrote it, a model that is neither in there nor in the
+            folder is its own base.
         candidates: the models of today.
 
     Raises:
@@ -79,12 +99,11 @@ def from_folder(folder: Path, candidates: Iterable[Candidate]) -> Mapping[str, P
             raise UsageError(f"{listed} cannot be read: {error}") from error
     found: dict[str, Path] = {}
     for candidate in candidates:
-        if moved is not None and candidate.path not in moved:
-            found[candidate.path] = candidate.file
-            continue
         place = folder / (candidate.previous or (moved or {}).get(candidate.path) or candidate.path)
         if place.is_file():
             found[candidate.path] = place
+        elif moved is not None and candidate.path not in moved:
+            found[candidate.path] = candidate.file
     return found
 
 

@@ -102,25 +102,17 @@ def _run(arguments: Sequence[str], console: Console) -> int:
         return _CRASHED
 
 
-def _dispatch(chosen: argparse.Namespace, console: Console) -> int:  # noqa: PLR0911 - one a command
-    if chosen.command == "check":
-        from npugate.commands import check  # noqa: PLC0415 - loads onnx
-
-        return check.run(chosen, console)
-    if chosen.command == "fix":
-        from npugate.commands import fix  # noqa: PLC0415 - loads onnx
-
-        return fix.run(chosen, console)
+def _dispatch(chosen: argparse.Namespace, console: Console) -> int:
+    if chosen.command in {"check", "fix", "stedgeai"}:
+        return _judge(chosen, console)
     if chosen.command == "snapshot":
         from npugate.commands import snapshot  # noqa: PLC0415 - loads onnx
 
         return snapshot.run(chosen, console)
     if chosen.command in {"quantize", "evaluate"}:
         return _with_data(chosen, console)
-    if chosen.command == "action":
-        from npugate.commands import action  # noqa: PLC0415 - loads onnx
-
-        return action.run(console)
+    if chosen.command in {"action", "comment"}:
+        return _on_github(chosen.command, console)
     if chosen.command == "completion":
         import shtab  # noqa: PLC0415 - needed here only
 
@@ -129,6 +121,31 @@ def _dispatch(chosen: argparse.Namespace, console: Console) -> int:  # noqa: PLR
     from npugate.commands import describe  # noqa: PLC0415 - loads the rules, and so onnx
 
     return describe.run(chosen, console)
+
+
+def _on_github(command: str, console: Console) -> int:
+    if command == "action":
+        from npugate.commands import action  # noqa: PLC0415 - loads onnx
+
+        return action.run(console)
+    from npugate.commands import comment  # noqa: PLC0415 - loads the network's modules
+
+    return comment.run(console)
+
+
+def _judge(chosen: argparse.Namespace, console: Console) -> int:
+    """Run a command that ends in reports and a verdict."""
+    if chosen.command == "fix":
+        from npugate.commands import fix  # noqa: PLC0415 - loads onnx
+
+        return fix.run(chosen, console)
+    if chosen.command == "stedgeai":
+        from npugate.commands import stedgeai  # noqa: PLC0415 - loads onnx
+
+        return stedgeai.run(chosen, console)
+    from npugate.commands import check  # noqa: PLC0415 - loads onnx
+
+    return check.run(chosen, console)
 
 
 def _with_data(chosen: argparse.Namespace, console: Console) -> int:
@@ -154,6 +171,7 @@ def parser() -> argparse.ArgumentParser:
     _add_check(commands.add_parser("check", help="check models", description=_CHECK))
     _add_fix(commands.add_parser("fix", help="repair models", description=_FIX))
     _add_snapshot(commands.add_parser("snapshot", help="write text twins", description=_SNAPSHOT))
+    _add_stedgeai(commands.add_parser("stedgeai", help="ask ST's compiler", description=_STEDGEAI))
     arguments.add_quantize(commands.add_parser("quantize", help="make an int8 model"))
     arguments.add_evaluate(commands.add_parser("evaluate", help="compare an int8 model"))
     explain = commands.add_parser("explain", help="explain a rule or a repair")
@@ -166,6 +184,7 @@ def parser() -> argparse.ArgumentParser:
     completion = commands.add_parser("completion", help="print a shell completion script")
     completion.add_argument("shell", choices=SHELLS)
     commands.add_parser("action", help="run as a GitHub Action (reads INPUT_* and GITHUB_*)")
+    commands.add_parser("comment", help="tell a pull request what the action found")
     return root
 
 
@@ -180,6 +199,12 @@ _FIX: Final = (
     "Repair models. Each repair is applied to a copy and kept only when the result is shown to "
     "compute the same numbers. Repaired models are written to a folder of their own unless "
     "--in-place is given. PATHS as for check."
+)
+
+
+_WHERE: Final = "auto, off, a path, docker://IMAGE or cloud"
+_STEDGEAI: Final = (
+    "Run ST Edge AI Core, where you have it, on models and say what it says. PATHS as for check."
 )
 
 
@@ -202,7 +227,31 @@ def _add_check(check: argparse.ArgumentParser) -> None:
     _add_models(check)
     add("--select", action="append", metavar="RULE[,RULE]", help="run only these rules")
     add("--write-baseline", metavar="FILE", help="record the findings of this run")
+    add("--stedgeai", metavar="WHERE", help=f"also ask ST's compiler: {_WHERE}")
+    _add_compiler(check)
     _add_common(check)
+
+
+def _add_stedgeai(stedgeai: argparse.ArgumentParser) -> None:
+    stedgeai.set_defaults(select=None, write_baseline=None)
+    _add_models(stedgeai)
+    stedgeai.add_argument("--stedgeai", metavar="WHERE", default="auto", help=_WHERE)
+    _add_compiler(stedgeai)
+    _add_common(stedgeai)
+
+
+def _add_compiler(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--stedgeai-accept-license", action="store_true", help="you accept ST's licence of it")
+    add("--stedgeai-profile", metavar="NAME[@FILE]", help="profile of the NPU compiler")
+    add("--stedgeai-timeout", type=float, metavar="SECONDS", help="for each model (600)")
+    add("--input-data-type", metavar="TYPE[,TYPE]", help="float32, int8 or uint8")
+    add("--output-data-type", metavar="TYPE[,TYPE]", help="float32, int8 or uint8")
+    add("--inputs-ch-position", metavar="POSITION", help="chfirst or chlast")
+    add("--outputs-ch-position", metavar="POSITION", help="chfirst or chlast")
+    add("--record", metavar="DIR", help="keep what the compiler printed and wrote, redacted")
+    add("--record-raw", action="store_true", help="with --record: keep paths and serial numbers")
+    add("--replay", metavar="DIR", help="read such a record again instead of running anything")
 
 
 def _add_fix(fix: argparse.ArgumentParser) -> None:
@@ -221,6 +270,8 @@ def _add_fix(fix: argparse.ArgumentParser) -> None:
     add("--batch-strategy", choices=STRATEGIES, default="auto", help="default: %(default)s")
     add("--weight-budget", type=int, metavar="KIB", help="most KiB of copied int8 weights (512)")
     add("--inputs", metavar="FILE.npz", help="arrays by input name: real data for the proof")
+    add("--stedgeai", metavar="WHERE", help=f"also ask ST's compiler: {_WHERE}")
+    _add_compiler(fix)
     _add_common(fix)
 
 
@@ -229,6 +280,7 @@ def _add_models(command: argparse.ArgumentParser) -> None:
     add("paths", nargs="*", metavar="PATHS", help="files, folders, globs")
     add("--target", help="what to judge by: a name (npugate targets) or a .toml file")
     add("--toolchain", help="version of the target's compiler")
+    add("--board", help="whose memories to fill: a name, or the compiler's .mpool file")
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:

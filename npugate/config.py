@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from npugate.errors import UsageError
+from npugate.estimate.sizes import Budget, parse_budget
 from npugate.options import THRESHOLDS, Ignore, Judgement, PathSection, Settings
 from npugate.selection import all_ids, ids, level, suggestion
 from npugate.types import Rule, Severity
 
 FILE: Final = "npugate.toml"
-_JUDGEMENT: Final = ("target", "toolchain", "select", "ignore", "severity", "shapes", "fail-on")
+_JUDGEMENT: Final = (
+    *("target", "toolchain", "board", "budget", "select", "ignore", "severity", "shapes"),
+    "fail-on",
+)
 _TOP: Final = (*_JUDGEMENT, "exclude", "baseline", "models", "ignores")
 _MODELS: Final = (*_JUDGEMENT[:-1], "paths")  # one threshold holds for the whole run
 _IGNORES: Final = ("rule", "paths", "node", "reason", "expires")
@@ -55,7 +59,7 @@ def load(path: Path, rules: Mapping[str, Rule]) -> Settings:
     where = f"{path} [tool.npugate]" if is_project else str(path)
     if not isinstance(data, dict):
         raise UsageError(f"{where}: must be a table")
-    table = _Table(where, data, rules)
+    table = _Table(where, data, rules, path.parent)
     table.only(_TOP)
     baseline = table.get("baseline", str)
     return Settings(
@@ -68,6 +72,20 @@ def load(path: Path, rules: Mapping[str, Rule]) -> Settings:
         table.strings("exclude"),
         path.parent / baseline if baseline else None,
     )
+
+
+def table(path: Path) -> Mapping[str, object]:
+    """Return what a configuration file says, unchecked; nothing where there is no such file.
+
+    Raises:
+        UsageError: it is no TOML.
+    """
+    if not path.is_file():
+        return {}
+    parsed: object = _parse(path)
+    if path.name == "pyproject.toml" and isinstance(parsed, dict):
+        parsed = _section(parsed)
+    return parsed if isinstance(parsed, dict) else {}
 
 
 def _section(project: Mapping[str, object]) -> object:
@@ -91,11 +109,12 @@ def _is_size(value: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """One table of the file and how to name it."""
+    """One table of the file, how to name it, and the folder that its paths are relative to."""
 
     where: str
     data: Mapping[str, object]
     rules: Mapping[str, Rule]
+    folder: Path
 
     def only(self, known: tuple[str, ...]) -> None:
         for key in self.data:
@@ -125,7 +144,8 @@ class _Table:
             raise UsageError(f"{self.where}: {key!r} must be written as [[{key}]] sections")
         found: list[_Table] = []
         for number, item in enumerate(value, 1):
-            found.append(_Table(f"{self.where}: [[{key}]] {number}", item, self.rules))
+            place = f"{self.where}: [[{key}]] {number}"
+            found.append(_Table(place, item, self.rules, self.folder))
             found[-1].only(known)
         return found
 
@@ -142,14 +162,32 @@ class _Table:
             severity |= dict.fromkeys(ids(name, self.rules, place), level(word, place))
         select = self.strings("select")
         return Judgement(
-            self.get("target", str),
+            self.target(),
             self.get("toolchain", str),
             all_ids(select, self.rules, f"{self.where}: select") if select else None,
             all_ids(self.strings("ignore"), self.rules, f"{self.where}: ignore"),
             severity,
             threshold,
             self.shapes(),
+            self.board(),
+            self.budget(),
         )
+
+    def target(self) -> str | None:
+        """Return the target; a profile file is named from the configuration's folder."""
+        name = self.get("target", str)
+        return str(self.folder / name) if name and name.endswith(".toml") else name
+
+    def board(self) -> str | None:
+        """Return the board; a pool file's path is from the folder of the configuration."""
+        name = self.get("board", str)
+        return str(self.folder / name) if name and name.endswith(".mpool") else name
+
+    def budget(self) -> Budget:
+        try:
+            return parse_budget(self.get("budget", dict) or {})
+        except ValueError as error:
+            raise UsageError(f"{self.where}: budget: {error}") from error
 
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         found: dict[str, tuple[int, ...]] = {}

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from onnx import TensorProto
+from onnx import GraphProto, TensorProto
 
 from npugate import filekind
 from npugate.payload import expected_bytes
@@ -124,6 +124,23 @@ def problems(places: Iterable[Place], folder: Path | None) -> Iterator[Problem]:
                 found.setdefault(fault, []).append(place.location)
     for fault, locations in found.items():
         yield Problem(fault.rule, locations[0], f"{_subject(locations)}: {fault.text}")
+
+
+def locations(graph: GraphProto) -> tuple[str, ...]:
+    """Return the names of the files that a graph's weights are in, those of subgraphs too."""
+    tensors = [*graph.initializer]
+    for node in graph.node:
+        for attribute in node.attribute:
+            tensors += [attribute.t, *attribute.tensors]
+    names = {
+        entry.value
+        for tensor in tensors
+        if tensor.data_location == TensorProto.EXTERNAL
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    inner = [g for n in graph.node for a in n.attribute for g in (a.g, *a.graphs) if g.node]
+    return tuple(sorted(names.union(*(locations(g) for g in inner))))
 
 
 def _subject(locations: list[Location]) -> str:

@@ -91,7 +91,7 @@ def _bytes(tensor: Tensor) -> int:
         return 0
     if tensor.dtype in {TensorProto.INT4, TensorProto.UINT4, TensorProto.FLOAT4E2M1}:
         return (tensor.elements + 1) // 2
-    if tensor.dtype == TensorProto.STRING:
+    if tensor.dtype == TensorProto.STRING or tensor.dtype not in TensorProto.DataType.values():
         return 0
     return tensor.elements * int(helper.tensor_dtype_to_np_dtype(tensor.dtype).itemsize)
 

@@ -62,6 +62,12 @@ def lfs_pointer(data: bytes) -> str | None:
     )
 
 
+def lfs_size(data: bytes) -> int | None:
+    """Return the bytes of the file that a Git LFS pointer stands for; None when it is none."""
+    size = _SIZE.search(data) if data.startswith(_POINTER) else None
+    return int(size[1]) if size else None
+
+
 def describe(head: bytes) -> str | None:
     """Say what kind of file begins with these bytes; None when it is none that is known."""
     for magic, text in _AT_START:

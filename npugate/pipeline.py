@@ -12,10 +12,21 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
-from npugate import __version__, base, baseline, check, gitfiles, isolate, suppress
+from npugate import (
+    __version__,
+    base,
+    baseline,
+    check,
+    gitfiles,
+    isolate,
+    opinion,
+    sketching,
+    suppress,
+)
 from npugate import target as targets
 from npugate.discover import Candidate, Search, discover
 from npugate.errors import UsageError
+from npugate.estimate import boards
 from npugate.facts import Inference
 from npugate.facts.inference import prepare
 from npugate.fingerprint import fingerprints
@@ -54,7 +65,7 @@ def run(options: Options, rules: Mapping[str, Rule], keep: Keep | None = None) -
     Raises:
         UsageError: no model, an unknown target, an unreadable baseline.
     """
-    notices: list[str] = []
+    notices: list[str] = list(options.remarks)
     tell = options.search.notify
 
     def notify(text: str) -> None:
@@ -76,6 +87,8 @@ def run(options: Options, rules: Mapping[str, Rule], keep: Keep | None = None) -
     models = tuple(
         _model_report(job, found, context) for job, found in zip(jobs, examined, strict=True)
     )
+    if silence := opinion.unanswered(models):
+        notify(silence)
     for ignore in options.settings.ignores:
         if suppress.expired(ignore, options.today):
             notify(f"the ignore of {', '.join(sorted(ignore.rules))} expired on {ignore.expires}")
@@ -154,13 +167,15 @@ def _renames(options: Options, candidates: Sequence[Candidate]) -> Mapping[str, 
 def _jobs(
     options: Options, candidates: Sequence[Candidate], rules: Mapping[str, Rule]
 ) -> list[Job]:
-    loaded: dict[tuple[str | None, str | None], Target] = {}
+    loaded: dict[tuple[object, ...], Target] = {}
     jobs: list[Job] = []
     for candidate in candidates:
         judgement = options.judgement(candidate.path)
-        key = (judgement.target, judgement.toolchain)
+        key = (judgement.target, judgement.toolchain, judgement.board, judgement.budget)
         if key not in loaded:
-            loaded[key] = targets.load(judgement.target or "", judgement.toolchain)
+            target = targets.load(judgement.target or "", judgement.toolchain)
+            board = boards.load(judgement.board or boards.DEFAULT_BOARD) if target.npu else None
+            loaded[key] = replace(target, board=board, budget=judgement.budget)
         chosen = _chosen(judgement, rules)
         jobs.append(Job(candidate, loaded[key], chosen, judgement, fixing=options.fixing))
     return jobs
@@ -267,10 +282,12 @@ def _model_report(job: Job, found: Examined, context: _Context) -> ModelReport:
         logger.error("%s: %s", job.candidate.path, text)
     path = job.candidate.path
     marked = partial(_findings, job, context)
+    answer = opinion.asked(job, found, context.options.ask, context.rules)
     shown = tuple(
         replace(finding, twin=found.twin.get((finding.location.graph, finding.location.node)))
-        for finding in marked(found.hits)
+        for finding in marked((*found.hits, *(answer.hits if answer else ())))
     )
+    shown = sketching.attach(shown, found.sketches)
     report = ModelReport(
         path,
         found.digest,
@@ -279,6 +296,7 @@ def _model_report(job: Job, found: Examined, context: _Context) -> ModelReport:
         found.unreadable,
         found.census,
         found.seconds,
+        compiled=answer.compiled if answer else None,
     )
     if path in context.base:
         report = replace(report, against=_against(report.findings, context.base[path]))

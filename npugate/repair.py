@@ -212,6 +212,11 @@ def _step(state: _State, name: str, bench: Bench) -> None:
         result, model = _apply(state, repair, bench)
     except (EditError, InferenceRefusedError, NoFormError) as error:
         result, model = Declined(str(error)), None
+    except Exception:
+        refused = structure.refusal(state.model)
+        if not refused:
+            raise  # our own fault; a file that is no ONNX model may lack whatever a repair reads
+        result, model = Declined(refused), None
     if isinstance(result, Applied) and model is not None:
         fault = structure.fault(state.model, model, result.interface)
         if repair.legalises and not structure.same_parts(state.model, model):

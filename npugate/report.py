@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from npugate.estimate.values import Estimate
+from npugate.stedgeai.values import Compiled
 from npugate.types import Census, Finding, InterfaceChange, Severity
 
 
@@ -120,11 +121,13 @@ class Against:
         new: fingerprints that only the checked model has.
         unchanged: fingerprints that both have.
         fixed: findings that only the base has.
+        estimate: of the base version; None when none was made.
     """
 
     new: frozenset[str]
     unchanged: frozenset[str]
     fixed: tuple[Finding, ...]
+    estimate: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,7 @@ class ModelReport:
         against: None when there is no base version to compare with.
         as_found: True judges the model as it was found, whatever the repairs left.
         estimate: None when none was asked for, or the model could not be examined.
+        compiled: what the vendor's compiler said; None when it was not asked for.
     """
 
     path: str
@@ -154,6 +158,7 @@ class ModelReport:
     as_found: bool = False
     against: Against | None = None
     estimate: Estimate | None = None
+    compiled: Compiled | None = None
 
     @property
     def left(self) -> tuple[Finding, ...]:

@@ -13,8 +13,10 @@ from onnx.external_data_helper import load_external_data_for_model
 
 from npugate import files
 from npugate.errors import ModelError, UsageError
-from npugate.model import Model
+from npugate.external import MISSING, UNSAFE
+from npugate.model import MISMATCH, Model
 from npugate.survey import ANALYSIS_LIMIT
+from npugate.text import repair_text
 
 _PROTOBUF_BYTES: Final = 2**31 - 1
 _BESIDE_BYTES: Final = 1024  # smaller tensors stay in the model file
@@ -26,11 +28,15 @@ def load(file: Path, model: Model) -> ModelProto:
 
     Args:
         file: where it is.
-        model: as ``model.load`` returned it; its external data was found safe.
+        model: as ``model.load`` returned it.
 
     Raises:
-        ModelError: it changed since, or is too large to be held in one message.
+        ModelError: it changed since, is too large to be held in one message, has names that are no
+            UTF-8, or weights that were found missing, unsafe or of another size than said.
     """
+    for problem in model.problems:
+        if problem.rule in {UNSAFE, MISSING, MISMATCH}:
+            raise ModelError(problem.rule, f"its weights cannot be read: {problem.message}")
     size = model.size_bytes + _external_bytes(model.proto)
     if size > _PROTOBUF_BYTES:
         text = f"with its weights the model has {size} bytes; repairs take up to {_PROTOBUF_BYTES}"
@@ -45,6 +51,8 @@ def load(file: Path, model: Model) -> ModelProto:
             load_external_data_for_model(proto, str(file.parent))
     except (DecodeError, ValidationError, OSError, ValueError) as error:
         raise ModelError(ANALYSIS_LIMIT, f"its weights cannot be read: {error}") from error
+    if repair_text(proto):
+        raise ModelError(ANALYSIS_LIMIT, "it has names that are no UTF-8, which no tool takes")
     return proto
 
 

@@ -29,6 +29,7 @@ from npugate.targetrows import (
 from npugate.types import Severity
 
 FOLDER: Final = Path(__file__).resolve().parent / "targets"
+_NO_TARGET: Final = "-errors"  # what a vendor's tool says, beside the targets that it is for
 _KINDS: Final[Mapping[str, type[Row]]] = {
     "toolchains": Toolchain,
     "references": Reference,
@@ -79,7 +80,8 @@ class ProfileFile:
 
 def bundled() -> tuple[str, ...]:
     """Return the names of the bundled profiles, sorted."""
-    return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
+    files = (path for path in FOLDER.glob("*.toml") if not path.stem.endswith(_NO_TARGET))
+    return tuple(sorted(path.stem for path in files))
 
 
 def read(path: Path, seen: tuple[Path, ...] = ()) -> ProfileFile:

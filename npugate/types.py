@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from npugate.sketch import Sketch
+
 if TYPE_CHECKING:  # annotations only: these modules import this one
     from onnx import ModelProto
 
@@ -117,6 +119,7 @@ class Finding:
         fingerprint: 16 hex digits; stable under changed figures and paths.
         repair: name of the repair that removes it, or None.
         twin: the line of the model's text twin that shows the node, when there is a fresh twin.
+        sketch: what is around the node; only the worst findings of a model have one.
     """
 
     rule: str
@@ -129,6 +132,7 @@ class Finding:
     suppression: Suppression | None = None
     repair: str | None = None
     twin: Source | None = None
+    sketch: Sketch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,8 @@ class Example:
         messages: the exact messages of this rule on the bad model, in order.
         good: ONNX text of the nearest clean model; clean under *every* rule (notes allowed).
         target: profile to judge by, ``name`` or ``name@toolchain``.
+        board: whose memories to fill; empty for the default one.
+        budget: what the estimate must keep to, as in the configuration.
         edit: changes the parsed bad model in ways that the text form cannot say.
         write: writes the bad file by itself, for faults that are no valid protobuf; gets the folder
             and returns the path of the model. ``bad`` is then printed in the docs as prose.
@@ -153,6 +159,8 @@ class Example:
     target: str = "stm32n6"
     edit: Callable[[object], None] | None = None
     write: Callable[[object], object] | None = None
+    board: str = ""
+    budget: Mapping[str, str] = field(default_factory=dict)
 
 
 Check = Callable[["Facts", "Target"], Iterator[Hit]]

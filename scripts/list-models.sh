@@ -16,12 +16,10 @@ git() {
     -c core.quotePath=false -c safe.directory='*' "$@"
 }
 
+# A pull request is compared with its base whatever is checked of it.
 wanted() {
-  case ${NPUGATE_CHANGED_ONLY,,} in
-    true) true ;;
-    auto | '') [[ ${GITHUB_EVENT_NAME-} =~ ^(pull_request|pull_request_target|merge_group)$ ]] ;;
-    *) false ;;
-  esac
+  [[ ${NPUGATE_CHANGED_ONLY,,} = true ||
+    ${GITHUB_EVENT_NAME-} =~ ^(pull_request|pull_request_target|merge_group)$ ]]
 }
 
 have() { git cat-file -e "$1^{commit}" 2>/dev/null; }
@@ -50,31 +48,82 @@ base() { # print the commit to compare with
   git merge-base "$NPUGATE_BASE" HEAD 2>/dev/null || echo "$NPUGATE_BASE"
 }
 
-# Put the changed models as the base has them below a folder: blobs, unfiltered. The files beside a
-# model get their length only, for a check looks at no more of external data.
+# Put the changed models as the base has them below a folder: blobs, unfiltered. The files that hold a
+# model's weights get their length only, for a check looks at no more of external data.
 keep_base() { # COMMIT
-  local status path size
+  local status path
   mkdir "$state/base"
   cp "$state/changes" "$state/base/.changes"
+  git ls-tree -r -l -z "$1" >"$state/tree"
+  declare -A near=()
   while IFS= read -r -d '' status; do
     IFS= read -r -d '' path
     case $status in
       R* | C*) IFS= read -r -d '' _ ;; # the old name came first
       A*) continue ;;
     esac
-    [[ ${path,,} = *.onnx && ! /$path/ = */../* ]] || continue
-    mkdir -p "$state/base/$(dirname "./$path")"
-    git cat-file blob "$1:$path" >"$state/base/$path" 2>/dev/null || {
-      rm -f "$state/base/$path"
-      continue
-    }
-    while IFS=$'\t' read -r -d '' size path; do
-      size=${size##* }
-      [[ $size =~ ^[0-9]+$ && ${path,,} != *.onnx && ! -e $state/base/$path ]] || continue
-      mkdir -p "$state/base/$(dirname "./$path")"
-      truncate -s "$size" "$state/base/$path"
-    done < <(git ls-tree -l -z "$1" -- ":(literal)$(dirname "./$path")/")
+    if [[ ${path,,} = *.onnx ]]; then
+      keep_model "$1" "$path"
+    else
+      # Weights lie below the folder of their model.
+      while [[ $path = */* ]]; do path=${path%/*} near[$path]=1; done
+      near[.]=1
+    fi
   done <"$state/changes"
+  while IFS=$'\t' read -r -d '' _ path; do
+    [[ ${path,,} = *.onnx && ${near[$(dirname "./$path" | sed 's,^\./,,')]-} ]] || continue
+    keep_model "$1" "$path"
+  done <"$state/tree"
+}
+
+keep_model() { # COMMIT PATH
+  local folder name size place=$state/base/$2
+  [[ ! /$2/ = */../* && ! -e $place ]] || return 0
+  folder=$(dirname "./$2")/ folder=${folder#./}
+  mkdir -p "$state/base/$folder"
+  git cat-file blob "$1:$2" >"$place" 2>/dev/null || {
+    rm -f "$place"
+    return 0
+  }
+  # The names of the files beside it that occur in the model.
+  below "$folder" | LC_ALL=C grep -aoFf - -- "$place" | LC_ALL=C sort -u |
+    while IFS= read -r name; do
+      [[ ! -e $state/base/$folder$name && ! /$name/ = */../* ]] || continue
+      size=$(length "$1:$folder$name") || continue
+      mkdir -p "$(dirname "$state/base/$folder$name")"
+      truncate -s "$size" "$state/base/$folder$name"
+    done || true # none occurs
+}
+
+below() { # FOLDER: the other files of the base below it, from there
+  local path
+  while IFS=$'\t' read -r -d '' _ path; do
+    [[ $path = "$1"* && ${path,,} != *.onnx && $path != *$'\n'* ]] && printf '%s\n' "${path#"$1"}"
+  done <"$state/tree"
+}
+
+length() { # BLOB: its bytes; those of the file that it stands for when it is a Git LFS pointer
+  local size
+  size=$(git cat-file -s "$1" 2>/dev/null) || return 1
+  if ((size < 1024)) && [[ $(git cat-file blob "$1" | head -c 42 | tr -d '\0') = 'version https://git-lfs.github.com/spec/v1' ]]; then
+    size=$(git cat-file blob "$1" | sed -n 's/^size \([0-9]\{1,15\}\)$/\1/p')
+  fi
+  [[ $size ]] && echo "$size"
+}
+
+# Put what may judge the models, as the base has it, below a folder: a configuration, and the baseline
+# and target files that it may name.
+keep_settings() { # COMMIT
+  local mode kind object size path count=0
+  mkdir "$state/settings"
+  : >"$state/settings/.none.toml"
+  while IFS=$'\t' read -r -d '' mode path; do
+    read -r mode kind object size <<<"$mode"
+    [[ ${path,,} =~ \.(toml|json)$ && ! /$path/ = */../* && $kind = blob && $mode = 100* ]] || continue
+    ((size <= 1048576 && ++count <= 1000)) || continue
+    mkdir -p "$state/settings/$(dirname "./$path")"
+    git cat-file blob "$object" >"$state/settings/$path"
+  done < <(git ls-tree -r -l -z "$1")
 }
 
 if ! git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
@@ -93,6 +142,7 @@ if wanted; then
     } >"$state/changes.part"
     mv "$state/changes.part" "$state/changes"
     keep_base "$commit"
+    keep_settings "$commit"
     echo "compared with $commit"
   else
     echo "::notice title=npugate::the commit to compare with is not to be had; with fetch-depth: 2 in the checkout step it is"

@@ -33,23 +33,57 @@ digest() { # of everything that the build reads
     LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-16
 }
 
+# ST's compiler, where it was asked for and this runner has it: its folder is shown read-only, and
+# programs may run from /tmp, where it unpacks itself. It needs more of a system than our image has, so
+# the build stage is run, a plain Debian. Everything else stays as closed as it was.
+temporary='/tmp:rw,nosuid,nodev,noexec,size=256m'
+compiler=() program=(action) stage=()
+stedgeai=${INPUT_STEDGEAI:-off}
+if [[ $stedgeai = docker://* || $stedgeai = cloud ]]; then
+  give_up 'the input stedgeai takes auto, off or a path; docker://... and cloud are for the command line'
+elif [[ $stedgeai != off ]]; then
+  tool=$stedgeai
+  [[ $stedgeai != auto ]] || tool=$(command -v stedgeai || echo "${STEDGEAI_CORE_DIR-}")
+  if [[ -n $tool && -e $tool ]]; then
+    stedgeai=$(realpath -- "$tool")
+    root=$stedgeai
+    [[ -d $root ]] || root=$(dirname -- "$root")
+    [[ $root != */Utilities/* ]] || root=${root%/Utilities/*}
+    temporary='/tmp:rw,nosuid,nodev,exec,size=4g'
+    compiler=(--mount "type=bind,source=$root,target=$root,readonly")
+  elif [[ $stedgeai != auto ]]; then
+    give_up 'the input stedgeai names no file or folder of this runner'
+  fi
+fi
+
 # A release names the image that was built and tested for it; without one it is built from the action.
 image=${INPUT_IMAGE:-${NPUGATE_RELEASED_IMAGE-}}
+name=npugate-action
+if [[ -z ${INPUT_IMAGE-} && ${#compiler[@]} -gt 0 ]]; then
+  image='' name=npugate-action-build stage=(--target build)
+  compiler+=(--entrypoint /opt/venv/bin/python)
+  program=(-I /src/entrypoint.py action)
+fi
 if [[ -z $image ]]; then
   tag=$(digest) || give_up 'the files of the action cannot be read'
-  image=npugate-action:$tag
+  image=$name:$tag
   if ! "$engine" image inspect "$image" >/dev/null 2>&1; then
     echo '::group::Build the image'
-    "$engine" build --tag "$image" "$action" || give_up 'the image could not be built'
+    "$engine" build ${stage[@]+"${stage[@]}"} --tag "$image" "$action" ||
+      give_up 'the image could not be built'
     echo '::endgroup::'
   fi
 elif [[ $image = -* ]]; then
   give_up 'the input image is an option, not an image'
 fi
 
+# For the step that comments. The container below sees this folder, but may not write to it.
+printf '%s\n' "$engine" >"$state/engine"
+printf '%s\n' "$image" >"$state/image"
+
 run=(
   "$engine" run --rm --network none --cap-drop ALL --security-opt no-new-privileges --read-only
-  --tmpfs '/tmp:rw,nosuid,nodev,noexec,size=256m' --pids-limit 1024
+  --tmpfs "$temporary" --pids-limit 1024
   # The workspace and the files that come out belong to this user, who may delete them again.
   --user "$(id -u):$(id -g)"
   # The same paths inside and outside, so that none has to be translated.
@@ -60,11 +94,15 @@ run=(
   --env HOME=/tmp
   --env "NPUGATE_FOLDER=$out/npugate-report"
   --env "GITHUB_OUTPUT=$out/output" --env "GITHUB_STEP_SUMMARY=$out/summary.md"
+  --env GITHUB_SERVER_URL --env GITHUB_REPOSITORY --env GITHUB_SHA
   --env GITHUB_WORKSPACE --env GITHUB_EVENT_NAME --env GITHUB_ACTIONS --env CI --env RUNNER_DEBUG
   --env INPUT_MODELS --env INPUT_TARGET --env INPUT_TOOLCHAIN --env INPUT_CONFIG
-  --env INPUT_FAIL_ON --env INPUT_CHANGED_ONLY --env INPUT_NEW_ONLY --env INPUT_REPORTS
-  --env INPUT_SARIF
+  --env INPUT_CONFIG_FROM --env INPUT_FAIL_ON --env INPUT_CHANGED_ONLY --env INPUT_NEW_ONLY
+  --env INPUT_REPORTS --env INPUT_SARIF
+  --env INPUT_COMMENT --env INPUT_FILE_COMMENTS
   --env INPUT_ARTIFACT --env INPUT_FIX --env INPUT_NAME --env INPUT_IMAGE
+  --env "INPUT_STEDGEAI=$stedgeai" --env INPUT_STEDGEAI_PROFILE --env INPUT_STEDGEAI_ACCEPT_LICENSE
+  ${compiler[@]+"${compiler[@]}"}
 )
 # Without root, podman would otherwise map this user to root inside.
 [[ $engine = docker || $(id -u) = 0 ]] || run+=(--userns keep-id)
@@ -77,8 +115,9 @@ fi
 [[ ! -e $state/tracked ]] || run+=(--env "NPUGATE_TRACKED=$state/tracked")
 [[ ! -e $state/changes ]] || run+=(--env "NPUGATE_CHANGES=$state/changes")
 [[ ! -d $state/base ]] || run+=(--env "NPUGATE_BASE_FOLDER=$state/base")
+[[ ! -d $state/settings ]] || run+=(--env "NPUGATE_SETTINGS=$state/settings")
 
-"${run[@]}" "$image" action
+"${run[@]}" "$image" "${program[@]}"
 code=$?
 [[ -s $out/output ]] || give_up "the container ended with status $code and said nothing"
 cat "$out/output" >>"${GITHUB_OUTPUT:?}"

@@ -218,3 +218,36 @@ def test_a_model_that_is_not_among_the_changes_is_its_own_base(repository, capsy
     assert "base" not in models["added.onnx"]
     (old / ".changes").write_bytes(b"nonsense")
     assert cli.main(["check", "--base-folder", str(old)]) == 2
+
+
+def external(path):
+    """Write a model whose weights lie beside it, in old.bin."""
+    big = BATCHED.replace("float[4, 3, 1, 1] w", "float[64, 3, 1, 1] w").replace(
+        "float[8, 4, 8, 8] y", "float[8, 64, 8, 8] y"
+    )
+    place = {"location": "old.bin", "size_threshold": 64}
+    onnx.save(onnx.ModelProto.FromString(data(big)), path, save_as_external_data=True, **place)
+
+
+@pytest.mark.parametrize("mode", ["git", "folder"])
+def test_weights_that_a_change_damages_are_new_whatever_the_model_had(
+    repository, capsys, tmp_path, mode
+):
+    repository.git("checkout", "-q", "main")
+    external("old.onnx")
+    repository.commit()
+    repository.git("checkout", "-q", "-B", "topic")
+    base = tmp_path.parent / f"{tmp_path.name}-base"
+    base.mkdir()
+    (base / ".changes").write_bytes(b"M\0old.bin\0")
+    for name in ("old.onnx", "old.bin"):
+        (base / name).write_bytes((tmp_path / name).read_bytes())
+    whole = (tmp_path / "old.bin").read_bytes()
+    (tmp_path / "old.bin").write_bytes(whole[: len(whole) // 2])
+    repository.commit()
+    asked = ("--base", "main") if mode == "git" else ("--base-folder", str(base))
+    code, models, _, _ = check(capsys, *asked, "--select", "missing-external-data")
+    assert code == 1
+    new = models["old.onnx"]["base"]["new"]
+    named = {f["fingerprint"]: f["name"] for f in models["old.onnx"]["findings"]}
+    assert [named[mark] for mark in new] == ["missing-external-data"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from npugate.errors import UsageError
-from npugate.github import action, outputs
+from npugate.github import action, log, outputs
 from npugate.github.inputs import OUTPUTS
 from npugate.github.summary import annotation_lines
 from tests import sample_report
@@ -193,6 +193,15 @@ def test_a_checkout_without_models_is_told_of_the_missing_step(step, tmp_path):
     assert "actions/checkout" in run.commands[0]
 
 
+def test_a_change_that_deletes_the_last_model_passes(step, tmp_path):
+    (tmp_path / "tracked").write_bytes(b"")
+    (tmp_path / "changes").write_bytes(b"D\0models/last.ONNX\0")
+    run = step(CLEAN)
+    tracked, changes = str(tmp_path / "tracked"), str(tmp_path / "changes")
+    assert run.run(NPUGATE_TRACKED=tracked, NPUGATE_CHANGES=changes) == 0
+    assert "--allow-empty" in run.asked
+
+
 @pytest.mark.parametrize(
     ("event", "changes", "asked", "notice"),
     [
@@ -268,7 +277,7 @@ def test_a_hostile_notice_stays_one_line(step):
 
 def test_the_log_of_a_run_is_quoted_whatever_its_text(step):
     run = step(CLEAN)
-    run.log.write(action._quoted("::error::a\n::0::\n::stop-commands::b\n\ud800"))
+    run.log.write(log.quoted("::error::a\n::0::\n::stop-commands::b\n\ud800"))
     run.log.write("::notice::after\n")
     assert run.commands == ["::notice::after"]
     run.log.getvalue().encode("utf-8")
@@ -333,3 +342,11 @@ def test_a_change_of_the_gate_opens_the_summary(step, tmp_path, changes, named):
         first = page[page.index(told) :].splitlines()[0]
         assert named in first.replace("\\", "")
         assert page.index(told) < page.index("| model |") if "| model |" in page else True
+
+
+def test_the_summary_links_the_line_of_python_where_it_can_be_seen(step, tmp_path):
+    here = {"GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "o/r"}
+    step(REPORT).run(**here, GITHUB_SHA="c" * 40)
+    page = (tmp_path / "summary.md").read_text(encoding="utf-8")
+    address = f"https://github.com/o/r/blob/{'c' * 40}/examples/rppg/model_4d_stm32.py#L27"
+    assert f"]({address})" in page

@@ -76,3 +76,25 @@ def test_each_is_in_the_report_under_the_rule_that_names_it(ended, name):
     assert NAMES["rule-crashed"] not in rules
     if cases.CASES[name].expect:
         assert found[0]["verdict"] != "pass"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "external data: name of a megabyte",
+        "tensor: type 9999",
+        "tensor: negative type",
+        "name: no utf-8",
+        "32 nested Ifs",
+    ],
+)
+def test_fix_declines_a_file_that_its_libraries_choke_on(name, tmp_path, monkeypatch, capsys):
+    file = cases.CASES[name].write(tmp_path)
+    before = file.read_bytes()
+    monkeypatch.chdir(tmp_path)
+    asked = ["fix", str(file), "--format", "json", "--select", ",".join(registry.repairs())]
+    assert cli.main(asked) in {0, 1}
+    report = json.loads(capsys.readouterr().out)
+    assert not (report["models"][0]["repair"] or {}).get("output")
+    assert not report["crashed"]
+    assert file.read_bytes() == before

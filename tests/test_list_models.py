@@ -108,7 +108,31 @@ def test_a_push_is_compared_only_when_asked(origin):
     base = git(origin, "rev-parse", "main")
     assert listed(work, "push", base)[1] is None
     assert listed(work, "push", base, changed_only="true")[1] == ["M", "b.onnx"]
-    assert listed(work, "pull_request", base, changed_only="false")[1] is None
+
+
+def test_a_pull_request_is_compared_with_its_base_whatever_is_checked_of_it(origin):
+    work = clone(origin, "merge")
+    assert listed(work, "pull_request", changed_only="false")[1] == ["M", "b.onnx"]
+
+
+def test_what_may_judge_is_kept_as_the_base_has_it(origin):
+    git(origin, "checkout", "-q", "main")
+    files = {
+        "npugate.toml": "baseline = 'gate/known.json'",
+        "gate/known.json": "{}",
+        "big.json": "x" * 2**20 + "x",
+    }
+    commit(origin, "gate", **files)
+    git(origin, "checkout", "-q", "-b", "turn")
+    (origin / "link.toml").symlink_to("npugate.toml")
+    commit(origin, "turn", **{"npugate.toml": "fail-on = 'never'", "new.toml": ""})
+    work = clone(origin, "turn")
+    listed(work, "pull_request", git(origin, "rev-parse", "main"), sha="f" * 40)
+    (kept,) = work.parent.glob("temporary/*/settings")
+    found = {path.relative_to(kept).as_posix(): path for path in kept.rglob("*") if path.is_file()}
+    assert sorted(found) == [".none.toml", "gate/known.json", "npugate.toml"]
+    assert found["npugate.toml"].read_text() == "baseline = 'gate/known.json'"
+    assert not found[".none.toml"].read_bytes()
 
 
 @pytest.mark.parametrize("base", ["", "0" * 40, "e" * 40, "--upload-pack=touch x", "main"])
@@ -181,7 +205,40 @@ def test_changed_models_are_kept_as_the_base_has_them(origin):
     commit(origin, "four", sub__new_onnx="n", b_onnx="again")
     work = clone(origin, "topic")
     found = kept(work, git(origin, "rev-parse", "main"), "f" * 40)
-    assert found == {"b.onnx": "b", "notes": "\0", "sub/c.onnx": "c"}
+    assert found == {"b.onnx": "b", "sub/c.onnx": "c"}
+
+
+@pytest.mark.parametrize("touched", ["net.onnx", "w/part.bin", "w/large.bin"])
+def test_a_model_is_kept_with_its_weights_as_long_as_they_are(origin, touched):
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4096\n"
+    git(origin, "checkout", "-q", "main")
+    files = {"m/net.onnx": "..w/part.bin..w/large.bin..", "m/w/other.bin": "o", "a.onnx": "a"}
+    base = commit(origin, "net", **files, **{"m/w/part.bin": "12345", "m/w/large.bin": pointer})
+    git(origin, "checkout", "-q", "-b", "weights")
+    commit(origin, "weights", **{f"m/{touched}": "changed"})
+    found = kept(clone(origin, "weights"), base, "f" * 40)
+    lengths = {name: len(text) for name, text in found.items() if name.startswith("m/")}
+    assert lengths == {"m/net.onnx": 27, "m/w/part.bin": 5, "m/w/large.bin": 4096}
+
+
+def test_a_rewritten_history_is_compared_with_the_base_itself(origin):
+    git(origin, "checkout", "-q", "--orphan", "rewritten")
+    commit(origin, "all anew", a_onnx="new", b_onnx="changed")
+    base = git(origin, "rev-parse", "topic")
+    work = clone(origin, "rewritten")
+    _, changes, _ = listed(work, "pull_request", base, sha="f" * 40)
+    assert changes == ["M", "a.onnx"]
+    assert kept(work, base, "f" * 40) == {"a.onnx": "a"}
+
+
+def test_a_deleted_model_is_no_change_to_check(origin):
+    git(origin, "checkout", "-q", "topic")
+    git(origin, "rm", "-q", "a.onnx")
+    git(origin, "commit", "-qm", "gone")
+    work = clone(origin, "topic")
+    tracked, changes, _ = listed(work, "pull_request", git(origin, "rev-parse", "main"), sha="f")
+    assert tracked == ["b.onnx", "sub/c.onnx"]
+    assert changes == ["D", "a.onnx", "M", "b.onnx"]
 
 
 def test_the_base_versions_hold_what_git_holds_whatever_a_filter_makes_of_it(origin):

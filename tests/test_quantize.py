@@ -17,7 +17,7 @@ from jsonschema import validate
 from onnx import TensorProto, numpy_helper
 
 import npugate
-from npugate import cli
+from npugate import cli, registry
 from npugate.facts import Facts, provenance
 from npugate.int8 import inspect, prepare, scheme, traces
 from npugate.int8.norms import fold_batch_norms
@@ -237,7 +237,7 @@ def test_random_calibration_says_in_every_report_that_accuracy_is_unknown(place,
 
 def faulty(change):
     """Quantise the small network and change the result."""
-    source, _ = prepare.prepare(network(), load("stm32n6"), {})
+    source, _ = prepare.prepare(network(), load("stm32n6"), registry.repairs())
     feeds = [{"x": row[None]} for row in samples(8)]
     recipe = scheme.Recipe("minmax", 99.999, 8, ())
     made = scheme.quantized(source, iter(feeds), 8, recipe, lambda _done, _all: None)

@@ -14,6 +14,7 @@ from typing import Final, Self
 
 from npugate import __version__, config, files, gitfiles, pipeline, registry
 from npugate.cli import FORMATS, Console, parser
+from npugate.commands import compiler
 from npugate.discover import Search
 from npugate.errors import NpugateError, UsageError
 from npugate.options import Judgement, Options, Settings
@@ -87,7 +88,8 @@ def examine(chosen: argparse.Namespace, console: Console, progress: ProgressOf) 
         UsageError: the arguments, the configuration or the file list must be changed.
     """
     rules = registry.rules()
-    return pipeline.run(options(chosen, rules, console, progress), rules)
+    chosen_options = options(chosen, rules, console, progress)
+    return pipeline.run(compiler.applied(chosen_options, chosen, console.environment), rules)
 
 
 def options(
@@ -166,6 +168,7 @@ def _judgement(chosen: argparse.Namespace, rules: Mapping[str, Rule]) -> Judgeme
         all_ids(_names(chosen.ignore), rules, "--ignore"),
         severity,
         chosen.fail_on,
+        board=chosen.board,
     )
 
 

@@ -1,17 +1,17 @@
 """The sub-command ``npugate action``: inputs from GitHub, a check, and everything GitHub shows.
 
-Only this package reads ``INPUT_*`` and ``GITHUB_*``. Four more variables come from the composite
+Only this package reads ``INPUT_*`` and ``GITHUB_*``. Five more variables come from the composite
 action, whose container has no git and a checkout that it cannot write to:
 
 - ``NPUGATE_TRACKED``: a file with what ``git ls-files -z`` said of ``*.onnx``
 - ``NPUGATE_CHANGES``: a file with what ``git diff --name-status -z`` said of the event
 - ``NPUGATE_BASE_FOLDER``: a folder with the changed models as the base has them
+- ``NPUGATE_SETTINGS``: a folder with the configuration, baselines and targets of the base
 - ``NPUGATE_FOLDER``: where the reports go; by default ``npugate-report`` in the workspace
 """
 
 from __future__ import annotations
 
-import secrets
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,8 +20,7 @@ from typing import Final, TextIO
 
 from npugate import __version__, gitfiles
 from npugate.errors import NpugateError, UsageError
-from npugate.github import event, gate, inputs, outputs, summary
-from npugate.github.commands import workflow_command
+from npugate.github import event, gate, inputs, log, outputs, places, summary
 from npugate.github.inputs import Inputs
 from npugate.report import Report
 from npugate.reporters import REPORTERS, escape, outline, sarif
@@ -38,6 +37,7 @@ _FILES: Final = {
     "gitlab": "npugate.gitlab.json",
     "text": "npugate.txt",
 }
+_RECORD: Final = "stedgeai"  # below the same folder; without paths and serial numbers
 _REPAIRED: Final = "repaired"  # below the folder of the reports, so that one artifact has both
 _CONFIGURATIONS: Final = frozenset({"npugate.toml", "pyproject.toml"})
 
@@ -65,7 +65,7 @@ def main(environment: Mapping[str, str], stdout: TextIO, run: Run) -> int:
     except NpugateError as error:
         report = _no_verdict(str(error), error.exit_code, stdout)
     except Exception as error:  # noqa: BLE001  # the edge: whatever broke, the gate says so itself
-        stdout.write(_quoted(escape.log_document(traceback.format_exc())))
+        stdout.write(log.quoted(escape.log_document(traceback.format_exc())))
         report = _no_verdict(f"this is a fault of npugate: {error!r}", 3, stdout)
     try:
         paths = _write_reports(report, chosen, _folder(environment))
@@ -79,14 +79,30 @@ def main(environment: Mapping[str, str], stdout: TextIO, run: Run) -> int:
 
 def _check(chosen: Inputs, environment: Mapping[str, str], stdout: TextIO, run: Run) -> Report:
     plan = _plan(chosen, event.read(environment), environment)
-    stdout.writelines(_line("notice", notice) for notice in plan.notices)
-    opening = gate.notice(gate.touched(_recorded(environment), (chosen.config, chosen.target)))
+    stdout.writelines(log.line("notice", notice) for notice in plan.notices)
+    opening = _opening(chosen, environment)
     if chosen.fix:
         report = run(("fix", f"--output-dir={_folder(environment) / _REPAIRED}", *plan.arguments))
         report = replace(report, models=tuple(replace(m, as_found=True) for m in report.models))
     else:
         report = run(("check", *plan.arguments))
     return replace(report, notices=(opening, *report.notices)) if opening else report
+
+
+def _opening(chosen: Inputs, environment: Mapping[str, str]) -> str:
+    """Return what a reviewer must know before the verdict: the change edits its own judge."""
+    here, kept = Path(environment.get("GITHUB_WORKSPACE") or "."), _kept(environment)
+    names = {chosen.config, chosen.target, *gate.named(here, chosen.config)}
+    if kept is None:
+        return gate.notice(gate.touched(_recorded(environment), names))
+    names.update(gate.named(kept, chosen.config))
+    paths = gate.touched(_recorded(environment), names)
+    return gate.notice(paths, gate.differences(kept, here, chosen.config))
+
+
+def _kept(environment: Mapping[str, str]) -> Path | None:
+    folder = environment.get("NPUGATE_SETTINGS", "")
+    return Path(folder) if folder else None
 
 
 def _recorded(environment: Mapping[str, str]) -> list[gitfiles.Change]:
@@ -106,7 +122,7 @@ def _recorded(environment: Mapping[str, str]) -> list[gitfiles.Change]:
 
 def _no_verdict(reason: str, exit_code: int, stdout: TextIO) -> Report:
     """Tell why there is no verdict; an action that says nothing would pass for a pass."""
-    stdout.write(_line("error", reason))
+    stdout.write(log.line("error", reason))
     return Report.failure_of(__version__, reason, exit_code)
 
 
@@ -116,16 +132,48 @@ def _folder(environment: Mapping[str, str]) -> Path:
 
 
 def _plan(chosen: Inputs, happened: event.Event, environment: Mapping[str, str]) -> _Plan:
+    chosen = _judged(chosen, happened, environment)
     arguments: list[str] = []
     for flag in ("target", "toolchain", "config", "fail-on"):
         value = getattr(chosen, flag.replace("-", "_"))
         arguments += [f"--{flag}={value}"] if value else []
     notices: list[str] = []
+    arguments += _compiler(chosen, environment)
     arguments += _old(chosen, environment)
     if inputs.wants_changes(chosen, happened.name):
         changed, notices = _changes(chosen, environment)
         arguments += changed
     return _Plan((*arguments, *_models(chosen, environment)), tuple(notices))
+
+
+def _judged(chosen: Inputs, happened: event.Event, environment: Mapping[str, str]) -> Inputs:
+    """Return the inputs with the base branch's files where that is to judge.
+
+    Raises:
+        UsageError: the base's settings are not to be had; its own must not judge it instead.
+    """
+    if chosen.config_from != "base" or happened.name not in inputs.COMPARED:
+        return chosen
+    kept = _kept(environment)
+    if kept is None:
+        raise UsageError(
+            "config-from: base: the base branch's settings are not to be had; the checkout step "
+            "needs fetch-depth: 2, and the composite action is the one that can do it"
+        )
+    target = chosen.target
+    if target.endswith(".toml"):
+        target = str(kept / target)
+    return replace(chosen, config=str(gate.of_base(kept, chosen.config)), target=target)
+
+
+def _compiler(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
+    """Return the arguments that ask ST's compiler, what it says kept beside the reports."""
+    if chosen.stedgeai in {"", "off"}:
+        return []
+    arguments = [f"--stedgeai={chosen.stedgeai}", f"--record={_folder(environment) / _RECORD}"]
+    if chosen.stedgeai_profile:
+        arguments.append(f"--stedgeai-profile={chosen.stedgeai_profile}")
+    return arguments + ["--stedgeai-accept-license"] * chosen.stedgeai_accept_license
 
 
 def _old(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
@@ -143,6 +191,8 @@ def _models(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
     if not tracked:
         return []
     if not Path(tracked).stat().st_size:
+        if any(change.path.lower().endswith(".onnx") for change in _recorded(environment)):
+            return [f"--files-from={tracked}", "--allow-empty"]  # the last model was deleted
         raise UsageError(
             "git tracks no .onnx file here: is there an actions/checkout step before this one? "
             "Models that git does not track are named by the input models"
@@ -186,17 +236,10 @@ def _rendered(report: Report, form: str, name: str) -> str:
 
 
 def _tell(report: Report, chosen: Inputs, environment: Mapping[str, str], stdout: TextIO) -> None:
-    stdout.write(_quoted(REPORTERS["text"](report)))
+    stdout.write(log.quoted(REPORTERS["text"](report)))
     stdout.writelines(f"{line}\n" for line in summary.annotation_lines(report))
-    page = summary.summary(report, chosen.name)
+    page = summary.summary(report, chosen.name, places.blob(environment))
     outputs.append(environment.get("GITHUB_STEP_SUMMARY", ""), page)
-
-
-def _quoted(text: str) -> str:
-    """Return text in which the runner looks for no commands, whatever it holds."""
-    token = secrets.token_hex(16)
-    inert = text.rstrip().encode("utf-8", "backslashreplace").decode()
-    return f"{workflow_command('stop-commands', token)}\n{inert}\n::{token}::\n"
 
 
 def _values(report: Report, paths: Mapping[str, str]) -> dict[str, str | int]:
@@ -216,8 +259,3 @@ def _values(report: Report, paths: Mapping[str, str]) -> dict[str, str | int]:
     values = {row.name: found.get(row.name, "") for row in inputs.OUTPUTS}
     verdict = outline.verdict_word(report).lower()
     return {**values, "verdict": verdict, "exit-code": report.exit_code}
-
-
-def _line(command: str, message: str) -> str:
-    safe = escape.log_document(escape.visible(message))
-    return workflow_command(command, safe, title="npugate") + "\n"

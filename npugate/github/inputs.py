@@ -14,8 +14,12 @@ from typing import Final, Literal, cast
 from npugate.errors import UsageError
 
 ChangedOnly = Literal["auto", "true", "false"]
+Comment = Literal["true", "failures", "false"]
+ConfigFrom = Literal["head", "base"]
 
 _FORMATS: Final = ("json", "sarif", "junit", "markdown", "gitlab", "text")
+COMPARED: Final = frozenset({"pull_request", "pull_request_target", "merge_group"})
+"""The events that propose a change to a base."""
 _LEVELS: Final = ("error", "warning", "never")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -26,11 +30,18 @@ class Inputs:
 
     Attributes:
         models: paths, folders and globs; empty for what git tracks.
+        config_from: whose configuration judges a pull request.
         changed_only: ``auto`` looks at what changed for pull requests and merge queues.
         reports: formats to write, each once; ``json`` is always among them.
         sarif, artifact: whether a later step of the composite action uploads them.
+        comment: whether a later step comments on the pull request; ``failures`` begins one only
+            when something fails.
+        file_comments: whether that step comments on the files of failing models, too.
         fix: whether repaired copies are made.
         name: tells several runs in one workflow apart; may be empty.
+        stedgeai: where ST's compiler is; ``off`` asks it nothing.
+        stedgeai_profile: of the NPU compiler; empty takes the tool's own.
+        stedgeai_accept_license: the user's consent to ST's licence.
         image: the image that the composite action runs; empty builds it. Nothing here uses it.
     """
 
@@ -38,14 +49,20 @@ class Inputs:
     target: str
     toolchain: str
     config: str
+    config_from: ConfigFrom
     fail_on: str
     changed_only: ChangedOnly
     new_only: bool
     reports: tuple[str, ...]
     sarif: bool
     artifact: bool
+    comment: Comment
+    file_comments: bool
     fix: bool
     name: str
+    stedgeai: str
+    stedgeai_profile: str
+    stedgeai_accept_license: bool
     image: str
 
 
@@ -111,6 +128,14 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return parse
 
 
+def _comment(value: str) -> str:
+    # YAML reads a bare "off" as false, so both are one.
+    word = "false" if value.lower() == "off" else value.lower()
+    if word not in {"true", "failures", "false"}:
+        raise ValueError("true, failures or false")
+    return word
+
+
 def _changed_only(value: str) -> str:
     if value.lower() == "auto":
         return "auto"
@@ -161,6 +186,14 @@ INPUTS: Final = (
         _text,
     ),
     Input(
+        "config-from",
+        "head",
+        "Whose configuration judges a pull request: head, its own, or base, the base branch's, so "
+        "that no change can turn its own gate green.",
+        _one_of("head", "base"),
+        composite=True,
+    ),
+    Input(
         "fail-on",
         "",
         "What fails the job: error, warning or never; empty takes the configuration's, else error.",
@@ -202,6 +235,22 @@ INPUTS: Final = (
         composite=True,
     ),
     Input(
+        "comment",
+        "true",
+        "Whether to comment on pull requests, in one comment that is kept up to date: true, "
+        "failures (only begin one when something fails), or false; needs `pull-requests: write`.",
+        _comment,
+        composite=True,
+    ),
+    Input(
+        "file-comments",
+        "false",
+        "Whether to pin a review comment to each changed model that fails, ten at most; needs "
+        "`pull-requests: write`.",
+        _flag,
+        composite=True,
+    ),
+    Input(
         "fix",
         "false",
         "Whether to repair the models, too: repaired copies, proved to compute the same numbers, "
@@ -213,6 +262,29 @@ INPUTS: Final = (
         "",
         "Tells several runs in one workflow apart, for example the legs of a matrix.",
         _name,
+    ),
+    Input(
+        "stedgeai",
+        "off",
+        "Also ask ST's compiler on a licensed runner: auto looks for stedgeai in PATH and "
+        "STEDGEAI_CORE_DIR, a path names it or its folder, off asks nothing.",
+        _text,
+        composite=True,
+    ),
+    Input(
+        "stedgeai-profile",
+        "",
+        "Profile of ST's NPU compiler, NAME or NAME@FILE with a file of the repository; empty "
+        "takes the tool's own.",
+        _text,
+        composite=True,
+    ),
+    Input(
+        "stedgeai-accept-license",
+        "false",
+        "Your consent to ST's licence of the compiler; without it the compiler is not run.",
+        _flag,
+        composite=True,
     ),
     Input(
         "image",
@@ -274,5 +346,5 @@ def inputs_table() -> str:
 def wants_changes(inputs: Inputs, event_name: str) -> bool:
     """Tell whether only what the event changed is to be checked."""
     if inputs.changed_only == "auto":
-        return event_name in {"pull_request", "pull_request_target", "merge_group"}
+        return event_name in COMPARED
     return cast("str", inputs.changed_only) == "true"

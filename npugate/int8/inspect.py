@@ -122,8 +122,6 @@ def _layers(subject: Subject) -> tuple[str, str]:
         and (weight_source(node) is None or dequantize(node.input(0)) is None)
     ]
     census = subject.facts.quantization
-    if not census.quantized and not loose:
-        return "no operator with weights was quantised", ""
     text = f"{census.quantized} of {census.weighted} operators with weights are int8"
     return (f"still in float: {_some(loose)}" if loose else ""), text
 
@@ -178,13 +176,13 @@ def _channel_axis(node: Node) -> int | None:
     shape = node.inputs[1].static_shape if node.inputs[1] is not None else None
     if shape is None or len(shape) < 2:  # noqa: PLR2004 - a matrix
         return None
+    if node.op_type == "MatMul":
+        return 1 if len(shape) == 2 else None  # noqa: PLR2004 - a stack has no one axis
     if node.op_type == "Conv":
         return 0
     if node.op_type == "ConvTranspose":
         return 1
-    if node.op_type == "Gemm":
-        return 0 if node.attribute("transB") else 1
-    return len(shape) - 1
+    return 0 if node.attribute("transB") else 1
 
 
 def _activations(subject: Subject) -> tuple[str, str]:

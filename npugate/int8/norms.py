@@ -1,4 +1,4 @@
-"""Put a BatchNormalization behind a convolution into the convolution's weights.
+"""Put what only scales into the weights: BatchNormalization behind a convolution, Gemm's factors.
 
 Quantised for itself it would need a range of its own and lose accuracy for nothing; the compiler
 merges it anyway. Exporters do so too unless the model was exported in training mode.
@@ -41,6 +41,40 @@ def fold_batch_norms(model: ModelProto) -> list[str]:
     for node in gone:
         graph.node.remove(node)
     return [node.name or node.output[0] for node in gone]
+
+
+def fold_gemm_factors(model: ModelProto) -> list[str]:
+    """Multiply alpha into the weights of each Gemm and beta into its bias, in place.
+
+    The quantiser gives a bias beside a beta a scale that is not that of the products, which the
+    compiler adds it to.
+
+    Returns:
+        The names of the nodes.
+    """
+    graph = model.graph
+    weights = {item.name: item for item in graph.initializer}
+    done: list[str] = []
+    for node in graph.node:
+        factors = {item.name: item.f for item in node.attribute if item.name in {"alpha", "beta"}}
+        if node.op_type != "Gemm" or node.domain or all(f == 1 for f in factors.values()):
+            continue
+        operands = dict(zip((1, 2), ("alpha", "beta"), strict=True))
+        held = [weights.get(name) for name in node.input[1:]]
+        if any(item is None or item.data_type != TensorProto.FLOAT for item in held):
+            continue
+        for position, name in operands.items():
+            factor = factors.get(name, 1.0)
+            if position < len(node.input) and factor != 1:
+                value = numpy_helper.to_array(weights[node.input[position]]) * np.float32(factor)
+                fresh = f"{node.output[0]}_{name}_{node.input[position]}"
+                graph.initializer.append(numpy_helper.from_array(value, fresh))
+                node.input[position] = fresh
+        kept = [item for item in node.attribute if item.name not in operands.values()]
+        del node.attribute[:]
+        node.attribute.extend(kept)
+        done.append(node.name or node.output[0])
+    return done
 
 
 def _merge(

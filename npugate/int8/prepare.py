@@ -8,22 +8,23 @@ is compared with the original before anything is quantised.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from onnx import ModelProto
 
 from npugate.errors import UsageError
-from npugate.int8.norms import fold_batch_norms
+from npugate.int8.norms import fold_batch_norms, fold_gemm_factors
 from npugate.proof.verify import Pair, verify
 from npugate.surgery import structure
 from npugate.surgery.fold import fold
 from npugate.surgery.linking import opset_of
 from npugate.target import Target
-from npugate.types import Declined, Repair, RepairOptions
+from npugate.types import Declined, InterfaceChange, Repair, RepairOptions
 
 LEAST_OPSET: Final = 13  # DequantizeLinear has a channel axis from here on
 _CONVERT: Final = "convert-opset"
+_STATIC: Final = "set-static-shapes"
 
 
 def prepare(
@@ -41,16 +42,34 @@ def prepare(
     """
     model = ModelProto()
     model.CopyFrom(original)
-    done = [f"{what}: {len(nodes)}" for what, nodes in sorted(fold(model).items())]
+    done, changes = _set_shapes(model, target, repairs[_STATIC])
+    done += [f"{what}: {len(nodes)}" for what, nodes in sorted(fold(model).items())]
     if opset_of(model) < LEAST_OPSET:
         done += _convert(model, target, repairs[_CONVERT])
     folded = fold_batch_norms(model)
     if folded:
         done.append(f"put BatchNormalization into the convolution before: {len(folded)}")
+    factors = fold_gemm_factors(model)
+    if factors:
+        done.append(f"put alpha and beta of Gemm into its weights: {len(factors)}")
     done += _name_nodes(model)
     if done:
-        done.append(_prove(original, model))
+        done.append(_prove(original, model, changes))
     return model, done
+
+
+def _set_shapes(
+    model: ModelProto, target: Target, repair: Repair
+) -> tuple[list[str], tuple[InterfaceChange, ...]]:
+    """Set an open batch to 1; nothing is calibrated without a size."""
+    assert repair.edit_message is not None, "set-static-shapes edits the message"  # noqa: S101 - ours
+    result = repair.edit_message(model, target, RepairOptions())
+    if isinstance(result, Declined):
+        raise UsageError(f"int8 needs fixed sizes: {result.reason}; run npugate fix --shape first")
+    return (
+        list(getattr(result, "edits", ())),
+        tuple(getattr(result, "interface", ())),
+    )
 
 
 def _convert(model: ModelProto, target: Target, repair: Repair) -> list[str]:
@@ -86,8 +105,8 @@ def _name_nodes(model: ModelProto) -> list[str]:
     return [f"named nodes: {count}"] if count else []
 
 
-def _prove(original: ModelProto, model: ModelProto) -> str:
-    fault = structure.fault(original, model, ())
+def _prove(original: ModelProto, model: ModelProto, changes: Sequence[InterfaceChange]) -> str:
+    fault = structure.fault(original, model, changes)
     if fault:
         raise UsageError(f"the model cannot be made ready for int8: {fault}; run npugate fix first")
     before = {name for node in original.graph.node for name in node.output}

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import onnx
+import onnxruntime
 from onnx import ModelProto
 from onnxruntime.quantization import (
     CalibrationDataReader,
@@ -33,6 +34,7 @@ _METHODS: Final = {
     "percentile": CalibrationMethod.Percentile,
 }
 _PREPROCESSED: Final = ("onnx.quant.pre_process", "onnxruntime.quant")
+_WARNINGS, _ERRORS_ONLY = 2, 3  # severities of onnxruntime's log
 HELD_BYTES: Final = 1 << 30  # activations that a histogram method may hold at a time
 Progress = Callable[[int, int], None]
 
@@ -132,15 +134,16 @@ def quantized(
             weight_type=QuantType.QInt8,
             nodes_to_exclude=list(recipe.exclude),
             calibrate_method=_METHODS[recipe.method],
-            extra_options=_options(recipe),
+            extra_options=_options(recipe, model),
         )
         made = onnx.load(path)
     _restore_heading(model, made)
     return made
 
 
-def _options(recipe: Recipe) -> dict[str, object]:
+def _options(recipe: Recipe, model: ModelProto) -> dict[str, object]:
     return {
+        "TensorQuantOverrides": _overrides(model),
         "WeightSymmetric": True,
         "ActivationSymmetric": False,
         "QDQKeepRemovableActivations": False,
@@ -150,6 +153,20 @@ def _options(recipe: Recipe) -> dict[str, object]:
         "CalibMovingAverage": False,
         "CalibPercentile": recipe.percentile,
         "CalibStridedMinMax": recipe.stride,
+    }
+
+
+def _overrides(model: ModelProto) -> dict[str, list[dict[str, object]]]:
+    """Give stacked matrices of a MatMul one scale each tensor.
+
+    The library takes axis 1 for the channels of any weight of a MatMul, which in a stack are the
+    rows that are summed over; no axis is right for a stack.
+    """
+    ranks = {item.name: len(item.dims) for item in model.graph.initializer}
+    return {
+        node.input[1]: [{"quant_type": QuantType.QInt8, "symmetric": True}]
+        for node in model.graph.node
+        if node.op_type == "MatMul" and ranks.get(node.input[1], 0) > 2  # noqa: PLR2004 - a matrix
     }
 
 
@@ -169,8 +186,10 @@ def _quiet() -> Iterator[None]:
     """Keep what the library prints out of our output; its faults are exceptions."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
+    onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             yield
     finally:
         logging.disable(before)
+        onnxruntime.set_default_logger_severity(_WARNINGS)

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import Final
 
 from npugate.report import Against, ModelReport, RepairReport, Report, Verification
-from npugate.reporters import escape, outline
+from npugate.reporters import compiler, escape, outline
+from npugate.sketch import Sketch
 from npugate.types import Finding, Severity, Source, Suppression
 
 SCHEMA: Final = "npugate-report/1"
@@ -32,6 +33,7 @@ def render(report: Report) -> str:
                     "severity": rule.severity.label,
                     "summary": rule.summary,
                     "repair": rule.repair,
+                    "fix": _text(outline.fix_of(rule)),
                 }
                 for rule in outline.rules_of(report).values()
             },
@@ -60,6 +62,11 @@ def _model(model: ModelReport, threshold: Severity | None) -> dict[str, object]:
             "domains": {_text(name): version for name, version in census.domains.items()},
         },
         "findings": [_finding(finding) for finding in model.findings],
+        **(
+            {}
+            if model.compiled is None
+            else {"stedgeai": _clipped(compiler.document(model.compiled))}
+        ),
         **({} if model.against is None else {"base": _against(model.against)}),
         **({} if model.repair is None else {"repair": _repair(model, model.repair, threshold)}),
     }
@@ -79,6 +86,7 @@ def _repair(
     return {
         "output": None if repair.output is None else _text(repair.output),
         "verdict_after": model.verdict_after(threshold),
+        "as_found": model.as_found,
         "findings_after": [_finding(finding) for finding in repair.findings],
         "outcomes": [
             {
@@ -133,6 +141,18 @@ def _finding(finding: Finding) -> dict[str, object]:
         "suppressed": finding.suppression is not None,
         "suppression": _suppression(finding.suppression),
         "repair": finding.repair,
+        **({} if finding.sketch is None else {"neighbours": _sketch(finding.sketch)}),
+    }
+
+
+def _sketch(sketch: Sketch) -> dict[str, object]:
+    return {
+        "nodes": [{"op_type": _text(spot.kind), "name": _text(spot.name)} for spot in sketch.spots],
+        "edges": [
+            {"from": link.start, "to": link.end, "shape": _text(link.shape)}
+            for link in sketch.links
+        ],
+        "hidden": sketch.hidden,
     }
 
 
@@ -164,6 +184,15 @@ def _summary(report: Report) -> dict[str, int]:
         "notes": report.total(Severity.NOTE),
         "suppressed": sum(len(outline.suppressed(model)) for model in report.models),
     }
+
+
+def _clipped(value: object) -> object:
+    """Return a document in which every string is one that a report may hold."""
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, dict):
+        return {_text(key): _clipped(item) for key, item in value.items()}
+    return [_clipped(item) for item in value] if isinstance(value, list) else value
 
 
 def _text(text: str) -> str:

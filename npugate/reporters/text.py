@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from npugate.report import ModelReport, RepairReport, Report, RuleInfo
-from npugate.reporters import escape, outline, repairs
+from npugate.reporters import compiler, escape, outline, repairs
+from npugate.stedgeai.values import Compiled
 from npugate.types import Finding, Location, Severity
 
 _WIDTH: Final = 100
@@ -74,8 +75,22 @@ class _Page:
         for severity in outline.WORST_FIRST:
             yield from self._section(outline.unsuppressed(model.findings), severity, explained)
         yield from self._suppressed(model)
+        if model.compiled is not None:
+            yield from self._compiled(model.compiled)
         if model.repair is not None:
             yield from self._repair(model, model.repair)
+
+    def _compiled(self, found: Compiled) -> Iterator[str]:
+        yield ""
+        yield from _wrapped(escape.visible(compiler.headline(found)), "  COMPILER: ", "    ")
+        for line in compiler.figures(found):
+            yield from _wrapped(escape.visible(line), "    ", "      ")
+        sentence, differ = compiler.compared(found)
+        yield from ([f"    {sentence}"] if sentence else [])
+        for row in found.differences if self._verbose else differ:
+            mark = "" if row.agrees else " (differs)"
+            text = f"{row.subject}: predicted {row.predicted}, compiled {row.compiled}{mark}"
+            yield from _wrapped(escape.visible(text), "      - ", "        ")
 
     def _repair(self, model: ModelReport, repair: RepairReport) -> Iterator[str]:
         yield ""

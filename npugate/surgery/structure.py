@@ -23,14 +23,27 @@ def fault(before: ModelProto, after: ModelProto, declared: Sequence[InterfaceCha
         declared: the changes of the interface that the repair answers for.
     """
     skeleton = _without_weights(after)
-    try:
-        onnx.checker.check_model(skeleton)
-    except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
-        return f"the ONNX checker refuses the result: {_line(error)}"
+    refused = _unchecked(skeleton)
+    if refused:
+        return f"the ONNX checker refuses the result: {refused}"
     reason = _refusal(skeleton)
     if reason and not _refusal(_without_weights(before)):
         return f"strict inference refuses the result: {reason}"
     return _other_interface(before, after, {change.name for change in declared})
+
+
+def refusal(model: ModelProto) -> str:
+    """Return why the ONNX checker refuses a model; empty when it does not."""
+    refused = _unchecked(_without_weights(model))
+    return f"the ONNX checker refuses the model: {refused}" if refused else ""
+
+
+def _unchecked(skeleton: ModelProto) -> str:
+    try:
+        onnx.checker.check_model(skeleton)
+    except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
+        return _line(error)
+    return ""
 
 
 def skeleton(model: ModelProto) -> Model:

@@ -1,0 +1,33 @@
+"""``npugate stedgeai``: what the vendor's compiler says of models, without our own rules."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from functools import partial
+
+from npugate import pipeline, registry
+from npugate.cli import Console
+from npugate.commands import check, compiler
+from npugate.errors import UsageError
+from npugate.report import Report
+from npugate.stedgeai import catalogue
+
+
+def run(chosen: argparse.Namespace, console: Console) -> int:
+    """Ask the compiler about the models; write the reports whatever the outcome."""
+    return check.report_on(chosen, console, partial(_asked, chosen, console))
+
+
+def _asked(chosen: argparse.Namespace, console: Console, progress: check.ProgressOf) -> Report:
+    rules = registry.rules()
+    options = check.options(chosen, rules, console, progress)
+    tool = compiler.opened(chosen, console.environment)
+    if tool is None:
+        raise UsageError("--stedgeai off: then there is nothing to do")
+    if tool.missing:
+        raise UsageError(tool.missing)
+    about = {row.rule for row in catalogue.rows() if row.where == "output"}
+    about |= {catalogue.REFUSED, catalogue.MEMORY, catalogue.FALLBACK}
+    command = replace(options.command, select=frozenset(about & rules.keys()))
+    return pipeline.run(replace(options, ask=tool.ask, remarks=(), command=command), rules)

@@ -1,0 +1,97 @@
+"""Put together what one call of the tool left: its text, its report files, its JSON."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from functools import reduce
+from typing import Final
+
+from npugate.stedgeai import info, text
+from npugate.stedgeai.info import InfoError
+from npugate.stedgeai.values import CompiledEpoch, CompiledPool, CompiledRun, EpochCounts
+
+logger = logging.getLogger(__name__)
+
+_KEPT: Final = ("pools", "epochs", "counts", "warnings")  # put together by functions of their own
+
+
+def read(stdout: bytes, files: Mapping[str, bytes]) -> CompiledRun | None:
+    """Return all that is told of the last run; None when nothing is.
+
+    Args:
+        stdout: what the tool printed.
+        files: its reports by name; one that is damaged is left out, with a word in the log.
+    """
+    printed = text.read(stdout)
+    found = [printed[-1]] if printed else []
+    for name, data in sorted(files.items()):
+        if name.endswith("_report.txt"):
+            found += text.read(data)[-1:]
+        elif name.endswith(".json"):
+            found += _json(name, data)
+    return reduce(merged, found) if found else None
+
+
+def _json(name: str, data: bytes) -> Iterator[CompiledRun]:
+    try:
+        yield info.read(data)
+    except InfoError as error:
+        logger.warning("%s: %s", name, error)
+
+
+def merged(first: CompiledRun, second: CompiledRun) -> CompiledRun:
+    """Return two accounts of one run as one; where both tell a figure, the first is kept."""
+    values: dict[str, object] = {}
+    for item in fields(CompiledRun):
+        mine, other = getattr(first, item.name), getattr(second, item.name)
+        if item.name not in _KEPT and mine in (None, ""):
+            values[item.name] = other
+    return replace(
+        first,
+        **values,  # type: ignore[arg-type]  # names and values of its own fields
+        pools=tuple(_pools(first.pools, second.pools)),
+        counts=_counts(first.counts, second.counts),
+        epochs=_epochs(first.epochs, second.epochs),
+        warnings=tuple(dict.fromkeys((*first.warnings, *second.warnings))),
+    )
+
+
+def _pools(first: Sequence[CompiledPool], second: Sequence[CompiledPool]) -> Iterator[CompiledPool]:
+    """Yield the memories with exact sizes where JSON has them and the shares that text has."""
+    if not first or not second:
+        yield from first or second
+        return
+    others = {pool.name: pool for pool in second}
+    for pool in first:
+        other = others.get(pool.name, pool)
+        text_side, exact = (other, pool) if pool.is_exact else (pool, other)
+        yield replace(
+            exact,
+            weight_bytes=_either(text_side.weight_bytes, exact.weight_bytes),
+            activation_bytes=_either(text_side.activation_bytes, exact.activation_bytes),
+        )
+
+
+def _either(first: int | None, second: int | None) -> int | None:
+    return second if first is None else first
+
+
+def _counts(first: EpochCounts | None, second: EpochCounts | None) -> EpochCounts | None:
+    if first is None or second is None:
+        return first or second
+    return EpochCounts(
+        first.total,
+        first.software,
+        _either(first.hybrid, second.hybrid),
+        _either(first.hardware, second.hardware),
+        _either(first.blobs, second.blobs),
+    )
+
+
+def _epochs(
+    first: tuple[CompiledEpoch, ...], second: tuple[CompiledEpoch, ...]
+) -> tuple[CompiledEpoch, ...]:
+    """Return the rows that say more: those that name the operators of every epoch."""
+    return max(first, second, key=lambda rows: sum(1 for row in rows if row.operators))
