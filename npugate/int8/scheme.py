@@ -149,6 +149,7 @@ def _options(recipe: Recipe, model: ModelProto) -> dict[str, object]:
         "QDQKeepRemovableActivations": False,
         "AddQDQPairToWeight": False,
         "DedicatedQDQPair": False,
+        "ForceQuantizeNoInputCheck": True,  # a view, pool or resize that reads the input, too
         "CalibTensorRangeSymmetric": False,
         "CalibMovingAverage": False,
         "CalibPercentile": recipe.percentile,
