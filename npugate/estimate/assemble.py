@@ -7,12 +7,12 @@ from weakref import WeakKeyDictionary
 
 from npugate.estimate import boards
 from npugate.estimate.memory import plan
-from npugate.estimate.plain import place
+from npugate.estimate.placement import place
 from npugate.estimate.values import Epoch, Memory
 from npugate.facts import Facts
 from npugate.target import Target
 
-MOST_NODES: Final = 20_000
+MOST_NODES: Final = 8_000
 """Larger graphs are not estimated: a plan compares every buffer with every other."""
 _Key = tuple[str, str, boards.Board]
 _EPOCHS: Final[WeakKeyDictionary[Facts, dict[_Key, tuple[Epoch, ...]]]] = WeakKeyDictionary()
