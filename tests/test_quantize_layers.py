@@ -62,8 +62,10 @@ LAYERS = {
     ),
     "pool that reads the input": (
         (IMAGE, "float[1, 3, 4, 4] y"),
-        "p = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (x)\n"
-        "y = Conv <kernel_shape = [1, 1]> (p, w)",
+        (
+            "p = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (x)\n"
+            "y = Conv <kernel_shape = [1, 1]> (p, w)"
+        ),
         {"w": (3, 4, 1, 1)},
     ),
     "swish": (
@@ -73,8 +75,10 @@ LAYERS = {
     ),
     "attention": (
         ("float[1, 6, 8] x", "float[1, 6, 8] y"),
-        "q = MatMul (x, w)\n k = MatMul (x, v)\n t = Transpose <perm = [0, 2, 1]> (k)\n"
-        "s = MatMul (q, t)\n p = Softmax <axis = -1> (s)\n y = MatMul (p, x)",
+        (
+            "q = MatMul (x, w)\n k = MatMul (x, v)\n t = Transpose <perm = [0, 2, 1]> (k)\n"
+            "s = MatMul (q, t)\n p = Softmax <axis = -1> (s)\n y = MatMul (p, x)"
+        ),
         {"w": (8, 8), "v": (8, 8)},
     ),
 }
