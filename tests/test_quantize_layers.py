@@ -1,4 +1,4 @@
-"""One small network for each kind of layer: quantised, in the scheme, and close to the float one."""
+"""One small network for each kind of layer: quantised in the scheme, close to the float one."""
 
 import numpy as np
 import onnx
