@@ -164,7 +164,11 @@ def _scale_fault(node: Node, reader: NodeProto, tensor: TensorProto, scales: Arr
         return "its scales are not all positive"
     axis = next((item.i for item in reader.attribute if item.name == "axis"), 1)
     wanted = _channel_axis(node)
-    if wanted is None or tensor.dims[wanted] == 1:
+    if wanted is None:
+        return (
+            "" if scales.size == 1 else "its weights have no one axis of channels, but many scales"
+        )
+    if tensor.dims[wanted] == 1:
         return ""
     if scales.ndim != 1 or axis % len(tensor.dims) != wanted or scales.size != tensor.dims[wanted]:
         return f"its scales are not per channel (axis {axis}, {scales.size} of them)"
