@@ -187,6 +187,17 @@ def test_data_far_beyond_the_calibration_is_told(place, capsys):
     assert "is the preprocessing the same" in " ".join(report(capsys)["notices"])
 
 
+def test_a_float_model_that_knows_nothing_is_told(place, capsys):
+    with np.load("test.npz") as arrays:
+        had = dict(arrays)
+    had["wrong"] = (had["kind"] + np.arange(40)) % 3
+    np.savez("test.npz", **had)
+    told = " ".join(report(capsys, "--labels", "wrong", "--metric", "accuracy")["notices"])
+    assert "no better than one answer" in told
+    told = " ".join(report(capsys, "--labels", "kind", "--metric", "accuracy")["notices"])
+    assert "no better" not in told
+
+
 def test_random_calibration_is_told_by_the_evaluation(place, capsys):
     arguments = ["quantize", "m.onnx", "--random-calibration", "--output", "q.onnx"]
     assert cli.main(arguments) == 0

@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import numpy as np
+
 from npugate.evaluation.values import Fidelity, Figure, Grade
+from npugate.facts.graph import Array
 
 # For each kind of figure the worst value of EXCELLENT, GOOD and FAIR.
 LIMITS: Final[Mapping[str, tuple[float, float, float]]] = {
@@ -59,3 +62,28 @@ def _step(kind: str, value: float) -> Grade:
         if value <= sign * limit:
             return step
     return Grade.POOR
+
+
+def useless(labels: Array, figures: Sequence[Figure]) -> list[str]:
+    """Tell when the float model is no better than one answer for all, so that no loss can show.
+
+    Args:
+        labels: one for each sample; empty tells nothing.
+        figures: as measured.
+    """
+    if not labels.size:
+        return []
+    truth = labels.astype(np.float64)
+    bars = {
+        "mae": float(np.abs(truth - np.median(truth)).mean()),
+        "rmse": float(truth.std()),
+        "accuracy": float(np.unique(truth, return_counts=True)[1].max() / len(truth)),
+    }
+    return [
+        f"the float model has {figure.name} {figure.float_value:.4g}, no better than one answer "
+        f"for every sample ({bars[figure.name]:.4g}): is the preprocessing right?"
+        for figure in figures
+        if figure.name in bars
+        and figure.float_value is not None
+        and (figure.float_value - bars[figure.name]) * (-1 if figure.higher_is_better else 1) >= 0
+    ]

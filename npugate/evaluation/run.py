@@ -296,7 +296,7 @@ def _report(scene: _Scene, tally: _Tally, lost: tuple[LayerLoss, ...]) -> Evalua
         points=tuple(tally.points),
         confusion=_confusion(tally),
         class_names=scene.labels.names if scene.labels is not None else (),
-        notices=_notices(scene, tally),
+        notices=(*_notices(scene, tally), *grades.useless(_truths(scene), figures)),
     )
     output = fidelity[list(tally.spreads).index(scene.output)]
     verdicts = tuple(_verdict(item, report, output) for item in scene.job.thresholds)
@@ -373,6 +373,14 @@ def _notices(scene: _Scene, tally: _Tally) -> tuple[str, ...]:
     if not isinstance(scene.side, str):
         found += _beyond(scene.side, tally)
     return tuple(found)
+
+
+def _truths(scene: _Scene) -> Array:
+    """Return one label for each sample; none where labels are pictures or missing."""
+    known = scene.labels
+    if known is None or known.values.ndim != 1:
+        return np.zeros(0)
+    return known.values[list(scene.indices)]
 
 
 def _beyond(side: Sidecar, tally: _Tally) -> list[str]:
