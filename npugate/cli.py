@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TextIO
 
-from npugate import __version__
+from npugate import __version__, arguments
 from npugate.errors import NpugateError
 
 FORMATS: Final = ("text", "json", "junit", "sarif", "markdown", "gitlab", "html")
@@ -113,6 +113,8 @@ def _dispatch(chosen: argparse.Namespace, console: Console) -> int:
         from npugate.commands import snapshot  # noqa: PLC0415 - loads onnx
 
         return snapshot.run(chosen, console)
+    if chosen.command in {"quantize", "evaluate"}:
+        return _with_data(chosen, console)
     if chosen.command in {"action", "comment"}:
         return _on_github(chosen.command, console)
     if chosen.command == "completion":
@@ -150,6 +152,17 @@ def _judge(chosen: argparse.Namespace, console: Console) -> int:
     return check.run(chosen, console)
 
 
+def _with_data(chosen: argparse.Namespace, console: Console) -> int:
+    """Run a command that runs models on the user's data."""
+    if chosen.command == "quantize":
+        from npugate.commands import quantize  # noqa: PLC0415 - loads onnxruntime
+
+        return quantize.run(chosen, console)
+    from npugate.commands import evaluate  # noqa: PLC0415 - loads onnxruntime
+
+    return evaluate.run(chosen, console)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the whole command line."""
     root = argparse.ArgumentParser(
@@ -164,6 +177,8 @@ def parser() -> argparse.ArgumentParser:
     _add_report(commands.add_parser("report", help="show models on a page", description=_REPORT))
     _add_snapshot(commands.add_parser("snapshot", help="write text twins", description=_SNAPSHOT))
     _add_stedgeai(commands.add_parser("stedgeai", help="ask ST's compiler", description=_STEDGEAI))
+    arguments.add_quantize(commands.add_parser("quantize", help="make an int8 model"))
+    arguments.add_evaluate(commands.add_parser("evaluate", help="compare an int8 model"))
     explain = commands.add_parser("explain", help="explain a rule or a repair")
     explain.add_argument("rule", help="id or name, for example NPU101, tensor-rank or lower-rank")
     listing = commands.add_parser("rules", help="list the rules")
