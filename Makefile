@@ -46,6 +46,7 @@ validate: $(INSTALLED) $(VALIDATE)/.installed ## what needs heavy or system tool
 	tools/validate_repo.sh $(VALIDATE)/bin
 	$(BIN)/python tools/validate_stedgeai.py --npugate $(BIN)/npugate
 	$(VALIDATE)/bin/python tools/validate_container.py --npugate $(BIN)/npugate --act $(VALIDATE)/bin/act
+	$(BIN)/python tools/validate_action.py --act $(VALIDATE)/bin/act
 
 bench: $(INSTALLED) ## CPU time and memory against the bare load and a peer
 	$(BIN)/python tools/bench.py $(if $(PEER),--peer $(PEER)) $(if $(MODELS),--models $(MODELS))

@@ -1,6 +1,9 @@
 """The names a rule or repair file may import; nothing else of npugate is theirs."""
 
 from npugate.constraints import acts_on_batch, broken
+from npugate.estimate.assemble import board_of, memory
+from npugate.estimate.sizes import show_size
+from npugate.estimate.values import Fit, Memory
 from npugate.facts import Array, Dim, Facts, Graph, Node, Shape, Tensor
 from npugate.facts.quantization import (
     VIEWS,
@@ -37,11 +40,13 @@ __all__ = [
     "Dim",
     "Example",
     "Facts",
+    "Fit",
     "Graph",
     "Hit",
     "InterfaceChange",
     "Limit",
     "Location",
+    "Memory",
     "Node",
     "Operator",
     "Problem",
@@ -56,9 +61,12 @@ __all__ = [
     "Tensor",
     "Trap",
     "acts_on_batch",
+    "board_of",
     "broken",
     "dequantize",
     "float_groups",
+    "memory",
+    "show_size",
     "weight",
     "weight_source",
 ]

@@ -256,6 +256,7 @@ def _add_models(command: argparse.ArgumentParser) -> None:
     add("paths", nargs="*", metavar="PATHS", help="files, folders, globs")
     add("--target", help="what to judge by: a name (npugate targets) or a .toml file")
     add("--toolchain", help="version of the target's compiler")
+    add("--board", help="whose memories to fill: a name, or the compiler's .mpool file")
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:

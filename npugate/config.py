@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from npugate.errors import UsageError
+from npugate.estimate.sizes import Budget, parse_budget
 from npugate.options import THRESHOLDS, Ignore, Judgement, PathSection, Settings
 from npugate.selection import all_ids, ids, level, suggestion
 from npugate.types import Rule, Severity
 
 FILE: Final = "npugate.toml"
-_JUDGEMENT: Final = ("target", "toolchain", "select", "ignore", "severity", "shapes", "fail-on")
+_JUDGEMENT: Final = (
+    *("target", "toolchain", "board", "budget", "select", "ignore", "severity", "shapes"),
+    "fail-on",
+)
 _TOP: Final = (*_JUDGEMENT, "exclude", "baseline", "models", "ignores")
 _MODELS: Final = (*_JUDGEMENT[:-1], "paths")  # one threshold holds for the whole run
 _IGNORES: Final = ("rule", "paths", "node", "reason", "expires")
@@ -140,7 +144,8 @@ class _Table:
             raise UsageError(f"{self.where}: {key!r} must be written as [[{key}]] sections")
         found: list[_Table] = []
         for number, item in enumerate(value, 1):
-            found.append(_Table(f"{self.where}: [[{key}]] {number}", item, self.rules, self.folder))
+            place = f"{self.where}: [[{key}]] {number}"
+            found.append(_Table(place, item, self.rules, self.folder))
             found[-1].only(known)
         return found
 
@@ -164,12 +169,25 @@ class _Table:
             severity,
             threshold,
             self.shapes(),
+            self.board(),
+            self.budget(),
         )
 
     def target(self) -> str | None:
         """Return the target; a profile file is named from the configuration's folder."""
         name = self.get("target", str)
         return str(self.folder / name) if name and name.endswith(".toml") else name
+
+    def board(self) -> str | None:
+        """Return the board; a pool file's path is from the folder of the configuration."""
+        name = self.get("board", str)
+        return str(self.folder / name) if name and name.endswith(".mpool") else name
+
+    def budget(self) -> Budget:
+        try:
+            return parse_budget(self.get("budget", dict) or {})
+        except ValueError as error:
+            raise UsageError(f"{self.where}: budget: {error}") from error
 
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         found: dict[str, tuple[int, ...]] = {}

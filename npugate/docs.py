@@ -49,7 +49,10 @@ def rule_page(rule: Rule) -> str:
 
 
 def _example(example: Example) -> list[str]:
-    judged = "" if example.target == "stm32n6" else f" (judged by `{example.target}`)"
+    settings = [example.target] if example.target != "stm32n6" else []
+    settings += [example.board] if example.board else []
+    settings += [f"[budget] {key} = {text}" for key, text in example.budget.items()]
+    judged = f" (judged by `{', '.join(settings)}`)" if settings else ""
     lines = [f"## Example: {example.title}{judged}", ""]
     if example.write is None:
         lines += ["```", inspect.cleandoc(example.bad), "```", ""]

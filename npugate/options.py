@@ -9,6 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from npugate.discover import Search
+from npugate.estimate.boards import DEFAULT_BOARD
+from npugate.estimate.sizes import Budget
 from npugate.stedgeai.values import Ask
 from npugate.types import Limits, Repair, RepairOptions, Severity
 
@@ -52,6 +54,8 @@ class Judgement:
         severity: level by rule id; None there switches the rule off.
         threshold: key of ``THRESHOLDS``.
         shapes: name of an input -> the shape that a repair gives it.
+        board: a name or the path of a pool file; of the NPU targets.
+        budget: what the estimate must keep to.
     """
 
     target: str | None = None
@@ -61,6 +65,8 @@ class Judgement:
     severity: Mapping[str, Severity | None] = field(default_factory=dict)
     threshold: str | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    board: str | None = None
+    budget: Budget = field(default_factory=Budget)
 
     def over(self, base: Judgement) -> Judgement:
         """Return these settings on top of others."""
@@ -74,6 +80,8 @@ class Judgement:
             {**base.severity, **self.severity},
             self.threshold or base.threshold,
             {**base.shapes, **self.shapes},
+            self.board or base.board,
+            self.budget.over(base.budget),
         )
 
 
@@ -164,7 +172,7 @@ class Options:
         for section in self.settings.sections:
             if any(matches(path, pattern) for pattern in section.paths):
                 found = section.judgement.over(found)
-        base = Judgement(target=DEFAULT_TARGET, threshold="error")
+        base = Judgement(target=DEFAULT_TARGET, threshold="error", board=DEFAULT_BOARD)
         return self.command.over(found.over(base))
 
 

@@ -16,6 +16,7 @@ from npugate import __version__, base, baseline, check, gitfiles, isolate, opini
 from npugate import target as targets
 from npugate.discover import Candidate, Search, discover
 from npugate.errors import UsageError
+from npugate.estimate import boards
 from npugate.facts import Inference
 from npugate.facts.inference import prepare
 from npugate.fingerprint import fingerprints
@@ -156,13 +157,15 @@ def _renames(options: Options, candidates: Sequence[Candidate]) -> Mapping[str, 
 def _jobs(
     options: Options, candidates: Sequence[Candidate], rules: Mapping[str, Rule]
 ) -> list[Job]:
-    loaded: dict[tuple[str | None, str | None], Target] = {}
+    loaded: dict[tuple[object, ...], Target] = {}
     jobs: list[Job] = []
     for candidate in candidates:
         judgement = options.judgement(candidate.path)
-        key = (judgement.target, judgement.toolchain)
+        key = (judgement.target, judgement.toolchain, judgement.board, judgement.budget)
         if key not in loaded:
-            loaded[key] = targets.load(judgement.target or "", judgement.toolchain)
+            target = targets.load(judgement.target or "", judgement.toolchain)
+            board = boards.load(judgement.board or boards.DEFAULT_BOARD) if target.npu else None
+            loaded[key] = replace(target, board=board, budget=judgement.budget)
         chosen = _chosen(judgement, rules)
         jobs.append(Job(candidate, loaded[key], chosen, judgement, fixing=options.fixing))
     return jobs

@@ -7,11 +7,13 @@ numbers from here and hold none of their own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from npugate.errors import TargetError
+from npugate.estimate.boards import Board
+from npugate.estimate.sizes import Budget
 from npugate.targetfile import FOLDER, ProfileFile, bundled, hint, holds, key_of, listed, read
 from npugate.targetrows import (
     Confidence,
@@ -46,7 +48,12 @@ T = TypeVar("T", bound=Row)
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One profile, narrowed to one toolchain."""
+    """One profile, narrowed to one toolchain.
+
+    Attributes:
+        board: whose memories are filled; None for the default one.
+        budget: what the estimate must keep to.
+    """
 
     name: str
     title: str
@@ -59,6 +66,8 @@ class Target:
     traps: Mapping[str, Trap]
     regions: tuple[Region, ...]
     references: Mapping[str, Reference]
+    board: Board | None = None
+    budget: Budget = field(default_factory=Budget)
 
     def limit(self, name: str) -> Limit | None:
         """Return the limit of this name; None when the target has none."""

@@ -7,6 +7,7 @@ a fixed seed, so that an example with a convolution is three lines.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,8 @@ from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from npugate import target as targets
 from npugate.errors import ModelError
+from npugate.estimate import boards
+from npugate.estimate.sizes import parse_budget
 from npugate.facts import Array, Facts
 from npugate.model import load
 from npugate.target import Target
@@ -86,7 +89,9 @@ def write_good(example: Example, folder: Path) -> Path:
 def target_of(example: Example) -> Target:
     """Load the profile that an example is judged by."""
     name, _, toolchain = example.target.partition("@")
-    return targets.load(name, toolchain or None)
+    board = boards.load(example.board) if example.board else None
+    budget = parse_budget(example.budget)
+    return replace(targets.load(name, toolchain or None), board=board, budget=budget)
 
 
 def hits(rules: Sequence[Rule], file: Path, target: Target) -> dict[str, list[Hit]]:

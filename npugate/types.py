@@ -141,6 +141,8 @@ class Example:
         messages: the exact messages of this rule on the bad model, in order.
         good: ONNX text of the nearest clean model; clean under *every* rule (notes allowed).
         target: profile to judge by, ``name`` or ``name@toolchain``.
+        board: whose memories to fill; empty for the default one.
+        budget: what the estimate must keep to, as in the configuration.
         edit: changes the parsed bad model in ways that the text form cannot say.
         write: writes the bad file by itself, for faults that are no valid protobuf; gets the folder
             and returns the path of the model. ``bad`` is then printed in the docs as prose.
@@ -153,6 +155,8 @@ class Example:
     target: str = "stm32n6"
     edit: Callable[[object], None] | None = None
     write: Callable[[object], object] | None = None
+    board: str = ""
+    budget: Mapping[str, str] = field(default_factory=dict)
 
 
 Check = Callable[["Facts", "Target"], Iterator[Hit]]

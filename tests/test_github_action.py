@@ -193,6 +193,15 @@ def test_a_checkout_without_models_is_told_of_the_missing_step(step, tmp_path):
     assert "actions/checkout" in run.commands[0]
 
 
+def test_a_change_that_deletes_the_last_model_passes(step, tmp_path):
+    (tmp_path / "tracked").write_bytes(b"")
+    (tmp_path / "changes").write_bytes(b"D\0models/last.ONNX\0")
+    run = step(CLEAN)
+    tracked, changes = str(tmp_path / "tracked"), str(tmp_path / "changes")
+    assert run.run(NPUGATE_TRACKED=tracked, NPUGATE_CHANGES=changes) == 0
+    assert "--allow-empty" in run.asked
+
+
 @pytest.mark.parametrize(
     ("event", "changes", "asked", "notice"),
     [

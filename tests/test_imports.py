@@ -23,6 +23,9 @@ LAYERS = (
     ("npugate.types",),
     ("npugate.estimate", "npugate.estimate.values"),
     ("npugate.stedgeai", "npugate.stedgeai.values"),
+    ("npugate.estimate.sizes",),
+    ("npugate.estimate.boards",),
+    ("npugate.estimate.mpool",),
     ("npugate.report", "npugate.files", "npugate.fingerprint", "npugate.isolate"),
     ("npugate.stedgeai.*",),
     ("npugate.payload", "npugate.survey", "npugate.filekind", "npugate.external"),
@@ -32,6 +35,10 @@ LAYERS = (
     ("npugate.predicates", "npugate.predicates.*", "npugate.constraints"),
     ("npugate.targetrows", "npugate.targetfile", "npugate.target"),
     ("npugate.surgery", "npugate.surgery.*"),
+    ("npugate.estimate.lives", "npugate.estimate.parameters", "npugate.estimate.planner"),
+    ("npugate.estimate.plain",),
+    ("npugate.estimate.memory",),
+    ("npugate.estimate.assemble",),
     ("npugate.api",),
     ("npugate.proof", "npugate.proof.*", "npugate.storage", "npugate.graphdiff"),
     ("npugate.registry", "npugate.check", "npugate.gitfiles", "npugate.selection"),
@@ -73,6 +80,7 @@ ONLY = {
 }
 # Imports against the layers, each inside the function or for annotations that need it.
 EXCEPTIONS = {
+    ("npugate.estimate.boards", "npugate.estimate.mpool"),  # in the function that reads one
     ("npugate.types", "npugate.facts"),  # annotations of Check
     ("npugate.types", "npugate.target"),
     ("npugate.types", "npugate.surgery.draft"),  # annotations of a repair

@@ -168,6 +168,7 @@ def _judgement(chosen: argparse.Namespace, rules: Mapping[str, Rule]) -> Judgeme
         all_ids(_names(chosen.ignore), rules, "--ignore"),
         severity,
         chosen.fail_on,
+        board=chosen.board,
     )
 
 

@@ -193,6 +193,8 @@ def _models(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
     if not tracked:
         return []
     if not Path(tracked).stat().st_size:
+        if any(change.path.lower().endswith(".onnx") for change in _recorded(environment)):
+            return [f"--files-from={tracked}", "--allow-empty"]  # the last model was deleted
         raise UsageError(
             "git tracks no .onnx file here: is there an actions/checkout step before this one? "
             "Models that git does not track are named by the input models"

@@ -44,7 +44,7 @@ def judge(asked: Asked, output: Output) -> Answer:
         return _unfinished(output, run, reason)
     if output.status or (run is not None and run.failure is not None):
         return _refused(asked, output, run)
-    if run is None or (run.counts is None and run.weights is None and not run.pools):
+    if run is None or (run.counts is None and run.weights is None):
         reason = "the compiler ended well, but left no report that npugate can read"
         return _unfinished(output, run, reason)
     return _compiled(asked, output, run)

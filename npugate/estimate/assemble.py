@@ -1,0 +1,64 @@
+"""Put the estimators together; rules, reports and the command all take their figures from here."""
+
+from __future__ import annotations
+
+from typing import Final
+from weakref import WeakKeyDictionary
+
+from npugate.estimate import boards
+from npugate.estimate.memory import plan
+from npugate.estimate.plain import place
+from npugate.estimate.values import Epoch, Memory
+from npugate.facts import Facts
+from npugate.target import Target
+
+MOST_NODES: Final = 20_000
+"""Larger graphs are not estimated: a plan compares every buffer with every other."""
+_Key = tuple[str, str, boards.Board]
+_EPOCHS: Final[WeakKeyDictionary[Facts, dict[_Key, tuple[Epoch, ...]]]] = WeakKeyDictionary()
+_MEMORY: Final[WeakKeyDictionary[Facts, dict[_Key, Memory | None]]] = WeakKeyDictionary()
+
+
+def board_of(target: Target) -> boards.Board:
+    """Return the board that a target is judged with."""
+    return target.board or boards.load(boards.DEFAULT_BOARD)
+
+
+def epochs(facts: Facts, target: Target) -> tuple[Epoch, ...]:
+    """Return the epochs of a model; computed once for each model and target."""
+    known = _EPOCHS.setdefault(facts, {})
+    key = _key(target)
+    if key not in known:
+        known[key] = place(facts, target)
+    return known[key]
+
+
+def memory(facts: Facts, target: Target) -> Memory | None:
+    """Return the memory of a model; computed once for each model and target.
+
+    None without an accelerator, for a huge graph, and where an activation has no known shape.
+    """
+    known = _MEMORY.setdefault(facts, {})
+    key = _key(target)
+    if key not in known:
+        known[key] = _memory(facts, target)
+    return known[key]
+
+
+def is_known(facts: Facts) -> bool:
+    """Tell whether the shape of every activation of the main graph is known."""
+    return all(
+        tensor.static_shape is not None
+        for tensor in facts.main.tensors.values()
+        if not tensor.is_constant and tensor.kind in {"input", "node"}
+    )
+
+
+def _memory(facts: Facts, target: Target) -> Memory | None:
+    if not target.npu or len(facts.main.nodes) > MOST_NODES or not is_known(facts):
+        return None
+    return plan(epochs(facts, target), facts, board_of(target), target.toolchain)
+
+
+def _key(target: Target) -> _Key:
+    return target.name, target.toolchain, board_of(target)

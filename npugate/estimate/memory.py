@@ -1,0 +1,155 @@
+"""Estimate what a model needs of each memory of a board, and whether it fits.
+
+The plan is the compiler's way of laying out the buffers that we expect; how far such plans were
+from the compiler's reports, over networks whose family had no part in the figure, is in
+``data/memory.toml`` and makes the interval.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from npugate.estimate.boards import Board
+from npugate.estimate.lives import OWN, Step, buffers, steps
+from npugate.estimate.parameters import parameter_bytes
+from npugate.estimate.planner import Plan, live, place
+from npugate.estimate.values import Epoch, Fit, Interval, Memory, Pool
+from npugate.facts import Facts
+
+_FILE: Final = Path(__file__).parent / "data" / "memory.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Ratios:
+    """Real over planned, over the measured models: the tenth, half and nine tenths quantile."""
+
+    low: float
+    likely: float
+    high: float
+
+    def of(self, planned: float, floor: float = 0.0) -> Interval:
+        """Return what a planned figure may really be, not below a floor."""
+        likely = max(planned * self.likely, floor)
+        return Interval(
+            max(min(planned * self.low, likely), floor), likely, max(planned * self.high, likely)
+        )
+
+
+def plan(epochs: tuple[Epoch, ...], facts: Facts, board: Board, toolchain: str = "") -> Memory:
+    """Estimate the memory of a model.
+
+    Args:
+        epochs: as placed.
+        facts: of the model.
+        board: whose memories are filled.
+        toolchain: version whose packing of the weights is taken; the newest by default.
+    """
+    order = steps(epochs)
+    needed = buffers(epochs, order, facts)
+    layout = _in_epochs(place(needed, board), order)
+    alive = _by_epoch(live(needed, len(order)), order, len(epochs))
+    peak = max(range(len(alive)), key=lambda epoch: (alive[epoch], -epoch), default=0)
+    certain = [item for item in needed if OWN not in item.tensor]
+    bound = max(live(certain, len(order)), default=0)
+    weights = ratios("weights").of(parameter_bytes(facts, toolchain))
+    lost = sum(item.size_bytes for item in layout.buffers if not item.pool and not item.shares)
+    planned = sum(layout.used.values()) + lost
+    activations = ratios("activations").of(planned, bound)
+    external = _external(layout, board, activations, bound)
+    at_peak = [b for b in layout.buffers if b.first <= peak <= b.last and not b.shares]
+    return Memory(
+        _fit(board, bound, weights, activations, external, lost),
+        _pools(layout, board, weights),
+        weights,
+        activations,
+        bound,
+        peak,
+        tuple(sorted(at_peak, key=lambda b: (-b.size_bytes, b.tensor))),
+        alive,
+        layout.buffers,
+        external,
+    )
+
+
+def _in_epochs(layout: Plan, order: Sequence[Step]) -> Plan:
+    """Return a plan whose times are epochs instead of steps."""
+    return replace(
+        layout,
+        buffers=tuple(
+            replace(
+                item,
+                first=order[item.first].epoch if item.first >= 0 else -1,
+                last=order[item.last].epoch,
+            )
+            for item in layout.buffers
+        ),
+    )
+
+
+def _by_epoch(alive: Sequence[int], order: Sequence[Step], epochs: int) -> tuple[int, ...]:
+    """Return the most bytes alive in each epoch, given those of each step."""
+    most = [0] * epochs
+    for size, step in zip(alive, order, strict=True):
+        most[step.epoch] = max(most[step.epoch], size)
+    return tuple(most)
+
+
+@cache
+def ratios(kind: str) -> Ratios:
+    """Return how far plans were from reports; ``kind`` is ``weights`` or ``activations``."""
+    row: Mapping[str, Any] = tomllib.loads(_FILE.read_text(encoding="utf-8"))["ratios"][kind]
+    return Ratios(row["low"], row["likely"], row["high"])
+
+
+def _external(layout: Plan, board: Board, activations: Interval, bound: int) -> Interval:
+    """Return the bytes outside the chip."""
+    outside = {bank.name for bank in board.banks if bank.is_external}
+    planned = sum(size for name, size in layout.used.items() if name in outside)
+    low = max(bound - board.on_chip_bytes, 0)
+    likely = max(planned, low)
+    return Interval(low, likely, max(likely, activations.high - board.on_chip_bytes))
+
+
+def _fit(
+    board: Board,
+    bound: int,
+    weights: Interval,
+    activations: Interval,
+    external: Interval,
+    lost: int,
+) -> Fit:
+    room = board.ram_bytes - (0 if board.flash_bytes else weights.low)
+    if bound > room or (board.flash_bytes and weights.low > board.flash_bytes + room - bound):
+        return Fit.DOES_NOT_FIT
+    if external.low > 0:
+        return Fit.SPILLS
+    inside = board.on_chip_bytes - (0 if board.flash_bytes else weights.high)
+    if external.likely > 0 or lost or activations.high > inside:
+        return Fit.MAY_SPILL
+    return Fit.FITS
+
+
+def _pools(layout: Plan, board: Board, weights: Interval) -> tuple[Pool, ...]:
+    """Return the memories filled; the weights go into the flash, else where RAM is left."""
+    pools = [
+        Pool(
+            bank.name,
+            bank.size_bytes,
+            activation_bytes=layout.used.get(bank.name, 0),
+            is_external=bank.is_external,
+            is_writable=bank.is_writable,
+        )
+        for bank in board.banks
+    ]
+    left = round(weights.likely)
+    for number in sorted(range(len(pools)), key=lambda n: pools[n].is_writable):
+        pool = pools[number]
+        taken = min(left, pool.size_bytes - pool.activation_bytes)
+        pools[number] = replace(pool, weight_bytes=taken)
+        left -= taken
+    return tuple(pools)
