@@ -247,6 +247,16 @@ def test_without_a_prediction_half_of_a_quantised_network_is_too_much(is_quantiz
     assert (catalogue.FALLBACK in dict(answer.hits)) is expected
 
 
+def test_the_reason_may_stand_beside_the_line_that_ends_the_run():
+    text = (
+        b"ST Edge AI Core v4.0.1-20581 7ed50de05\nUnknown dimensions: H\n"
+        b"TOOL ERROR: Error in computation of shapes\n"
+    )
+    answer = verdict.judge(asked(), Output("cli", Ended.EXIT, 255, text))
+    assert answer.compiled.known == ("einsum-shapes",)
+    assert [rule for rule, _ in answer.hits] == ["NPU227"]
+
+
 def test_weights_without_a_place_are_an_error():
     text = output("generate-2.2.txt").stdout
     for size in (b"1.000 MB /", b"32.000 kB /", b"40.501 kB /"):
