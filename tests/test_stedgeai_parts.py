@@ -19,7 +19,7 @@ from npugate.estimate.values import (
     Pool,
     Time,
 )
-from npugate.stedgeai import catalogue, comparison, process, raw, reading, redact, verdict
+from npugate.stedgeai import asking, catalogue, comparison, process, raw, reading, redact, verdict
 from npugate.stedgeai.raw import Ended, Output, Tail
 from npugate.stedgeai.values import Asked, Compiled, State
 from npugate.targetfile import bundled
@@ -318,3 +318,23 @@ def test_a_program_that_is_none_is_told(tmp_path):
     told = process.run([str(tmp_path / "nothing")], tmp_path, {}, 1)
     assert told.ended is Ended.NOT_STARTED
     assert "cannot be started" in told.reason
+
+
+def test_of_what_a_tool_wrote_only_plain_reports_are_taken(tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "network_c_info.json").write_text("{}")
+    (tmp_path / "network.c").write_text("int x;")
+    (tmp_path / "secret").write_text("key")
+    (tmp_path / "a_report.txt").symlink_to(tmp_path / "secret")
+    assert raw.collected([tmp_path]) == {"network_c_info.json": b"{}"}
+
+
+@pytest.mark.parametrize("name", ["/etc/hostname", "../outside.bin", "link.bin"])
+def test_weights_from_elsewhere_are_not_copied(tmp_path, name):
+    (tmp_path / "outside.bin").write_text("key")
+    folder = tmp_path / "nets"
+    folder.mkdir()
+    (folder / "a.onnx").write_text("model")
+    (folder / "link.bin").symlink_to(tmp_path / "outside.bin")
+    with pytest.raises(OSError, match=r"the weights (lie outside|are in no plain file)"):
+        asking.copy(asking.Request(folder / "a.onnx", (name,)), tmp_path / "copy")
