@@ -9,7 +9,8 @@ alive at the peak. Quantise a float model: its tensors are four times as large. 
 smaller with fewer channels or 4-bit weights. Choose the board that you have with `board`.
 
 **Limits.** Only what is certain is said here: the bytes alive at the peak, without what the
-compiler adds. A model without shapes is not judged.
+compiler adds. A float model that would fit as int8, in a quarter of the memory, gets a warning. A
+model without shapes is not judged.
 """
 
 from __future__ import annotations
@@ -38,15 +39,20 @@ def check(facts: Facts, target: Target) -> Iterator[Hit]:
     if found is None or found.fit is not Fit.DOES_NOT_FIT:
         return
     board = board_of(target)
-    if found.lower_bound > board.ram_bytes:
-        yield Hit(Location(), _activations(found, board.name, board.ram_bytes))
+    ram, flash = board.ram_bytes, board.flash_bytes
+    if found.lower_bound > ram:
+        message = _activations(found, board.name, ram)
     else:
-        room = board.flash_bytes or board.ram_bytes
-        yield Hit(
-            Location(),
+        message = (
             f"needs {show_size(found.weights.low)} for the weights beside"
-            f" {show_size(found.lower_bound)} of activations; {board.name} has {show_size(room)}",
+            f" {show_size(found.lower_bound)} of activations; {board.name} has"
+            f" {show_size(flash or ram)}"
         )
+    smaller = (found.lower_bound + found.weights.low) / 4 <= ram + flash
+    if facts.quantization.form == "float" and smaller and found.lower_bound / 4 <= ram:
+        yield Hit(Location(), f"{message}; as int8 it takes a quarter", Severity.WARNING)
+    else:
+        yield Hit(Location(), message)
 
 
 def _activations(found: Memory, board: str, room: int) -> str:
@@ -62,12 +68,12 @@ _GOOD = """
     net (float[1, 16, 8, 8] x) => (float[1, 16, 8, 8] y) { y = Relu (x) }
 """
 _LARGE = (
-    "needs at least 48.00 MiB of RAM, stm32n6570-dk has 34.75 MiB;"
-    " alive at the peak: 'h' 24.00 MiB, 'x' 24.00 MiB"
+    "needs at least 192.00 MiB of RAM, stm32n6570-dk has 34.75 MiB;"
+    " alive at the peak: 'h' 96.00 MiB, 'x' 96.00 MiB"
 )
 _SMALL = (
     "needs at least 4.00 MiB of RAM, nucleo-n657x0-q has 2.75 MiB;"
-    " alive at the peak: 'h' 2.00 MiB, 'x' 2.00 MiB"
+    " alive at the peak: 'h' 2.00 MiB, 'x' 2.00 MiB; as int8 it takes a quarter"
 )
 
 RULE = Rule(
@@ -82,10 +88,10 @@ RULE = Rule(
     check=check,
     examples=(
         Example(
-            title="two float tensors of 24 MiB",
+            title="two tensors of 96 MiB, 24 as int8",
             bad="""
                 <ir_version: 8, opset_import: ["" : 13]>
-                net (float[1, 96, 256, 256] x) => (float[1, 96, 256, 256] y)
+                net (float[1, 384, 256, 256] x) => (float[1, 384, 256, 256] y)
                 { h = Exp (x)  y = Sin (h) }
             """,
             messages=(_LARGE,),

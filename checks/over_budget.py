@@ -6,7 +6,8 @@ says what is its share, so that a change that takes more is seen before it is me
 **Fix.** Make the model smaller, or raise the budget in the same change that needs it. The estimate
 is the likely figure; a note tells when only the upper end of its interval exceeds the budget.
 
-**Limits.** Without a budget nothing is judged. A model without shapes is not judged.
+**Limits.** Without a budget nothing is judged. A model without shapes is not judged. A latency is
+not estimated yet, which a note says.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ from npugate.api import (
 def check(facts: Facts, target: Target) -> Iterator[Hit]:
     """Yield each bound that the estimate exceeds."""
     budget = target.budget
+    if budget.latency is not None and target.npu:
+        yield Hit(Location(), "the latency budget is not judged: no time is known", Severity.NOTE)
+    if budget.ram is None and budget.flash is None:
+        return
     found = memory(facts, target)
     if found is None:
         return

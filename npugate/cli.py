@@ -109,10 +109,8 @@ def _dispatch(chosen: argparse.Namespace, console: Console) -> int:
         from npugate.commands import snapshot  # noqa: PLC0415 - loads onnx
 
         return snapshot.run(chosen, console)
-    if chosen.command == "action":
-        from npugate.commands import action  # noqa: PLC0415 - loads onnx
-
-        return action.run(console)
+    if chosen.command in {"action", "comment"}:
+        return _on_github(chosen.command, console)
     if chosen.command == "completion":
         import shtab  # noqa: PLC0415 - needed here only
 
@@ -121,6 +119,16 @@ def _dispatch(chosen: argparse.Namespace, console: Console) -> int:
     from npugate.commands import describe  # noqa: PLC0415 - loads the rules, and so onnx
 
     return describe.run(chosen, console)
+
+
+def _on_github(command: str, console: Console) -> int:
+    if command == "action":
+        from npugate.commands import action  # noqa: PLC0415 - loads onnx
+
+        return action.run(console)
+    from npugate.commands import comment  # noqa: PLC0415 - loads the network's modules
+
+    return comment.run(console)
 
 
 def _judge(chosen: argparse.Namespace, console: Console) -> int:
@@ -161,6 +169,7 @@ def parser() -> argparse.ArgumentParser:
     completion = commands.add_parser("completion", help="print a shell completion script")
     completion.add_argument("shell", choices=SHELLS)
     commands.add_parser("action", help="run as a GitHub Action (reads INPUT_* and GITHUB_*)")
+    commands.add_parser("comment", help="tell a pull request what the action found")
     return root
 
 

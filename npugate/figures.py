@@ -2,42 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Final
 
 from onnx import TensorProto, helper
 
-from npugate.facts import Facts, Graph, Node, Tensor
+from npugate.estimate.memory import lower_bound
+from npugate.facts import Facts, Node, Tensor
 from npugate.report import Figures
+from npugate.target import Target
 
 BATCHED: Final = frozenset(
     {"Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool"}
     | {"GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"}
 )
-_VIEWS: Final = frozenset(
-    {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"}
-    | {"DequantizeLinear", "QuantizeLinear"}  # the compiler fuses the pair: one buffer
-)
 _RANK_3: Final = 3
 _MOST: Final = 2**63 - 1  # a hostile shape has products that no report can hold
 
 
-def figures(facts: Facts) -> Figures:
+def figures(facts: Facts, target: Target) -> Figures:
     """Count a model.
 
     Args:
         facts: of the model; what is unknown counts as nothing.
+        target: for which the activations are counted.
     """
     weights = sum(_bytes(item) for item in facts.tensors if item.kind == "initializer")
-    peak = _peak(facts.main, is_int8=facts.quantization.form != "float")
     return Figures(
         nodes=len(facts.main.nodes),
         max_rank=max((tensor.rank or 0 for tensor in facts.tensors), default=0),
         batched_layers=sum(1 for node in facts.nodes if _is_batched(node)),
         weight_bytes=min(weights, _MOST),
         macs=min(sum(macs(node) for node in facts.nodes), _MOST),
-        activation_bytes=min(peak, _MOST),
+        activation_bytes=min(lower_bound(facts, target.toolchain), _MOST),
     )
 
 
@@ -94,55 +91,3 @@ def _bytes(tensor: Tensor) -> int:
     if tensor.dtype == TensorProto.STRING or tensor.dtype not in TensorProto.DataType.values():
         return 0
     return tensor.elements * int(helper.tensor_dtype_to_np_dtype(tensor.dtype).itemsize)
-
-
-def _peak(graph: Graph, *, is_int8: bool) -> int:
-    """Return the largest sum of buffers alive at one node, in bytes.
-
-    A view shares the buffer of its input. In a quantised model a float tensor counts one byte an
-    element, since the compiler keeps it between Q and DQ as int8.
-    """
-    root = {id(tensor): tensor for tensor in _activations(graph)}
-    for node in graph.nodes:
-        data, result = node.input(0), node.output()
-        if node.op_type in _VIEWS and data is not None and result is not None:
-            root[id(result)] = root.get(id(data), data)
-    size: dict[int, int] = {}
-    spans: dict[int, tuple[int, int]] = {}
-    for tensor, first, last in _lives(graph):
-        key = id(root.get(id(tensor), tensor))
-        size[key] = max(size.get(key, 0), _activation_bytes(tensor, is_int8=is_int8))
-        begin, end = spans.get(key, (first, last))
-        spans[key] = (min(begin, first), max(end, last))
-    return _largest_sum(spans, size)
-
-
-def _largest_sum(spans: Mapping[int, tuple[int, int]], size: Mapping[int, int]) -> int:
-    change: dict[int, int] = {}
-    for key, (first, last) in spans.items():
-        change[first] = change.get(first, 0) + size[key]
-        change[last + 1] = change.get(last + 1, 0) - size[key]
-    alive = peak = 0
-    for step in sorted(change):
-        alive += change[step]
-        peak = max(peak, alive)
-    return peak
-
-
-def _activations(graph: Graph) -> Iterator[Tensor]:
-    return (t for t in graph.tensors.values() if not t.is_constant and t.kind != "undefined")
-
-
-def _lives(graph: Graph) -> Iterator[tuple[Tensor, int, int]]:
-    """Yield each activation and the steps at which it is made and last read; inputs start at -1."""
-    end = len(graph.nodes)
-    for tensor in _activations(graph):
-        first = tensor.producer.index if tensor.producer is not None else -1
-        reads = [node.index if node.graph is graph else end for node in tensor.consumers]
-        yield tensor, first, end if tensor.is_output else max([first, *reads])
-
-
-def _activation_bytes(tensor: Tensor, *, is_int8: bool) -> int:
-    if is_int8 and tensor.dtype == TensorProto.FLOAT:
-        return tensor.elements or 0
-    return _bytes(tensor)

@@ -12,11 +12,22 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
-from npugate import __version__, base, baseline, check, gitfiles, isolate, opinion, suppress
+from npugate import (
+    __version__,
+    base,
+    baseline,
+    check,
+    gitfiles,
+    isolate,
+    opinion,
+    sketching,
+    suppress,
+)
 from npugate import target as targets
 from npugate.discover import Candidate, Search, discover
 from npugate.errors import UsageError
 from npugate.estimate import boards
+from npugate.estimate.values import Estimate
 from npugate.facts import Inference
 from npugate.facts.inference import prepare
 from npugate.fingerprint import fingerprints
@@ -264,7 +275,15 @@ class _Context:
     checkout: Checkout
     known: baseline.Known
     keep: Keep | None
-    base: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
+    base: Mapping[str, _Old] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Old:
+    """What a model was on the base branch."""
+
+    findings: tuple[Finding, ...] = ()
+    estimate: Estimate | None = None
 
 
 def _model_report(job: Job, found: Examined, context: _Context) -> ModelReport:
@@ -277,6 +296,7 @@ def _model_report(job: Job, found: Examined, context: _Context) -> ModelReport:
         replace(finding, twin=found.twin.get((finding.location.graph, finding.location.node)))
         for finding in marked((*found.hits, *(answer.hits if answer else ())))
     )
+    shown = sketching.attach(shown, found.sketches)
     report = ModelReport(
         path,
         found.digest,
@@ -286,6 +306,7 @@ def _model_report(job: Job, found: Examined, context: _Context) -> ModelReport:
         found.census,
         found.seconds,
         compiled=answer.compiled if answer else None,
+        estimate=found.estimate,
     )
     if path in context.base:
         report = replace(report, against=_against(report.findings, context.base[path]))
@@ -308,14 +329,14 @@ def _findings(job: Job, context: _Context, hits: Sequence[tuple[str, Hit]]) -> t
     ]
     findings.sort(key=lambda f: (-f.severity, f.rule))
     known = context.known.get(path, {})
-    old = {f.fingerprint for f in context.base.get(path, ()) if options.new_only}
+    old = {f.fingerprint for f in context.base.get(path, _Old()).findings if options.new_only}
     return suppress.apply(path, findings, options.settings.ignores, known, options.today, old)
 
 
 def _base(
     jobs: Sequence[Job], context: _Context, notify: Callable[[str], None]
-) -> Mapping[str, tuple[Finding, ...]]:
-    """Examine the base versions of the models; return their findings by the path of today."""
+) -> Mapping[str, _Old]:
+    """Examine the base versions of the models; return what they were by the path of today."""
     options = context.options
     if not options.base and options.base_folder is None:
         return {}
@@ -335,7 +356,7 @@ def _base(
     if lost:
         notify(f"models whose base version cannot be examined: {lost}; their findings count as new")
     return {
-        job.candidate.path: _findings(job, context, found.hits)
+        job.candidate.path: _Old(_findings(job, context, found.hits), found.estimate)
         for job, found in zip(old, examined, strict=True)
         if not found.unreadable
     }
@@ -354,11 +375,11 @@ def _base_places(
     return base.from_git(_root(options), options.base, candidates, scratch, environment)
 
 
-def _against(findings: Sequence[Finding], old: Sequence[Finding]) -> Against:
+def _against(findings: Sequence[Finding], old: _Old) -> Against:
     mine = frozenset(finding.fingerprint for finding in findings)
-    others = frozenset(finding.fingerprint for finding in old)
-    fixed = tuple(finding for finding in old if finding.fingerprint not in mine)
-    return Against(mine - others, mine & others, fixed)
+    others = frozenset(finding.fingerprint for finding in old.findings)
+    fixed = tuple(finding for finding in old.findings if finding.fingerprint not in mine)
+    return Against(mine - others, mine & others, fixed, old.estimate)
 
 
 def _overridden(key: str, hit: Hit, judgement: Judgement) -> Hit:

@@ -93,7 +93,7 @@ def mend(original: ModelProto, facts: Facts, hits: Hits, bench: Bench) -> Mended
         hits: what the rules found in it.
         bench: by what it is judged.
     """
-    before = figures(facts)
+    before = figures(facts, bench.target)
     state = _State(original, _copy(original), Lineage(frozenset(names_in(original))))
     after_hits, verification = hits, None
     for _ in range(_ROUNDS):
@@ -105,7 +105,7 @@ def mend(original: ModelProto, facts: Facts, hits: Hits, bench: Bench) -> Mended
     outcomes = tuple(state.outcomes.values())
     if not state.applied:
         return Mended(None, hits, RepairReport(outcomes, verification, (), before, before))
-    after = figures(_facts(state.model, bench))
+    after = figures(_facts(state.model, bench), bench.target)
     lines = tuple(diff(original, state.model))
     report = RepairReport(outcomes, verification, (), before, after, lines)
     return Mended(state.model, after_hits, report)
@@ -280,7 +280,7 @@ def _outcome(name: str, result: RepairResult) -> Outcome:
 
 def _verified(state: _State, bench: Bench) -> Verification:
     pairs = _pairs(state)
-    work = figures(_facts(state.model, bench)).macs
+    work = figures(_facts(state.model, bench), bench.target).macs
     found = verify(state.original, state.model, pairs, bench.data, state.per_sample, work)
     if found.equal is None and state.legalised is not None:
         again = verify(state.legalised, state.model, pairs, bench.data, state.per_sample, work)

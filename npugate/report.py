@@ -121,11 +121,13 @@ class Against:
         new: fingerprints that only the checked model has.
         unchanged: fingerprints that both have.
         fixed: findings that only the base has.
+        estimate: of the base version; None when none was made.
     """
 
     new: frozenset[str]
     unchanged: frozenset[str]
     fixed: tuple[Finding, ...]
+    estimate: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from npugate.sketch import Sketch
+
 if TYPE_CHECKING:  # annotations only: these modules import this one
     from onnx import ModelProto
 
@@ -117,6 +119,7 @@ class Finding:
         fingerprint: 16 hex digits; stable under changed figures and paths.
         repair: name of the repair that removes it, or None.
         twin: the line of the model's text twin that shows the node, when there is a fresh twin.
+        sketch: what is around the node; only the worst findings of a model have one.
     """
 
     rule: str
@@ -129,6 +132,7 @@ class Finding:
     suppression: Suppression | None = None
     repair: str | None = None
     twin: Source | None = None
+    sketch: Sketch | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -11,11 +11,14 @@ from npugate import check, isolate
 from npugate.bench import Bench
 from npugate.discover import Candidate
 from npugate.errors import ModelError
+from npugate.estimate import assemble
+from npugate.estimate.values import Estimate
 from npugate.external import locations
-from npugate.facts import Facts, Inference
+from npugate.facts import Facts, Inference, neighbours
 from npugate.model import Model, load
 from npugate.options import Fixing, Judgement
 from npugate.report import Outcome, RepairReport
+from npugate.sketch import Sketch
 from npugate.target import Target
 from npugate.types import Census, Hit, Limits, Location, Rule, Severity, Source
 
@@ -48,6 +51,8 @@ class Examined:
         seconds: wall clock of the examination that ended well.
         twin: (graph, node) of a hit -> its line in the model's text twin, when that is fresh.
         repaired: None when no repair was asked for.
+        sketches: (graph, node) of a hit -> what is around it, worst hits first.
+        estimate: None when the model could not be examined or nothing can be estimated.
         beside: files that hold weights, relative to the model's folder; they were found safe.
     """
 
@@ -60,7 +65,9 @@ class Examined:
     seconds: float = 0.0
     repaired: Repaired | None = None
     twin: Mapping[tuple[str, str], Source] = field(default_factory=dict)
+    sketches: Mapping[tuple[str, str], Sketch] = field(default_factory=dict)
     beside: tuple[str, ...] = ()
+    estimate: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +104,14 @@ def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
     found = Examined(
         outcome.hits, model.digest, model.size_bytes, facts.census, unreadable, outcome.tracebacks
     )
-    found = replace(found, twin=_twin(job.candidate, facts, outcome.hits, limits))
-    found = replace(found, beside=() if unreadable else locations(model.proto.graph))
+    found = replace(
+        found,
+        twin=_twin(job.candidate, facts, outcome.hits, limits),
+        sketches=_sketches(facts, outcome.hits),
+    )
+    if not unreadable:
+        beside = locations(model.proto.graph)
+        found = replace(found, beside=beside, estimate=_estimate(facts, job.target))
     if job.gave_up:
         return replace(found, repaired=Repaired(b"", outcome.hits, _declined(job.gave_up)))
     if job.fixing is None or unreadable or outcome.tracebacks:
@@ -117,8 +130,20 @@ def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
     return replace(found, repaired=_mend(file, model, facts, outcome.hits, bench))
 
 
+def _estimate(facts: Facts, target: Target) -> Estimate | None:
+    isolate.stage("estimating")
+    return assemble.estimate(facts, target)
+
+
 def _declined(reason: str) -> RepairReport:
     return RepairReport((Outcome("all", "declined", reason),))
+
+
+def _sketches(facts: Facts, hits: Sequence[tuple[str, Hit]]) -> dict[tuple[str, str], Sketch]:
+    isolate.stage("sketching the surroundings of the findings")
+    worst = sorted(hits, key=lambda pair: (-(pair[1].severity or Severity.NOTE), pair[0]))
+    places = (hit.location for _, hit in worst)
+    return neighbours.sketches(facts.graphs, ((place.graph, place.node) for place in places))
 
 
 def _twin(

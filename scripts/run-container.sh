@@ -77,6 +77,10 @@ elif [[ $image = -* ]]; then
   give_up 'the input image is an option, not an image'
 fi
 
+# For the step that comments. The container below sees this folder, but may not write to it.
+printf '%s\n' "$engine" >"$state/engine"
+printf '%s\n' "$image" >"$state/image"
+
 run=(
   "$engine" run --rm --network none --cap-drop ALL --security-opt no-new-privileges --read-only
   --tmpfs "$temporary" --pids-limit 1024
@@ -90,10 +94,12 @@ run=(
   --env HOME=/tmp
   --env "NPUGATE_FOLDER=$out/npugate-report"
   --env "GITHUB_OUTPUT=$out/output" --env "GITHUB_STEP_SUMMARY=$out/summary.md"
+  --env GITHUB_SERVER_URL --env GITHUB_REPOSITORY --env GITHUB_SHA
   --env GITHUB_WORKSPACE --env GITHUB_EVENT_NAME --env GITHUB_ACTIONS --env CI --env RUNNER_DEBUG
   --env INPUT_MODELS --env INPUT_TARGET --env INPUT_TOOLCHAIN --env INPUT_CONFIG
   --env INPUT_CONFIG_FROM --env INPUT_FAIL_ON --env INPUT_CHANGED_ONLY --env INPUT_NEW_ONLY
   --env INPUT_REPORTS --env INPUT_SARIF
+  --env INPUT_COMMENT --env INPUT_FILE_COMMENTS
   --env INPUT_ARTIFACT --env INPUT_FIX --env INPUT_NAME --env INPUT_IMAGE
   --env "INPUT_STEDGEAI=$stedgeai" --env INPUT_STEDGEAI_PROFILE --env INPUT_STEDGEAI_ACCEPT_LICENSE
   ${compiler[@]+"${compiler[@]}"}

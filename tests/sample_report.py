@@ -13,6 +13,7 @@ from npugate.report import (
     RuleInfo,
     Verification,
 )
+from npugate.sketch import Link, Sketch, Spot
 from npugate.types import (
     Census,
     Finding,
@@ -57,6 +58,11 @@ OPSET = RuleInfo(
 POINTER = RuleInfo(
     "NPU001", "lfs-pointer", Severity.ERROR, "The file is a Git LFS pointer.", "A pointer.\n"
 )
+AROUND = Sketch(
+    (Spot("Reshape", "/Reshape"), Spot("", "input"), Spot("Transpose", "/Transpose")),
+    (Link(1, 0, "8x9x36x36"), Link(0, 2, "1x8x3x3x36x36")),
+    1,
+)
 VIEW = Source(
     "examples/rppg/model_4d_stm32.py", 27, "        x = x.view(B, 8, 3, 3, 36, 36)  # 6-D"
 )
@@ -83,6 +89,7 @@ def _rppg() -> ModelReport:
             Location("", f"/{op}", op, f"/{op}_output_0"),
             number,
             source=source,
+            sketch=None if number else AROUND,
         )
         for number, (op, source) in enumerate(
             [("Reshape", VIEW), ("Transpose", replace(VIEW, line=28, text="x = x.permute(0, 1)"))]
@@ -184,11 +191,17 @@ HOSTILE = {
 }
 
 
+def _attack(text: str) -> dict[str, object]:
+    box = Spot(text, text)
+    around = Sketch((box, Spot("", text)), (Link(1, 0, text), Link(0, 1, text)))
+    return {"source": Source(text, 1, text), "sketch": around}
+
+
 def hostile(text: str) -> Report:
     """Return a report in which everything that a file can decide is this text."""
     place = Location(text, text, text, text)
     found = [
-        finding(RANK, f"tensor {text} has rank 6", place, 1, source=Source(text, 1, text)),
+        finding(RANK, f"tensor {text} has rank 6", place, 1, **_attack(text)),
         finding(RANK, text, place, 2),
         *(finding(CPU, text, place, 10 + n, source=Source("a.py", 2, text)) for n in range(12)),
         finding(BATCH, text, place, 4, suppression=Suppression("config", text)),
@@ -202,7 +215,7 @@ def hostile(text: str) -> Report:
 def _attacked(text: str) -> ModelReport:
     place = Location(text, text, text, text)
     found = (
-        finding(RANK, f"tensor {text} has rank 6", place, 1, source=Source(text, 1, text)),
+        finding(RANK, f"tensor {text} has rank 6", place, 1, **_attack(text)),
         finding(OPSET, text, place, 5),
         finding(BATCH, text, place, 4, suppression=Suppression("config", text)),
     )

@@ -7,7 +7,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-TOKEN = "token-of-the-test"  # noqa: S105 - it opens nothing
+TOKEN = "token-of-the-test"
 VERSIONS = [
     {"version": "8.1.0", "endpoint": "8.1.0", "isLatest": False, "supportsNeuralArt": False},
     {"version": "2.2.0", "endpoint": "2.2.0", "isLatest": False, "supportsNeuralArt": True},

@@ -69,12 +69,32 @@ def test_the_container_gets_every_input_and_nothing_secret():
     assert passed >= {row.variable for row in INPUTS}
     allowed = {"HOME", "CI", "RUNNER_DEBUG", "GITHUB_ACTIONS", "GITHUB_EVENT_NAME"}
     allowed |= {"GITHUB_EVENT_PATH", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"}
+    allowed |= {"GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_SHA"}  # for links
     allowed |= {"NPUGATE_FOLDER", "NPUGATE_TRACKED", "NPUGATE_CHANGES", "NPUGATE_BASE_FOLDER"}
     allowed |= {"NPUGATE_SETTINGS"}
     assert passed - {row.variable for row in INPUTS} == allowed
     for flag in ("--network none", "--cap-drop ALL", "--read-only", "no-new-privileges"):
         assert flag in script
     assert "docker.sock" not in script
+
+
+def test_the_comment_step_has_a_token_and_neither_the_workspace_nor_a_model():
+    holders = [step["name"] for step in steps(COMPOSITE) if "token" in str(step).lower()]
+    assert holders == ["Comment on the pull request"]
+    script = (ROOT / "scripts" / "comment.sh").read_text(encoding="utf-8")
+    assert "GITHUB_WORKSPACE" not in script
+    assert re.findall(r"source=([^,]*),", script) == ["$state/out", "$GITHUB_EVENT_PATH"]
+    assert script.count(",readonly") == 2
+    for flag in ("--cap-drop ALL", "--read-only", "no-new-privileges"):
+        assert flag in script
+    assert "docker.sock" not in script
+
+
+def test_the_comment_comes_after_the_artifact_and_before_the_gate():
+    names = [step["name"] for step in steps(COMPOSITE)]
+    place = names.index("Comment on the pull request")
+    assert names[place - 1] == "Keep the reports"
+    assert place == len(names) - 2
 
 
 def test_the_gate_is_the_last_step_and_always_runs():

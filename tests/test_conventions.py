@@ -25,7 +25,7 @@ NO_EXAMPLE = {  # rules of the run itself: no model text shows them
     "compiler-profile",
     "compiler-fallback",
 }
-FAMILIES = "012346"  # the file and the run, shapes, operators, quantisation, cost, the compiler
+FAMILIES = "012346"  # the file, shapes, operators, quantisation, cost, the compiler
 VAGUE = {"utils", "util", "helpers", "helper", "common", "misc", "shared", "core", "base_utils"}
 # Folders of one machine; a path in a URL, a variable or below another folder is none.
 FOREIGN = re.compile(r"(?<![\w.:/$}])/(?:work|home|Users|root)/\w|C:\\Users", re.IGNORECASE)

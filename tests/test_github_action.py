@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from npugate.errors import UsageError
-from npugate.github import action, outputs
+from npugate.github import action, log, outputs
 from npugate.github.inputs import OUTPUTS
 from npugate.github.summary import annotation_lines
 from tests import sample_report
@@ -297,7 +297,7 @@ def test_a_hostile_notice_stays_one_line(step):
 
 def test_the_log_of_a_run_is_quoted_whatever_its_text(step):
     run = step(CLEAN)
-    run.log.write(action._quoted("::error::a\n::0::\n::stop-commands::b\n\ud800"))
+    run.log.write(log.quoted("::error::a\n::0::\n::stop-commands::b\n\ud800"))
     run.log.write("::notice::after\n")
     assert run.commands == ["::notice::after"]
     run.log.getvalue().encode("utf-8")
@@ -362,3 +362,11 @@ def test_a_change_of_the_gate_opens_the_summary(step, tmp_path, changes, named):
         first = page[page.index(told) :].splitlines()[0]
         assert named in first.replace("\\", "")
         assert page.index(told) < page.index("| model |") if "| model |" in page else True
+
+
+def test_the_summary_links_the_line_of_python_where_it_can_be_seen(step, tmp_path):
+    here = {"GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "o/r"}
+    step(REPORT).run(**here, GITHUB_SHA="c" * 40)
+    page = (tmp_path / "summary.md").read_text(encoding="utf-8")
+    address = f"https://github.com/o/r/blob/{'c' * 40}/examples/rppg/model_4d_stm32.py#L27"
+    assert f"]({address})" in page

@@ -20,6 +20,8 @@ def test_without_any_input_the_defaults_of_action_yml_hold():
         reports=("json", "sarif", "junit", "markdown"),
         sarif=True,
         artifact=True,
+        comment="true",
+        file_comments=False,
         fix=False,
         name="",
         stedgeai="off",
@@ -63,6 +65,7 @@ def test_the_json_report_is_always_among_the_reports(given, formats):
         ("sarif", "yes", "true or false"),
         ("artifact", "1", "true or false"),
         ("changed-only", "sometimes", "true or false"),
+        ("comment", "sometimes", "true, failures or false"),
         ("reports", "html", "a list of json, sarif, junit, markdown, gitlab or text"),
         ("name", "a/b", "at most 64 letters, digits, dots, hyphens and underscores"),
         ("name", "a" * 65, "at most 64 letters, digits, dots, hyphens and underscores"),
@@ -74,12 +77,17 @@ def test_a_wrong_value_is_refused_with_what_would_be_right(name, value, right):
     assert str(caught.value) == f"input {name}: {value!r} is not {right}"
 
 
+def test_off_is_what_yaml_makes_false_of():
+    assert inputs.read({"INPUT_COMMENT": "off"}).comment == "false"
+    assert inputs.read({"INPUT_COMMENT": "False"}).comment == "false"
+
+
 def test_every_field_has_its_row_and_every_row_its_field():
     assert [field.name for field in fields(Inputs)] == [row.field for row in INPUTS]
 
 
 def test_each_parser_makes_the_type_that_its_field_declares():
-    types = {"bool": bool, "tuple[str, ...]": tuple, "str": str, "ChangedOnly": str}
+    types = {"bool": bool, "tuple[str, ...]": tuple, "str": str, "ChangedOnly": str, "Comment": str}
     types["ConfigFrom"] = str
     given = inputs.read({})
     for field in fields(Inputs):

@@ -17,6 +17,19 @@ from tests.sample_report import HOSTILE, hostile
 SCHEMA = json.loads(
     (Path(__file__).parents[1] / "npugate" / "report.schema.json").read_text(encoding="utf-8")
 )
+BLOB = "https://github.example/o/r/blob/0123"
+OUR_LINK = re.compile(
+    rf"\[(<code>[^<>\[\]]*</code>)\]\({BLOB}(?:/(?:[A-Za-z0-9._~-]|%[0-9A-F]{{2}})+)+#L\d+\)"
+)
+SAFE = r"(?:[A-Za-z0-9 _./+,()=-]|#\d+;)*"
+LABEL = rf'"(?:\?|{SAFE})"'
+DRAWING = re.compile(
+    "^```mermaid\nflowchart TB\n"
+    rf"(?:  n\d+(?:\[{LABEL}\]|\(\[{LABEL}\]\))\n)+"
+    rf"(?:  n\d+ -->(?:\|{LABEL}\|)? n\d+\n)*"
+    "  classDef here [a-z0-9:#,-]+\n  class n0 here\n```\n",
+    re.MULTILINE,
+)
 ALLOWED_TAGS = re.compile(r"</?(?:details|summary|code)>")
 
 
@@ -79,8 +92,17 @@ def test_a_hostile_name_leaves_sarif_with_a_legal_uri_and_our_links_only(attack)
 
 @pytest.mark.parametrize("attack", HOSTILE)
 def test_a_hostile_name_leaves_markdown_without_live_markup(attack):
-    output = render("markdown", hostile(HOSTILE[attack]))
+    report = hostile(HOSTILE[attack])
+    assert_page_is_inert(markdown.render(report))
+    assert_page_is_inert(markdown.render(report, blob=BLOB))
+
+
+def assert_page_is_inert(output, drawings=1):
+    """Assert that GitHub acts on nothing that a model decides, links to the checkout aside."""
     assert len(output.encode()) <= markdown.COMMENT_BYTES
+    output, drawn = DRAWING.subn("", output)
+    assert drawn >= drawings
+    output = OUR_LINK.sub(r"\1", output)
     for line in output.split("\n"):
         bare = ALLOWED_TAGS.sub("", line)
         assert not re.search(r"[<`@\[\]!~\\]", bare)
@@ -93,6 +115,12 @@ def test_a_hostile_name_leaves_markdown_without_live_markup(attack):
     prose = re.sub(r"<code>.*?</code>", "", output)
     # What GitHub looks for after rendering is split wherever it stands outside of code.
     assert not re.search(r"&#(?:64|35);\w", prose)
+
+
+@pytest.mark.parametrize("attack", HOSTILE)
+def test_a_hostile_name_in_a_drawing_names_no_address(attack):
+    for drawing in DRAWING.findall(render("markdown", hostile(HOSTILE[attack]))):
+        assert not re.search(r"(?i)https?:|www\.|```.+```|@", drawing[3:])
 
 
 @pytest.mark.parametrize("attack", HOSTILE)

@@ -16,17 +16,19 @@ LAYERS = (
         "npugate",
         "npugate.digest",
         "npugate.errors",
+        "npugate.sketch",
         "npugate.text",
         "npugate.targets",
         "npugate.wire",
     ),
     ("npugate.types",),
     ("npugate.estimate", "npugate.estimate.values"),
-    ("npugate.stedgeai", "npugate.stedgeai.values"),
     ("npugate.estimate.sizes",),
     ("npugate.estimate.boards",),
     ("npugate.estimate.mpool",),
+    ("npugate.stedgeai", "npugate.stedgeai.values"),
     ("npugate.report", "npugate.files", "npugate.fingerprint", "npugate.isolate"),
+    ("npugate.sketching",),
     ("npugate.stedgeai.*",),
     ("npugate.payload", "npugate.survey", "npugate.filekind", "npugate.external"),
     ("npugate.wirefault", "npugate.model"),
@@ -38,13 +40,16 @@ LAYERS = (
     ("npugate.estimate.lives", "npugate.estimate.parameters", "npugate.estimate.planner"),
     ("npugate.estimate.plain",),
     ("npugate.estimate.memory",),
+    ("npugate.figures",),
+    ("npugate.estimate.integers", "npugate.estimate.lowering", "npugate.estimate.counting"),
+    ("npugate.estimate.placement",),
     ("npugate.estimate.assemble",),
     ("npugate.api",),
     ("npugate.proof", "npugate.proof.*", "npugate.storage", "npugate.graphdiff"),
     ("npugate.registry", "npugate.check", "npugate.gitfiles", "npugate.selection"),
     ("npugate.discover", "npugate.options", "npugate.sources", "npugate.base", "npugate.baseline"),
     ("npugate.config", "npugate.suppress", "npugate.testing"),
-    ("npugate.surgery", "npugate.surgery.*", "npugate.figures"),
+    ("npugate.surgery", "npugate.surgery.*"),
     ("npugate.proof", "npugate.proof.*", "npugate.graphdiff", "npugate.storage", "npugate.bench"),
     ("npugate.repair",),
     ("npugate.worker",),
@@ -71,6 +76,7 @@ ONLY = {
         "npugate.estimate.values",
         "npugate.report",
         "npugate.reporters",
+        "npugate.sketch",
         "npugate.stedgeai.values",
         "npugate.types",
     },
@@ -87,6 +93,7 @@ EXCEPTIONS = {
     ("npugate.constraints", "npugate.target"),  # annotations
     ("npugate.cli", "npugate.commands.check"),  # in the function that dispatches
     ("npugate.cli", "npugate.commands.action"),
+    ("npugate.cli", "npugate.commands.comment"),
     ("npugate.cli", "npugate.commands.describe"),
     ("npugate.cli", "npugate.commands.fix"),
     ("npugate.cli", "npugate.commands.snapshot"),
@@ -94,7 +101,14 @@ EXCEPTIONS = {
     ("npugate.types", "npugate.surgery.draft"),  # annotations of Repair
 }
 HEAVY = {"onnx", "numpy", "google"}
-LIGHT = ("npugate", "npugate.types", "npugate.errors", "npugate.report", "npugate.cli")
+LIGHT = (
+    "npugate",
+    "npugate.types",
+    "npugate.sketch",
+    "npugate.errors",
+    "npugate.report",
+    "npugate.cli",
+)
 LIGHT += (
     "npugate.estimate",
     "npugate.estimate.values",
@@ -258,3 +272,10 @@ def test_a_check_loads_no_runtime(tmp_path):
     assert status == 0
     assert "onnx" in found
     assert not found & {"onnxruntime", "onnx_graphsurgeon", "torch", "shtab", "tqdm"}
+
+
+def test_what_has_the_token_loads_nothing_that_reads_models(tmp_path):
+    status, found = loaded(tmp_path, "comment")
+    assert status == 0
+    assert "urllib" in found
+    assert not found & {"onnx", "numpy", "google", "onnxruntime", "onnx_graphsurgeon"}

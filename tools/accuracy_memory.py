@@ -5,9 +5,9 @@
     python tools/accuracy_memory.py EVIDENCE --output section.md
 
 Writes a Markdown section: every model predicted against real, worst first. A network is judged by
-ratios of the other families only (leave one family out), each family with the same weight, since
-two widths of one network tell little more than one. The last table is what ``data/memory.toml``
-holds: the same ratios over all.
+ratios of the other families only (leave one family out), since two widths of one network tell
+little more than one. The last line of a table is what ``data/memory.toml`` holds: the same ratios
+over all.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ sys.path[:0] = [str(_ROOT), str(_ROOT / "tools")]
 
 from published_models import build, rows  # noqa: E402 (the folder is on the path only now)
 
-from npugate.estimate import assemble, boards, planner  # noqa: E402
-from npugate.estimate.memory import Ratios  # noqa: E402
-from npugate.estimate.parameters import parameter_bytes  # noqa: E402
-from npugate.estimate.values import Buffer, Fit  # noqa: E402
-from npugate.facts import Facts  # noqa: E402
-from npugate.model import load  # noqa: E402
-from npugate.target import Target  # noqa: E402
-from npugate.target import load as load_target  # noqa: E402
-from npugate.types import Limits  # noqa: E402
+from npugate.estimate import assemble, boards, planner  # noqa: E402 (path first)
+from npugate.estimate.memory import Ratios  # noqa: E402 (path first)
+from npugate.estimate.parameters import parameter_bytes  # noqa: E402 (path first)
+from npugate.estimate.values import Buffer, Fit  # noqa: E402 (path first)
+from npugate.facts import Facts  # noqa: E402 (path first)
+from npugate.model import load  # noqa: E402 (path first)
+from npugate.target import Target  # noqa: E402 (path first)
+from npugate.target import load as load_target  # noqa: E402 (path first)
+from npugate.types import Limits  # noqa: E402 (path first)
 
 _KIB: Final = 1024
 _UNITS: Final = {"B": 1, "kB": _KIB, "MB": _KIB * _KIB}
@@ -319,25 +319,15 @@ def _summary(table: Sequence[tuple[float, Case, Ratios]], cases: Sequence[Case])
 
 
 def _ratios(cases: Iterable[Case], *, weights: bool = False) -> Ratios:
-    """Return the ratios of real to planned, each family with the same weight."""
-    families: dict[str, list[float]] = {}
-    for case in cases:
-        ratio = case.real_weights / case.weights if weights else case.real / case.planned
-        families.setdefault(case.family, []).append(ratio)
-    pairs = [(ratio, 1 / len(found)) for found in families.values() for ratio in found]
-    low, likely, high = (_weighted(pairs, share) for share in (0.1, 0.5, 0.9))
-    return Ratios(round(low, 3), round(likely, 3), round(high, 3))
+    """Return the ratios of real to planned: the tenth and nine tenths quantile.
 
-
-def _weighted(pairs: Iterable[tuple[float, float]], share: float) -> float:
-    """Return the value below which a share of the weight lies."""
-    ordered = sorted(pairs)
-    wanted, passed = share * sum(weight for _, weight in ordered), 0.0
-    for value, weight in ordered:
-        passed += weight
-        if passed >= wanted:
-            return value
-    return ordered[-1][0]
+    The middle stays 1: most plans are exact to the byte, and a factor would only spoil them.
+    """
+    found = [
+        case.real_weights / case.weights if weights else case.real / case.planned for case in cases
+    ]
+    low, high = _quantile(found, 0.1), _quantile(found, 0.9)
+    return Ratios(round(min(low, 1.0), 3), 1.0, round(max(high, 1.0), 3))
 
 
 def _quantile(values: Iterable[float], share: float) -> float:

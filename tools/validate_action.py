@@ -2,7 +2,8 @@
 
 ``make validate`` calls it. Without a container engine, or with ``--standin``, a stand-in for docker
 runs npugate on this machine; with one, the real image runs. The models: one that cannot be repaired
-to pass, one that can, one that is clean.
+to pass, one that can, one that is clean. GitHub's API is the one of the tests, on the loopback; a
+container cannot reach that, so comments are tried with the stand-in only.
 """
 
 from __future__ import annotations
@@ -23,11 +24,16 @@ from typing import Final
 import yaml
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(_ROOT))
+
+from tests.github_api import Api, Token, serving  # noqa: E402  # needs the path above
+
+_TOKEN: Final = "ghs_good"  # noqa: S105  # of the loopback
 _MODELS: Final = {
     "clean": _ROOT / "examples/demo/clean.onnx",
     "repairable": _ROOT / "tests/fixtures/models/rppg_4d_fp32.onnx",
 }
-_HERE: Final = "owner/repository"
+_HERE: Final = "o/r"
 _WORKFLOW: Final = """
 on: [push, pull_request, merge_group]
 jobs:
@@ -41,6 +47,7 @@ jobs:
         with:
           fix: true
           name: leg
+          comment: ${{ env.COMMENT }}
       - if: always()
         env:
           RESULT: >-
@@ -79,6 +86,8 @@ class Case:
         expected: outputs by name.
         said: what the summary must hold.
         fork: the pull request comes from another repository.
+        comments: how many there are on the pull request afterwards.
+        may_write: what the token may do.
     """
 
     event: str
@@ -87,6 +96,8 @@ class Case:
     said: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     fork: bool = False
+    comments: int = 0
+    may_write: bool = True
 
 
 _FAIL: Final = {"verdict": "fail", "exit-code": "1"}
@@ -96,23 +107,32 @@ CASES: Final = {
         "push", ("clean",), {**_FAIL, "models": "2", "failed": "1", "repaired": "0"}, ("old.onnx",)
     ),
     "a pull request that adds a bad model": Case(
-        "pull_request", ("bad",), {**_FAIL, "models": "1", "failed": "1"}, ("bad.onnx",)
+        "pull_request", ("bad",), {**_FAIL, "models": "1", "failed": "1"}, ("bad.onnx",), comments=1
     ),
     "a pull request that adds a repairable model": Case(
         "pull_request",
         ("repairable", "clean"),
         {**_FAIL, "models": "2", "failed": "1", "repaired": "1"},
         ("repairable.onnx",),
+        comments=1,
     ),
     "a pull request that adds a clean model": Case(
-        "pull_request", ("clean",), {**_PASS, "models": "1", "failed": "0"}
+        "pull_request", ("clean",), {**_PASS, "models": "1", "failed": "0"}, comments=1
     ),
     "a pull request that touches no model": Case("pull_request", (), {**_PASS, "models": "0"}),
     "a pull request that deletes the bad model": Case(
         "pull_request", (), {**_PASS, "models": "0"}, removed=("old",)
     ),
     "a pull request from a fork": Case(
-        "pull_request", ("bad",), {**_FAIL, "models": "1"}, ("bad.onnx",), fork=True
+        "pull_request",
+        ("bad",),
+        {**_FAIL, "models": "1"},
+        ("bad.onnx",),
+        fork=True,
+        may_write=False,
+    ),
+    "a pull request of Dependabot": Case(
+        "pull_request", ("bad",), {**_FAIL, "models": "1"}, ("bad.onnx",), may_write=False
     ),
     "a merge queue with a bad model": Case("merge_group", ("bad",), {**_FAIL, "models": "1"}),
     "a merge queue with a clean model": Case("merge_group", ("clean",), {**_PASS, "models": "1"}),
@@ -126,6 +146,7 @@ class Bench:
     folder: Path
     act: Path
     programs: Path | None
+    api: Api
     commits: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -167,7 +188,7 @@ def main(arguments: Sequence[str]) -> int:
     for name, case in CASES.items():
         with tempfile.TemporaryDirectory(dir=_temporary()) as folder:
             try:
-                _run(case, Path(folder), options.act.resolve(), standin=standin)
+                _serve(case, Path(folder), options.act.resolve(), standin=standin)
             except (
                 Mismatch,
                 OSError,
@@ -193,17 +214,24 @@ def _temporary() -> str | None:
     return os.environ.get("RUNNER_TEMP") or None  # noqa: TID251  # a tool, not the program
 
 
-def _run(case: Case, folder: Path, act: Path, *, standin: bool) -> None:
-    bench = Bench(folder, act, _programs(folder) if standin else None)
+def _serve(case: Case, folder: Path, act: Path, *, standin: bool) -> None:
+    """Run a case beside an API of its own."""
+    with serving(Api(tokens={_TOKEN: Token(may_write=case.may_write)})) as api:
+        _run(case, Bench(folder, act, _programs(folder) if standin else None, api))
+
+
+def _run(case: Case, bench: Bench) -> None:
     bench.workspace.mkdir()
     bench.results.mkdir()
     _repository(bench, case)
-    event = folder / "event.json"
+    event = bench.folder / "event.json"
     event.write_text(json.dumps(_payload(bench, case)), encoding="utf-8")
     done = _act(bench, case.event, event)
     if done.returncode:
         raise Mismatch(f"act ended with {done.returncode}: {done.stdout[-4000:]}")
     _judge(bench, case)
+    if bench.programs is not None:
+        _judge_comments(bench, case, done.stdout)
 
 
 def _programs(folder: Path) -> Path:
@@ -224,6 +252,7 @@ def _repository(bench: Bench, case: Case) -> None:
     workflows.mkdir(parents=True)
     (workflows / "gate.yml").write_text(_WORKFLOW, encoding="utf-8")
     bench.git("init", "-q", "-b", "main")
+    bench.git("remote", "add", "origin", f"https://github.com/{_HERE}.git")
     _bad(models / "old.onnx")
     bench.commits["base"] = bench.commit("base")
     bench.git("checkout", "-q", "-b", "topic")
@@ -254,13 +283,13 @@ def _bad(path: Path) -> None:
 
 def _payload(bench: Bench, case: Case) -> Mapping[str, object]:
     base, head = bench.commits["base"], bench.commits["head"]
-    repository = {"full_name": _HERE, "name": "repository", "owner": {"login": "owner"}}
+    repository = {"full_name": _HERE, "name": "r", "owner": {"login": "o"}}
     if case.event == "push":
         return {"before": base, "after": head, "repository": repository}
     if case.event == "merge_group":
         group = {"base_sha": base, "head_sha": head, "base_ref": "refs/heads/main"}
         return {"action": "checks_requested", "merge_group": group, "repository": repository}
-    owner = "stranger/repository" if case.fork else _HERE
+    owner = "stranger/r" if case.fork else _HERE
     request = {
         "number": 7,
         "base": {"sha": base, "ref": "main", "repo": {"full_name": _HERE}},
@@ -278,7 +307,10 @@ def _act(bench: Bench, event: str, payload: Path) -> subprocess.CompletedProcess
     command: list[object] = [
         bench.act, event, "-e", payload, "-P", "ubuntu-latest=-self-hosted", "--no-cache-server",
         "--pull=false", "--env", f"RESULTS={bench.results}", "--env", f"RUNNER_TEMP={runner}",
-        "--env", f"PATH={environment['PATH']}",
+        "--env", f"PATH={environment['PATH']}", "-s", f"GITHUB_TOKEN={_TOKEN}",
+        "--env", f"COMMENT={str(bench.programs is not None).lower()}",
+        "--env", f"STANDIN_API={bench.api.url}",
+        "--env", f"STANDIN_RECORD={bench.results / 'runs'}",
         "--local-repository", f"owner/npugate@v1={_ROOT}",
     ]  # fmt: skip
     for reference, stub in stubs(bench.folder).items():
@@ -320,6 +352,22 @@ def _judge(bench: Bench, case: Case) -> None:
         _expect(f"the summary holds {text}", text in page, expected=True)
     _expect("artifact", (bench.results / "upload-artifact").is_file(), expected=True)
     _expect("SARIF", (bench.results / "upload-sarif").is_file(), expected=True)
+
+
+def _judge_comments(bench: Bench, case: Case, log: str) -> None:
+    bodies = bench.api.bodies()
+    _expect("comments", len(bodies), case.comments)
+    for body in bodies:
+        for text in (f"npugate: {case.expected['verdict'].upper()}", *case.said):
+            _expect(f"the comment holds {text}", text in body, expected=True)
+        page = (bench.results / "out" / "summary.md").read_text(encoding="utf-8")
+        _expect("the comment says what the summary says", page.strip() in body, expected=True)
+    told = "no comment on the pull request" in log
+    _expect("a notice of the missing permission", told, expected=not case.may_write)
+    runs = [json.loads(line) for line in (bench.results / "runs").read_text("utf-8").splitlines()]
+    holders = [run["command"] for run in runs if "GITHUB_TOKEN" in str(run)]
+    _expect("containers with a token", holders, [["comment"]] if "pull" in case.event else [])
+    _expect("the token on a command line", _TOKEN in str(runs), expected=False)
 
 
 def _expect(what: str, actual: object, expected: object) -> None:

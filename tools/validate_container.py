@@ -30,6 +30,7 @@ _SEALED: Final = (
     "--read-only", "--tmpfs", "/tmp",  # noqa: S108  # inside the container
 )  # fmt: skip
 _MAX_IMAGE_BYTES: Final = 160_000_000  # 140 MB when it was measured; docs/container.md
+_MIN_CERTIFICATES: Final = 50
 _BAD, _CLEAN = "bad.onnx", "clean.onnx"
 
 
@@ -90,8 +91,9 @@ def _checks(setting: Setting) -> Iterator[tuple[str, Callable[[], None]]]:
         yield f"as {user} it says what the command line says", partial(_same, setting, user)
     yield "it repairs as the command line does", partial(_same_repair, setting)
     yield "no module of the workspace is imported", partial(_isolated, setting)
+    yield "it knows who to trust on the web", _trusts
     repair = ("fix", "models", "--dry-run")
-    for words in (("--version",), ("check", "models"), repair, ("rules",)):
+    for words in (("--version",), ("check", "models"), repair, ("rules",), ("comment",)):
         yield f"{words[0]}: every module has its bytecode", partial(_compiled, setting, words)
     for model, verdict, code in ((_BAD, "fail", 1), (_CLEAN, "pass", 0)):
         check = partial(_docker_action, setting, model, verdict, code)
@@ -180,6 +182,15 @@ def _isolated(setting: Setting) -> None:
          "--volume", f"{hostile}:/src:ro", "--workdir", "/src", _IMAGE, "--version"]
     )  # fmt: skip
     _expect("exit status", (done.returncode, done.stderr), (0, ""))
+
+
+def _trusts() -> None:
+    """Without certificates the step that comments could not reach GitHub."""
+    python = ["--user", "12345:12345", "--entrypoint", "/usr/local/bin/python3", _IMAGE, "-I", "-c"]
+    program = "import ssl; print(len(ssl.create_default_context().get_ca_certs()))"
+    done = _run(["docker", "run", *_SEALED, *python, program], check=True)
+    if int(done.stdout) < _MIN_CERTIFICATES:
+        raise Mismatch(f"certificates: {done.stdout.strip()}")
 
 
 def _compiled(setting: Setting, words: Sequence[str]) -> None:

@@ -22,6 +22,8 @@ _IN_PLACE: Final = frozenset(
 )
 OWN: Final = "#"
 """In the name of a tensor that the compiler makes; what it could do without is no lower bound."""
+MOST_BYTES: Final = 1 << 60
+"""A hostile shape has products that no float can hold; nothing real comes near."""
 _BYTE: Final = 8
 _HEIGHT: Final = 3
 _WIDTH: Final = 6
@@ -90,6 +92,10 @@ class _Life:
     shares: str = ""
 
 
+def _size(access: Access) -> int:
+    return min(max(access.size_bytes, 0), MOST_BYTES)
+
+
 @dataclass(slots=True)
 class _Lives:
     """Everything that is alive at some time, by the name of the tensor that was written."""
@@ -123,17 +129,17 @@ class _Lives:
         tensor = self.tensors.get(name)
         if name not in self.found and (tensor is None or tensor.is_constant):
             return
-        life = self.found.setdefault(name, _Life(access.size_bytes, -1, epoch))
+        life = self.found.setdefault(name, _Life(_size(access), -1, epoch))
         if life.first < 0:
-            life.size = max(life.size, access.size_bytes)
+            life.size = max(life.size, _size(access))
         life.last = max(life.last, epoch)
 
     def write(self, access: Access, epoch: int) -> None:
         life = self.found.get(access.tensor)
         if life is None:
-            self.found[access.tensor] = _Life(access.size_bytes, epoch, epoch)
+            self.found[access.tensor] = _Life(_size(access), epoch, epoch)
         else:  # written in parts, by several epochs
-            life.size = max(life.size, access.size_bytes)
+            life.size = max(life.size, _size(access))
             life.last = max(life.last, epoch)
 
 

@@ -8,7 +8,7 @@ from the compiler's reports, over networks whose family had no part in the figur
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -17,8 +17,9 @@ from typing import Any, Final
 from npugate.estimate.boards import Board
 from npugate.estimate.lives import OWN, Step, buffers, steps
 from npugate.estimate.parameters import parameter_bytes
+from npugate.estimate.plain import outline
 from npugate.estimate.planner import Plan, live, place
-from npugate.estimate.values import Epoch, Fit, Interval, Memory, Pool
+from npugate.estimate.values import Buffer, Epoch, Fit, Interval, Memory, Pool
 from npugate.facts import Facts
 
 _FILE: Final = Path(__file__).parent / "data" / "memory.toml"
@@ -44,18 +45,21 @@ def plan(epochs: tuple[Epoch, ...], facts: Facts, board: Board, toolchain: str =
     """Estimate the memory of a model.
 
     Args:
-        epochs: as placed.
+        epochs: as placed; the result speaks of them. What they read and write is not asked for:
+            memory has an outline of its own, which knows what is written in between.
         facts: of the model.
         board: whose memories are filled.
         toolchain: version whose packing of the weights is taken; the newest by default.
     """
-    order = steps(epochs)
-    needed = buffers(epochs, order, facts)
+    detail = outline(facts, toolchain, epochs)
+    epochs = epochs or detail
+    order = steps(detail)
+    needed = buffers(detail, order, facts)
+    order = _placed(order, detail, epochs)
     layout = _in_epochs(place(needed, board), order)
     alive = _by_epoch(live(needed, len(order)), order, len(epochs))
     peak = max(range(len(alive)), key=lambda epoch: (alive[epoch], -epoch), default=0)
-    certain = [item for item in needed if OWN not in item.tensor]
-    bound = max(live(certain, len(order)), default=0)
+    bound = _bound(needed, len(order))
     weights = ratios("weights").of(parameter_bytes(facts, toolchain))
     lost = sum(item.size_bytes for item in layout.buffers if not item.pool and not item.shares)
     planned = sum(layout.used.values()) + lost
@@ -74,6 +78,32 @@ def plan(epochs: tuple[Epoch, ...], facts: Facts, board: Board, toolchain: str =
         layout.buffers,
         external,
     )
+
+
+def lower_bound(facts: Facts, toolchain: str = "") -> int:
+    """Return the bytes alive at the peak; a tensor of unknown shape counts as nothing."""
+    detail = outline(facts, toolchain)
+    order = steps(detail)
+    return _bound(buffers(detail, order, facts), len(order))
+
+
+def _placed(
+    order: Sequence[Step], detail: Sequence[Epoch], epochs: Sequence[Epoch]
+) -> tuple[Step, ...]:
+    """Return steps that name the epoch, as placed, in which they happen; none goes back in time."""
+    homes = {operator.location: e.index for e in epochs for operator in e.operators}
+    found: list[Step] = []
+    at = 0
+    for step in order:
+        operators = detail[step.epoch].operators
+        at = max([at, *(homes.get(operator.location, 0) for operator in operators)])
+        found.append(replace(step, epoch=at))
+    return tuple(found)
+
+
+def _bound(needed: Iterable[Buffer], count: int) -> int:
+    """Return the peak of what no compiler can do without."""
+    return max(live([item for item in needed if OWN not in item.tensor], count), default=0)
 
 
 def _in_epochs(layout: Plan, order: Sequence[Step]) -> Plan:

@@ -35,6 +35,7 @@ _BITS: Final[Mapping[int, int]] = {
     TensorProto.INT64: 64,
     TensorProto.DOUBLE: 64,
 }
+_MOST: Final = 1 << 60  # a hostile shape has products that no float can hold
 _FLOAT_BITS: Final = 32
 _CONVOLUTIONS: Final = frozenset({"Conv", "ConvTranspose"})
 # Their constants say how, not what: shapes, axes, bounds, scales.
@@ -85,7 +86,7 @@ def parameter_bytes(facts: Facts, toolchain: str) -> int:
             if id(tensor) not in counted:
                 counted.add(id(tensor))
                 total += _bytes(tensor)
-    return total
+    return min(max(total, 0), _MOST)
 
 
 @cache

@@ -12,7 +12,6 @@ action, whose container has no git and a checkout that it cannot write to:
 
 from __future__ import annotations
 
-import secrets
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,8 +20,7 @@ from typing import Final, TextIO
 
 from npugate import __version__, gitfiles
 from npugate.errors import NpugateError, UsageError
-from npugate.github import event, gate, inputs, outputs, summary
-from npugate.github.commands import workflow_command
+from npugate.github import event, gate, inputs, log, outputs, places, summary
 from npugate.github.inputs import Inputs
 from npugate.report import Report
 from npugate.reporters import REPORTERS, escape, outline, sarif
@@ -67,7 +65,7 @@ def main(environment: Mapping[str, str], stdout: TextIO, run: Run) -> int:
     except NpugateError as error:
         report = _no_verdict(str(error), error.exit_code, stdout)
     except Exception as error:  # noqa: BLE001  # the edge: whatever broke, the gate says so itself
-        stdout.write(_quoted(escape.log_document(traceback.format_exc())))
+        stdout.write(log.quoted(escape.log_document(traceback.format_exc())))
         report = _no_verdict(f"this is a fault of npugate: {error!r}", 3, stdout)
     try:
         paths = _write_reports(report, chosen, _folder(environment))
@@ -81,7 +79,7 @@ def main(environment: Mapping[str, str], stdout: TextIO, run: Run) -> int:
 
 def _check(chosen: Inputs, environment: Mapping[str, str], stdout: TextIO, run: Run) -> Report:
     plan = _plan(chosen, event.read(environment), environment)
-    stdout.writelines(_line("notice", notice) for notice in plan.notices)
+    stdout.writelines(log.line("notice", notice) for notice in plan.notices)
     opening = _opening(chosen, environment)
     if chosen.fix:
         report = run(("fix", f"--output-dir={_folder(environment) / _REPAIRED}", *plan.arguments))
@@ -124,7 +122,7 @@ def _recorded(environment: Mapping[str, str]) -> list[gitfiles.Change]:
 
 def _no_verdict(reason: str, exit_code: int, stdout: TextIO) -> Report:
     """Tell why there is no verdict; an action that says nothing would pass for a pass."""
-    stdout.write(_line("error", reason))
+    stdout.write(log.line("error", reason))
     return Report.failure_of(__version__, reason, exit_code)
 
 
@@ -238,17 +236,10 @@ def _rendered(report: Report, form: str, name: str) -> str:
 
 
 def _tell(report: Report, chosen: Inputs, environment: Mapping[str, str], stdout: TextIO) -> None:
-    stdout.write(_quoted(REPORTERS["text"](report)))
+    stdout.write(log.quoted(REPORTERS["text"](report)))
     stdout.writelines(f"{line}\n" for line in summary.annotation_lines(report))
-    page = summary.summary(report, chosen.name)
+    page = summary.summary(report, chosen.name, places.blob(environment))
     outputs.append(environment.get("GITHUB_STEP_SUMMARY", ""), page)
-
-
-def _quoted(text: str) -> str:
-    """Return text in which the runner looks for no commands, whatever it holds."""
-    token = secrets.token_hex(16)
-    inert = text.rstrip().encode("utf-8", "backslashreplace").decode()
-    return f"{workflow_command('stop-commands', token)}\n{inert}\n::{token}::\n"
 
 
 def _values(report: Report, paths: Mapping[str, str]) -> dict[str, str | int]:
@@ -268,8 +259,3 @@ def _values(report: Report, paths: Mapping[str, str]) -> dict[str, str | int]:
     values = {row.name: found.get(row.name, "") for row in inputs.OUTPUTS}
     verdict = outline.verdict_word(report).lower()
     return {**values, "verdict": verdict, "exit-code": report.exit_code}
-
-
-def _line(command: str, message: str) -> str:
-    safe = escape.log_document(escape.visible(message))
-    return workflow_command(command, safe, title="npugate") + "\n"

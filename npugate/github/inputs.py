@@ -14,6 +14,7 @@ from typing import Final, Literal, cast
 from npugate.errors import UsageError
 
 ChangedOnly = Literal["auto", "true", "false"]
+Comment = Literal["true", "failures", "false"]
 ConfigFrom = Literal["head", "base"]
 
 _FORMATS: Final = ("json", "sarif", "junit", "markdown", "gitlab", "text")
@@ -33,6 +34,9 @@ class Inputs:
         changed_only: ``auto`` looks at what changed for pull requests and merge queues.
         reports: formats to write, each once; ``json`` is always among them.
         sarif, artifact: whether a later step of the composite action uploads them.
+        comment: whether a later step comments on the pull request; ``failures`` begins one only
+            when something fails.
+        file_comments: whether that step comments on the files of failing models, too.
         fix: whether repaired copies are made.
         name: tells several runs in one workflow apart; may be empty.
         stedgeai: where ST's compiler is; ``off`` asks it nothing.
@@ -52,6 +56,8 @@ class Inputs:
     reports: tuple[str, ...]
     sarif: bool
     artifact: bool
+    comment: Comment
+    file_comments: bool
     fix: bool
     name: str
     stedgeai: str
@@ -120,6 +126,14 @@ def _one_of(*words: str) -> Callable[[str], str]:
         return value.lower()
 
     return parse
+
+
+def _comment(value: str) -> str:
+    # YAML reads a bare "off" as false, so both are one.
+    word = "false" if value.lower() == "off" else value.lower()
+    if word not in {"true", "failures", "false"}:
+        raise ValueError("true, failures or false")
+    return word
 
 
 def _changed_only(value: str) -> str:
@@ -217,6 +231,22 @@ INPUTS: Final = (
         "artifact",
         "true",
         "Whether to keep the reports as an artifact of the run.",
+        _flag,
+        composite=True,
+    ),
+    Input(
+        "comment",
+        "true",
+        "Whether to comment on pull requests, in one comment that is kept up to date: true, "
+        "failures (only begin one when something fails), or false; needs `pull-requests: write`.",
+        _comment,
+        composite=True,
+    ),
+    Input(
+        "file-comments",
+        "false",
+        "Whether to pin a review comment to each changed model that fails, ten at most; needs "
+        "`pull-requests: write`.",
         _flag,
         composite=True,
     ),

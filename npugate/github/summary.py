@@ -17,10 +17,17 @@ _SHOWN: Final = 10
 _COMMANDS: Final = {Severity.ERROR: "error", Severity.WARNING: "warning"}
 
 
-def summary(report: Report, name: str) -> str:
-    """Return the job summary; ``name`` tells several on one page apart."""
+def summary(report: Report, name: str, blob: str = "") -> str:
+    """Return the job summary.
+
+    Args:
+        report: of the run.
+        name: tells several on one page apart; may be empty.
+        blob: address below which the files of the checkout can be seen; empty makes no links.
+    """
     title = f"# {escape.markdown(name)}\n\n" if name else ""
-    return title + markdown.render(report, budget=markdown.SUMMARY_BYTES - len(title.encode()))
+    budget = markdown.SUMMARY_BYTES - len(title.encode())
+    return title + markdown.render(report, budget=budget, blob=blob)
 
 
 def annotation_lines(report: Report) -> Iterator[str]:

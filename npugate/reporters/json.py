@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Final
 
+from npugate.estimate.values import Estimate
 from npugate.report import Against, ModelReport, RepairReport, Report, Verification
-from npugate.reporters import compiler, escape, outline
+from npugate.reporters import compiler, escape, estimates, outline
+from npugate.sketch import Sketch
 from npugate.types import Finding, Severity, Source, Suppression
 
 SCHEMA: Final = "npugate-report/1"
@@ -32,6 +34,7 @@ def render(report: Report) -> str:
                     "severity": rule.severity.label,
                     "summary": rule.summary,
                     "repair": rule.repair,
+                    "fix": _text(outline.fix_of(rule)),
                 }
                 for rule in outline.rules_of(report).values()
             },
@@ -65,6 +68,7 @@ def _model(model: ModelReport, threshold: Severity | None) -> dict[str, object]:
             if model.compiled is None
             else {"stedgeai": _clipped(compiler.document(model.compiled))}
         ),
+        **({} if model.estimate is None else {"estimate": _estimate(model.estimate)}),
         **({} if model.against is None else {"base": _against(model.against)}),
         **({} if model.repair is None else {"repair": _repair(model, model.repair, threshold)}),
     }
@@ -75,7 +79,12 @@ def _against(against: Against) -> dict[str, object]:
         "new": sorted(against.new),
         "unchanged": sorted(against.unchanged),
         "fixed": [_finding(finding) for finding in against.fixed],
+        **({} if against.estimate is None else {"estimate": _estimate(against.estimate)}),
     }
+
+
+def _estimate(found: Estimate) -> object:
+    return _clipped(estimates.document(found))
 
 
 def _repair(
@@ -84,6 +93,7 @@ def _repair(
     return {
         "output": None if repair.output is None else _text(repair.output),
         "verdict_after": model.verdict_after(threshold),
+        "as_found": model.as_found,
         "findings_after": [_finding(finding) for finding in repair.findings],
         "outcomes": [
             {
@@ -138,6 +148,18 @@ def _finding(finding: Finding) -> dict[str, object]:
         "suppressed": finding.suppression is not None,
         "suppression": _suppression(finding.suppression),
         "repair": finding.repair,
+        **({} if finding.sketch is None else {"neighbours": _sketch(finding.sketch)}),
+    }
+
+
+def _sketch(sketch: Sketch) -> dict[str, object]:
+    return {
+        "nodes": [{"op_type": _text(spot.kind), "name": _text(spot.name)} for spot in sketch.spots],
+        "edges": [
+            {"from": link.start, "to": link.end, "shape": _text(link.shape)}
+            for link in sketch.links
+        ],
+        "hidden": sketch.hidden,
     }
 
 

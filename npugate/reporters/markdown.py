@@ -7,17 +7,20 @@ worst models come first, so that what is left out is what matters least; the las
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from npugate.report import ModelReport, RepairReport, Report
-from npugate.reporters import compiler, escape, outline, repairs
+from npugate.reporters import compiler, escape, estimates, mermaid, outline, repairs
 from npugate.stedgeai.values import Compiled
-from npugate.types import Location, Severity
+from npugate.types import Location, Severity, Source
 
 COMMENT_BYTES: Final = 65_536
 SUMMARY_BYTES: Final = 1024 * 1024
 
 _ROWS_SHOWN: Final = 10  # a longer table is folded when nothing failed
+_SECTIONS_SHOWN: Final = 5  # the same for the models that there is something to say of
+_NOTICES_SHOWN: Final = 5  # when nothing failed
 _ITEMS: Final = (20, 5, 1)  # findings listed for a model: as many as the budget allows
 _EDITS_SHOWN: Final = 5
 _RESERVE: Final = 400  # bytes kept free for the sentence about what is left out
@@ -29,12 +32,21 @@ _LEVELS: Final = {
 }
 
 
-def render(report: Report, *, budget: int = COMMENT_BYTES) -> str:
-    """Return the report as GitHub-flavoured Markdown.
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What every part of the page needs to know."""
+
+    report: Report
+    blob: str
+
+
+def render(report: Report, *, budget: int = COMMENT_BYTES, blob: str = "") -> str:
+    """Return the report as GitHub-flavoured Markdown; one screen at most when nothing failed.
 
     Args:
         report: the run.
         budget: most bytes of the result in UTF-8; below 2,000 only the headline is sure to fit.
+        blob: address below which the files of the checkout can be seen; empty makes no links.
     """
     models = sorted(report.models, key=_badness)
     parts = [_headline(report), *_notices(report, budget // 4)]
@@ -42,18 +54,34 @@ def render(report: Report, *, budget: int = COMMENT_BYTES) -> str:
     table, rows = _table(models, report, room // 2)
     parts += table
     room -= _size(table)
+    sections, left_out = _sections(models, _Page(report, blob), room)
+    if not report.failed and len(sections) > _SECTIONS_SHOWN:
+        title = f"what there is to say of {len(sections)} models"
+        sections = [f"\n<details><summary>{title}</summary>\n", *sections, "\n</details>\n"]
+    parts += [*sections, *_left_out(len(models) - rows, left_out)]
+    return "".join(parts)
+
+
+def _sections(models: Sequence[ModelReport], page: _Page, room: int) -> tuple[list[str], int]:
+    """Return what is said of single models, and of how many it had no room for."""
+    sections: list[str] = []
     left_out = 0
     for model in models:
-        fixed = model.against is not None and model.against.fixed
-        is_bare = model.repair is None and model.compiled is None
-        if not outline.counted(model) and is_bare and not fixed:
+        if not _has_news(model):
             continue
-        section = _fitting(model, report, room)
+        section = _fitting(model, page, room)
         left_out += not section
         room -= len(section.encode())
-        parts += [section] if section else []
-    parts += _left_out(len(models) - rows, left_out)
-    return "".join(parts)
+        sections += [section] if section else []
+    return sections, left_out
+
+
+def _has_news(model: ModelReport) -> bool:
+    found = model.against
+    compared = found is not None and bool(found.new or found.unchanged or found.fixed)
+    known = bool(outline.counted(model)) or model.repair is not None
+    asked = model.estimate is not None or model.compiled is not None
+    return known or compared or asked
 
 
 def _badness(model: ModelReport) -> tuple[object, ...]:
@@ -82,7 +110,7 @@ def _notices(report: Report, room: int) -> list[str]:
     for notice in report.notices:
         line = f"\n> {escape.markdown(notice)}\n"
         room -= len(line.encode())
-        if room < 0:
+        if room < 0 or (not report.failed and len(shown) == _NOTICES_SHOWN):
             more = outline.plural(len(report.notices) - len(shown), "more notice")
             return [*shown, f"\n> {more}, told in the full report\n"]
         shown.append(line)
@@ -97,12 +125,18 @@ def _table(models: Sequence[ModelReport], report: Report, room: int) -> tuple[li
     lines = ["\n"]
     if fold:
         lines.append(f"<details><summary>{len(models)} models</summary>\n\n")
-    lines.append("| model | verdict | errors | warnings | notes | suppressed |\n")
-    lines.append("|---|---|--:|--:|--:|--:|\n")
+    after = any(model.repair is not None for model in models)
+    compared = any(model.against is not None for model in models)
+    titles = [*(["after repair"] if after else []), *(["against the base"] if compared else [])]
+    extra = "".join(f" | {title}" for title in titles)
+    verdict = "as it is" if after else "verdict"
+    lines.append(f"| model | {verdict} | errors | warnings | notes | suppressed{extra} |\n")
+    lines.append(f"|---|---|--:|--:|--:|--:|{'---|' * len(titles)}\n")
     room -= _size(lines)
     rows = 0
     for model in models:
-        row = _row(model, report.threshold)
+        more = [_after(model, report.threshold)] if after else []
+        row = _row(model, report.threshold, [*more, *([_base(model)] if compared else [])])
         room -= len(row.encode())
         if room < 0:
             break
@@ -113,46 +147,82 @@ def _table(models: Sequence[ModelReport], report: Report, room: int) -> tuple[li
     return lines, rows
 
 
-def _row(model: ModelReport, threshold: Severity | None) -> str:
-    verdict = model.judged(threshold)
+def _after(model: ModelReport, threshold: Severity | None) -> str:
+    if model.repair is None:
+        return ""
+    if not model.repair.is_repaired:
+        return "not repaired"
+    verdict = model.verdict_after(threshold)
+    return f"{_MARKS[verdict]} {verdict}"
+
+
+def _base(model: ModelReport) -> str:
+    found = model.against
+    if found is None:
+        return "not compared"
+    counts = (len(found.new), "new"), (len(found.fixed), "fixed"), (len(found.unchanged), "old")
+    return ", ".join(f"{count} {word}" for count, word in counts if count) or "the same"
+
+
+def _row(model: ModelReport, threshold: Severity | None, more: Sequence[str]) -> str:
+    verdict = model.judged(threshold) if model.repair is None else model.verdict(threshold)
     counts = [model.counted(severity) for severity in outline.WORST_FIRST]
     cells = [*counts, len(outline.suppressed(model))]
-    numbers = " | ".join(str(cell) if cell else "" for cell in cells)
+    numbers = " | ".join([*(str(cell) if cell else "" for cell in cells), *more])
     return f"| {escape.markdown_code(model.path)} | {_MARKS[verdict]} {verdict} | {numbers} |\n"
 
 
-def _fitting(model: ModelReport, report: Report, room: int) -> str:
+def _fitting(model: ModelReport, page: _Page, room: int) -> str:
     """Return the section of a model with as many findings as fit; empty when none does."""
     for items in _ITEMS:
-        section = "".join(_section(model, report, items))
+        section = "".join(_section(model, page, items))
         if len(section.encode()) <= room:
             return section
     return ""
 
 
-def _section(model: ModelReport, report: Report, items: int) -> Iterator[str]:
+def _section(model: ModelReport, page: _Page, items: int) -> Iterator[str]:
     groups = outline.groups(outline.counted(model))
     tally = escape.markdown(outline.tally(model))
     path = escape.markdown_code(model.path)
     yield f"\n<details><summary>{path}: {tally}</summary>\n\n"
     yield f"{escape.markdown(outline.describe(model))}\n\n"
+    if model.estimate is not None:
+        before = model.against.estimate if model.against else None
+        yield f"{escape.markdown(estimates.line(model.estimate, before))}\n\n"
     if compared := outline.against(model):
         yield f"{escape.markdown(compared)}\n\n"
+    if known := [row for row in outline.reasons(model.left) if row[2] == "base"]:
+        listed = ", ".join(f"{count} x {rule}" for count, rule, *_ in known)
+        yield f"the base branch has these too: {escape.markdown(listed)}\n\n"
     explained: set[str] = set()
     for number, group in enumerate(groups[:items], 1):
-        yield from _item(number, group, report, explained)
+        yield from _item(number, group, page, explained)
     if model.compiled is not None:
         yield from _compiled(model.compiled)
-    if model.repair is not None:
-        yield from _repair(model, model.repair, report.threshold)
     if len(groups) > items:
         hidden = sum(len(group) for group in groups[items:])
         yield f"\nand {outline.plural(hidden, 'finding')} more, listed in the full report\n"
+    yield from _sketch(groups[:items])
+    if model.repair is not None:
+        yield from _repair(model, model.repair, page.report.threshold)
     yield "\n</details>\n"
 
 
-def _item(number: int, group: outline.Group, report: Report, explained: set[str]) -> Iterator[str]:
+def _sketch(groups: Sequence[outline.Group]) -> Iterator[str]:
+    """Yield the drawing of the first finding that has one."""
+    for finding in (finding for group in groups for finding in group.findings):
+        if finding.sketch is not None:
+            hidden = finding.sketch.hidden
+            more = f" ({outline.plural(hidden, 'arrow')} left out)" if hidden else ""
+            place = escape.markdown_code(str(finding.location))
+            yield f"\nAround {place}{more}:\n\n{mermaid.drawing(finding.sketch)}"
+            return
+
+
+def _item(number: int, group: outline.Group, page: _Page, explained: set[str]) -> Iterator[str]:
     first = group.first
+    pad = " " * len(f"{number}. ")  # what is indented less is no part of the item
     kind = f"{_LEVELS[first.severity]} **{escape.markdown(f'{first.rule} {first.name}')}**"
     many = f"{len(group)} equal findings, the first: " if len(group) > 1 else ""
     yield f"{number}. {kind}: {many}{escape.markdown(first.message)}\n"
@@ -160,16 +230,25 @@ def _item(number: int, group: outline.Group, report: Report, explained: set[str]
     places = ", ".join(escape.markdown_code(str(finding.location)) for finding in found)
     more = len(group) - len(found)
     if first.location != Location():
-        yield f"   - at {places}{f' and {more} more' if more else ''}\n"
+        yield f"{pad}- at {places}{f' and {more} more' if more else ''}\n"
     if source := first.source:
-        line = escape.markdown_code(f"{source.file}:{source.line}")
-        yield f"   - made by {line}: {escape.markdown_code(source.text.strip())}\n"
+        text = escape.markdown_code(source.text.strip())
+        yield f"{pad}- made by {_line(source, page.blob)}: {text}\n"
     if first.repair:
-        yield f"   - repairable by {escape.markdown_code(first.repair)}\n"
-    fix = "" if first.rule in explained else outline.fix_of(report.rules.get(first.rule))
+        yield f"{pad}- repairable by {escape.markdown_code(first.repair)}\n"
+    fix = "" if first.rule in explained else outline.fix_of(page.report.rules.get(first.rule))
     explained.add(first.rule)
     if fix:
-        yield f"   - {escape.markdown(fix)}\n"
+        yield f"{pad}- {escape.markdown(fix)}\n"
+
+
+def _line(source: Source, blob: str) -> str:
+    """Return a line's place, as a link where one can be made."""
+    text = escape.markdown_code(f"{source.file}:{source.line}")
+    parts = source.file.split("/")
+    if not blob or {"", ".", ".."} & set(parts) or len(source.file) > escape.DATA_LIMIT:
+        return text
+    return f"[{text}]({blob}/{escape.uri(source.file)}#L{source.line})"
 
 
 def _compiled(found: Compiled) -> Iterator[str]:

@@ -77,6 +77,10 @@ for package in $(grep -v '^none$' /tmp/packages) dash coreutils grep sed ca-cert
 done
 cp /etc/os-release "$root/etc/"
 cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
+# OpenSSL looks in a folder of its own, which is only links to them.
+cafile=$(python -c 'import ssl; print(ssl.get_default_verify_paths().openssl_cafile)')
+mkdir -p "$root$(dirname "$cafile")"
+ln -s /etc/ssl/certs/ca-certificates.crt "$root$cafile"
 printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n' >"$root/etc/passwd"
 printf 'root:x:0:\nnogroup:x:65534:\n' >"$root/etc/group"
 cp -a /etc/ld.so.conf /etc/ld.so.conf.d "$root/etc/"

@@ -17,7 +17,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # What other packages import late, in the paths that npugate takes.
-LATE = ("numpy.lib.format", "numpy.random", "onnx.external_data_helper", "pickle", "traceback")
+LATE = (
+    "encodings.idna",
+    "numpy.lib.format",
+    "numpy.random",
+    "onnx.external_data_helper",
+    "pickle",
+    "traceback",
+)
 # Parts of what is installed for people who write tests or export models; no run imports them.
 ABSENT = frozenset({"torch", "pytest", "hypothesis", "drawsvg", "grandalf"})
 # Draws the pictures of the documentation, with libraries that only its authors install.

@@ -1,0 +1,86 @@
+"""The compiler's own count of multiply-accumulates, which is not the plain one.
+
+It adds biases, activations and, up to 2.2, conversions; the rule is data, ``data/counting.toml``.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from math import prod
+from pathlib import Path
+from typing import Any, Final
+
+from npugate.estimate.lowering import parts
+from npugate.facts import Facts, Node
+from npugate.figures import macs
+from npugate.target import Target
+
+_FILE: Final = Path(__file__).parent / "data" / "counting.toml"
+_CONVOLUTIONS: Final = frozenset({"Conv", "Gemm", "MatMul", "QLinearConv"})
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What one toolchain adds; a row of the data.
+
+    Attributes:
+        conv_channel, conv_element: for each channel and element of a convolution's result.
+        skipped: operators whose own multiply-accumulates are not counted.
+        per_output, per_input, per_tap: by operator, for each element of its result, of what it
+            reads, and of each element under a window.
+    """
+
+    conv_channel: float
+    conv_element: float
+    skipped: frozenset[str]
+    per_output: Mapping[str, float]
+    per_input: Mapping[str, float]
+    per_tap: Mapping[str, float]
+
+
+@cache
+def count_of(toolchain: str) -> Count:
+    """Return how a toolchain counts; the newest row for one that is not in the data."""
+    rows: list[dict[str, Any]] = tomllib.loads(_FILE.read_text(encoding="utf-8"))["counts"]
+    row = next((row for row in rows if toolchain in row["toolchains"]), rows[-1])
+    values = {key: row[key] for key in Count.__dataclass_fields__}
+    return Count(**{**values, "skipped": frozenset(row["skipped"])})
+
+
+def compiler_macs(facts: Facts, target: Target) -> int:
+    """Return the multiply-accumulates of one inference as the compiler's reports count them.
+
+    Args:
+        facts: of the model; what has no static shape counts as nothing.
+        target: its toolchain has the rule.
+    """
+    count = count_of(target.toolchain)
+    return round(sum(_of(node, count) for node in facts.main.nodes))
+
+
+def plain_macs(facts: Facts) -> int:
+    """Return the multiply-accumulates of one inference of the main graph."""
+    return sum(macs(node) for node in facts.main.nodes if not _is_folded(node))
+
+
+def _is_folded(node: Node) -> bool:
+    return all(made is None or made.is_constant for made in node.outputs)
+
+
+def _of(node: Node, count: Count) -> float:
+    made, data = node.output(), node.input(0)
+    if made is None or made.is_constant or not made.static_shape:
+        return 0.0
+    total = 0.0 if node.op_type in count.skipped else float(macs(node))
+    elements = made.elements or 0
+    if node.op_type in _CONVOLUTIONS and total:
+        total += count.conv_channel * made.static_shape[min(1, len(made.static_shape) - 1)]
+        total += count.conv_element * elements * parts(node)
+    total += count.per_output.get(node.op_type, 0.0) * elements
+    if data is not None:
+        total += count.per_input.get(node.op_type, 0.0) * (data.elements or 0)
+    taps = prod(node.ints_attribute("kernel_shape") or (1,))
+    return total + count.per_tap.get(node.op_type, 0.0) * elements * taps
