@@ -91,7 +91,12 @@ def test_a_detector_by_4_0(tmp_path, monkeypatch):
     figures = model["stedgeai"]["figures"]
     assert (figures["weights_bytes"], figures["activations_bytes"]) == (3_158_049, 401_408)
     assert figures["epochs"]["blobs"] == 10
-    assert compared(model)["verdict"]["agrees"]
+    rows = compared(model)
+    assert rows["verdict"]["agrees"]
+    assert rows["epochs on the CPU"]["compiled"] == "5"
+    assert rows["Concat (hybrid)"]["compiled"] == "5"
+    assert rows["activations"]["compiled"] == "392.0 KiB"
+    assert all(row["predicted"] for row in rows.values())
     assert "matte" not in json.dumps(model)
 
 
