@@ -178,7 +178,8 @@ def _jobs(
             board = boards.load(judgement.board or boards.DEFAULT_BOARD) if target.npu else None
             loaded[key] = replace(target, board=board, budget=judgement.budget)
         chosen = _chosen(judgement, rules)
-        jobs.append(Job(candidate, loaded[key], chosen, judgement, fixing=options.fixing))
+        job = Job(candidate, loaded[key], chosen, judgement, fixing=options.fixing)
+        jobs.append(replace(job, pictured=options.pictured))
     return jobs
 
 
@@ -305,6 +306,7 @@ def _model_report(job: Job, found: Examined, context: _Context) -> ModelReport:
         found.unreadable,
         found.census,
         found.seconds,
+        graph=found.graph,
         compiled=answer.compiled if answer else None,
         estimate=found.estimate,
     )
@@ -349,7 +351,7 @@ def _base(
             return {}
         chosen = [job for job in jobs if job.candidate.path in places]
         readable = [job for job in chosen if base.is_readable(places[job.candidate.path])]
-        old = [replace(job, fixing=None, candidate=_moved(job, places)) for job in readable]
+        old = [_moved(job, places) for job in readable]
         silent = replace(options, fixing=None, progress=lambda _done, _all: None)
         examined = _examine_all(old, silent, context.rules)
     lost = len(chosen) - len(readable) + sum(found.unreadable for found in examined)
@@ -362,8 +364,10 @@ def _base(
     }
 
 
-def _moved(job: Job, places: Mapping[str, Path]) -> Candidate:
-    return replace(job.candidate, file=places[job.candidate.path])
+def _moved(job: Job, places: Mapping[str, Path]) -> Job:
+    """Return the job for the base version, which is neither repaired nor drawn."""
+    candidate = replace(job.candidate, file=places[job.candidate.path])
+    return replace(job, fixing=None, pictured=False, candidate=candidate)
 
 
 def _base_places(

@@ -193,6 +193,23 @@ def squeezenet(version: str, size: int = 224, classes: int = 1000) -> ModelProto
     return net.model(net.mean(net.conv(x, classes)))
 
 
+def squeezenext(width: float, layers: tuple[int, ...], classes: int = 1000) -> ModelProto:
+    """SqueezeNext-23 (Gholami et al. 2018) as pytorchcv has it."""
+    net = Net((224, 224))
+    x = net.pool(net.conv(net.input, int(64 * width), 7, 2, pad=1), 3, 2, ceil=True)
+    for stage, (channels, depth) in enumerate(zip((32, 64, 128, 256), layers, strict=True)):
+        out = int(channels * width)
+        for unit in range(depth):
+            stride = 2 if stage and unit == 0 else 1
+            reduced = x.channels // (1 if stride > 1 else 4 if x.channels > out else 2)
+            is_same = stride == 1 and x.channels <= out
+            keep = x if is_same else net.conv(x, out, 1, stride)
+            y = net.conv(net.conv(x, reduced, 1, stride), reduced // 2)
+            y = net.conv(net.conv(y, reduced, (1, 3)), reduced, (3, 1))
+            x = net.add(keep, net.conv(y, out))
+    return _head(net, net.conv(x, int(128 * width)), classes)
+
+
 def darknet_tiny(classes: int = 1000) -> ModelProto:
     """Tiny Darknet as pytorchcv has it: leaky slopes of 0.1."""
     net = Net((224, 224))
@@ -326,6 +343,8 @@ PUBLISHED: Final[Mapping[str, Callable[[int], ModelProto]]] = {
     "mobilenetv2_a100_224_int8.tflite": lambda n: mobilenet_v2(1.0, classes=n),
     "mobilenetv2_a100_224_fft_int8.tflite": lambda n: mobilenet_v2(1.0, classes=n),
     "mobilenetv2_a140_224_int8.tflite": lambda n: mobilenet_v2(1.4, classes=n),
+    "mobilenetv2_a035_256_128_fft_int8.tflite": lambda n: mobilenet_v2(0.35, (256, 128), n),
+    "mobilenetv2_a100_256_128_fft_int8.tflite": lambda n: mobilenet_v2(1.0, (256, 128), n),
     "resnet18wd4_pt_224_qdq_int8.onnx": lambda n: resnet18(0.25, classes=n),
     "preresnet18_a025_pt_224_qdq_int8.onnx": lambda n: resnet18(0.25, is_pre=True, classes=n),
     "resnet50v2_224_int8.tflite": resnet50_v2,
@@ -334,6 +353,11 @@ PUBLISHED: Final[Mapping[str, Callable[[int], ModelProto]]] = {
     "squeezenetv10_pt_224_qdq_int8.onnx": lambda n: squeezenet("1.0", classes=n),
     "squeezenetv11_224_tfs_int8.tflite": lambda n: squeezenet("1.1", classes=n),
     "squeezenetv11_128_tfs_int8.tflite": lambda n: squeezenet("1.1", 128, n),
+    "sqnxt23_x100_pt_224_qdq_int8.onnx": lambda n: squeezenext(1.0, (6, 6, 8, 1), n),
+    "sqnxt23_x150_pt_224_qdq_int8.onnx": lambda n: squeezenext(1.5, (6, 6, 8, 1), n),
+    "sqnxt23_x200_pt_224_qdq_int8.onnx": lambda n: squeezenext(2.0, (6, 6, 8, 1), n),
+    "sqnxt23v5_x150_pt_224_qdq_int8.onnx": lambda n: squeezenext(1.5, (2, 4, 14, 1), n),
+    "sqnxt23v5_x200_pt_224_qdq_int8.onnx": lambda n: squeezenext(2.0, (2, 4, 14, 1), n),
     "darknettiny_pt_224_qdq_int8.onnx": darknet_tiny,
     "mnasnet_d050_pt_224_qdq_int8.onnx": lambda n: mnasnet(0.5, n),
     "efficientnetv2b0_224_qdq_int8.onnx": lambda n: _efficientnet_v2b(1.0, 1.0, 224, n),

@@ -58,7 +58,7 @@ def steps(epochs: Sequence[Epoch]) -> tuple[Step, ...]:
     }
     found: list[Step] = []
     for epoch in epochs:
-        parts = () if any(a.tensor in own for a in epoch.writes) else tuple(_parts(epoch))
+        parts = () if any(a.tensor in own for a in epoch.writes) else tuple(partial_sums(epoch))
         if parts:
             found.append(Step(epoch.index, epoch.reads, parts))
             found.append(Step(epoch.index, parts[:1], epoch.writes))
@@ -67,7 +67,7 @@ def steps(epochs: Sequence[Epoch]) -> tuple[Step, ...]:
     return tuple(found)
 
 
-def _parts(epoch: Epoch) -> Iterator[Access]:
+def partial_sums(epoch: Epoch) -> Iterator[Access]:
     """Yield the sums of a convolution's parts; none when the unit takes it whole or chained."""
     window = epoch.window
     if window is None or epoch.engine is not Engine.NPU or not epoch.macs or len(epoch.writes) != 1:

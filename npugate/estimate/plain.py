@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Final
 
+from npugate.estimate.lives import partial_sums
 from npugate.estimate.values import Access, Engine, Epoch, Operator, Window
 from npugate.facts import Facts, Node, Tensor
 from npugate.types import Location
@@ -130,7 +131,10 @@ def _fused_with(node: Node, builder: _Builder) -> int | None:
     readers = list(_readers(source))
     if len(readers) > 1:
         return None
-    kinds = {operator.kind for operator in builder.epochs[number].operators}
+    before = builder.epochs[number]
+    if node.op_type == "MaxPool" and any(partial_sums(before)):
+        return None
+    kinds = {operator.kind for operator in before.operators}
     takes = {"Conv"} if node.op_type == "MaxPool" else _LEADS
     return number if kinds & takes and "MaxPool" not in kinds else None
 

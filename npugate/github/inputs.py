@@ -17,7 +17,7 @@ ChangedOnly = Literal["auto", "true", "false"]
 Comment = Literal["true", "failures", "false"]
 ConfigFrom = Literal["head", "base"]
 
-_FORMATS: Final = ("json", "sarif", "junit", "markdown", "gitlab", "text")
+_FORMATS: Final = ("json", "sarif", "junit", "markdown", "html", "gitlab", "text")
 COMPARED: Final = frozenset({"pull_request", "pull_request_target", "merge_group"})
 """The events that propose a change to a base."""
 _LEVELS: Final = ("error", "warning", "never")
@@ -215,9 +215,9 @@ INPUTS: Final = (
     ),
     Input(
         "reports",
-        "json, sarif, junit, markdown",
-        "Which reports to write: any of json, sarif, junit, markdown, gitlab and text. The JSON "
-        "report is always written.",
+        "json, sarif, junit, markdown, html",
+        "Which reports to write: any of json, sarif, junit, markdown, html, gitlab and text. The "
+        "JSON report is always written.",
         _formats,
     ),
     Input(
