@@ -105,6 +105,25 @@ def test_a_clean_report_passes_without_an_annotation(step):
     assert run.commands == []
 
 
+def test_the_compiler_is_asked_for_with_consent_and_what_it_says_kept(step, tmp_path):
+    run = step(CLEAN)
+    run.run(INPUT_STEDGEAI="off", INPUT_STEDGEAI_ACCEPT_LICENSE="true")
+    assert not [word for word in run.asked if "stedgeai" in word or "record" in word]
+    run.run(
+        INPUT_STEDGEAI="/opt/tool",
+        INPUT_STEDGEAI_PROFILE="fast@a.json",
+        INPUT_STEDGEAI_ACCEPT_LICENSE="true",
+    )
+    assert set(run.asked) >= {
+        "--stedgeai=/opt/tool",
+        f"--record={tmp_path}/npugate-report/stedgeai",
+        "--stedgeai-profile=fast@a.json",
+        "--stedgeai-accept-license",
+    }
+    run.run(INPUT_STEDGEAI="auto")
+    assert "--stedgeai-accept-license" not in run.asked
+
+
 def test_only_the_reports_asked_for_are_written(step, tmp_path):
     run = step(CLEAN)
     run.run(INPUT_REPORTS="gitlab", NPUGATE_FOLDER=str(tmp_path / "elsewhere"))

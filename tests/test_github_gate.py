@@ -59,7 +59,9 @@ def test_the_summary_opens_with_what_changed_in_the_gate(place):
     assert summary.index("edits what judges it") < summary.index("models/clean.onnx")
 
 
-@pytest.mark.parametrize("path", ["known.json", "chip.toml", "own.mpool", "npugate.toml", "action.yml"])
+@pytest.mark.parametrize(
+    "path", ["known.json", "chip.toml", "own.mpool", "npugate.toml", "action.yml"]
+)
 def test_a_file_that_the_bases_configuration_names_belongs_to_the_gate(place, path):
     assert "edits what judges it" in run(place, path)[2]
 
