@@ -81,7 +81,7 @@ def of_base(settings: Path, given: str) -> Path:
 
 
 def named(folder: Path, given: str) -> list[str]:
-    """Return the files that a configuration names, its baseline, boards and targets, as in the file."""
+    """Return what a configuration names, its baseline, boards and targets, as in the file."""
     return [value for value in _texts(_table(folder, given)) if value]
 
 
