@@ -97,7 +97,8 @@ run=(
   # Of these the page and the comment make links to source lines.
   --env GITHUB_SERVER_URL --env GITHUB_REPOSITORY --env GITHUB_SHA
   --env GITHUB_WORKSPACE --env GITHUB_EVENT_NAME --env GITHUB_ACTIONS --env CI --env RUNNER_DEBUG
-  --env INPUT_MODELS --env INPUT_TARGET --env INPUT_TOOLCHAIN --env INPUT_CONFIG
+  --env INPUT_MODELS --env INPUT_TARGET --env INPUT_TOOLCHAIN --env INPUT_BOARD
+  --env INPUT_CONFIG
   --env INPUT_CONFIG_FROM --env INPUT_FAIL_ON --env INPUT_CHANGED_ONLY --env INPUT_NEW_ONLY
   --env INPUT_REPORTS --env INPUT_SARIF
   --env INPUT_COMMENT --env INPUT_FILE_COMMENTS

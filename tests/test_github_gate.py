@@ -75,7 +75,8 @@ def test_its_own_configuration_judges_unless_asked_otherwise(place):
 
 
 def test_the_base_judges_when_asked(place):
-    asked = run(place, INPUT_CONFIG_FROM="base", INPUT_TARGET="chip.toml")[3]
+    asked = run(place, INPUT_CONFIG_FROM="base", INPUT_TARGET="chip.toml", INPUT_BOARD="b.mpool")[3]
+    assert f"--board={place}/base/b.mpool" in asked
     assert f"--config={place}/base/npugate.toml" in asked
     assert f"--target={place}/base/chip.toml" in asked
 

@@ -12,6 +12,7 @@ def test_without_any_input_the_defaults_of_action_yml_hold():
         models=(),
         target="",
         toolchain="",
+        board="",
         config="",
         config_from="head",
         fail_on="",

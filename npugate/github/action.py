@@ -98,7 +98,7 @@ def _drawn(chosen: Inputs) -> tuple[str, ...]:
 def _opening(chosen: Inputs, environment: Mapping[str, str]) -> str:
     """Return what a reviewer must know before the verdict: the change edits its own judge."""
     here, kept = Path(environment.get("GITHUB_WORKSPACE") or "."), _kept(environment)
-    names = {chosen.config, chosen.target, *gate.named(here, chosen.config)}
+    names = {chosen.config, chosen.target, chosen.board, *gate.named(here, chosen.config)}
     if kept is None:
         return gate.notice(gate.touched(_recorded(environment), names))
     names.update(gate.named(kept, chosen.config))
@@ -140,7 +140,7 @@ def _folder(environment: Mapping[str, str]) -> Path:
 def _plan(chosen: Inputs, happened: event.Event, environment: Mapping[str, str]) -> _Plan:
     chosen = _judged(chosen, happened, environment)
     arguments: list[str] = []
-    for flag in ("target", "toolchain", "config", "fail-on"):
+    for flag in ("target", "toolchain", "board", "config", "fail-on"):
         value = getattr(chosen, flag.replace("-", "_"))
         arguments += [f"--{flag}={value}"] if value else []
     notices: list[str] = []
@@ -166,10 +166,12 @@ def _judged(chosen: Inputs, happened: event.Event, environment: Mapping[str, str
             "config-from: base: the base branch's settings are not to be had; the checkout step "
             "needs fetch-depth: 2, and the composite action is the one that can do it"
         )
-    target = chosen.target
-    if target.endswith(".toml"):
-        target = str(kept / target)
-    return replace(chosen, config=str(gate.of_base(kept, chosen.config)), target=target)
+    return replace(
+        chosen,
+        config=str(gate.of_base(kept, chosen.config)),
+        target=_of_base(chosen.target, kept),
+        board=_of_base(chosen.board, kept),
+    )
 
 
 def _compiler(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
@@ -180,6 +182,11 @@ def _compiler(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
     if chosen.stedgeai_profile:
         arguments.append(f"--stedgeai-profile={chosen.stedgeai_profile}")
     return arguments + ["--stedgeai-accept-license"] * chosen.stedgeai_accept_license
+
+
+def _of_base(name: str, kept: Path) -> str:
+    """Return a name as it is; a file is taken from what was kept of the base."""
+    return str(kept / name) if name.endswith((".toml", ".mpool")) else name
 
 
 def _old(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:

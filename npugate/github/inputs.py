@@ -48,6 +48,7 @@ class Inputs:
     models: tuple[str, ...]
     target: str
     toolchain: str
+    board: str
     config: str
     config_from: ConfigFrom
     fail_on: str
@@ -177,6 +178,13 @@ INPUTS: Final = (
         "",
         "Version of the vendor's tools, such as 2.2; empty takes the configuration's, else the "
         "target's own.",
+        _text,
+    ),
+    Input(
+        "board",
+        "",
+        "The board whose memories are filled, or the path of the compiler's `.mpool` file; empty "
+        "takes the configuration's, else the discovery kit of the target.",
         _text,
     ),
     Input(
