@@ -1,12 +1,13 @@
 # The same commands on a laptop, in our CI and on GitHub. The first call makes .venv from the lock.
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help gate test lint format docs validate bench lock clean venv
+.PHONY: help gate test lint format docs validate bench accuracy lock clean venv
 
 # The first Python that is new enough; PYTHON=… names another.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
   if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
 MODELS ?=
+EVIDENCE ?= ../shared
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -53,6 +54,9 @@ bench: $(INSTALLED) ## CPU time and memory against the bare load and a peer
 	$(BIN)/python tools/bench.py $(if $(PEER),--peer $(PEER)) $(if $(MODELS),--models $(MODELS))
 
 venv: $(INSTALLED) ## make .venv and stop
+
+accuracy: $(INSTALLED) ## estimates against real reports: make accuracy EVIDENCE=DIR
+	$(BIN)/python tools/accuracy.py $(EVIDENCE)
 
 lock: ## solve requirements/*.in again; needs uv. UPGRADE=2026-11-01 takes what was new that day
 	for name in build run dev validate release lock; do \
