@@ -61,6 +61,33 @@ class CpuRate:
     measured: float
 
 
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What published times show, where it differs from the compiler's model.
+
+    Attributes:
+        flash, external: accelerator cycles for a byte of flash and of external RAM.
+        overhead_us: of each epoch of the accelerator.
+        dense: how many times longer a convolution takes that has a window and one group.
+        inflated_from: width from which the weights of a grouped convolution are stored inflated.
+    """
+
+    flash: float
+    external: float
+    overhead_us: float
+    dense: float
+    inflated_from: int
+
+
+@cache
+def rates() -> Rates:
+    """Return what published times show."""
+    row = _data()["measured"]
+    return Rates(
+        row["flash"], row["external"], row["overhead_us"], row["dense"], row["inflated_from"]
+    )
+
+
 @cache
 def units() -> Units:
     """Return the convolution accelerators."""

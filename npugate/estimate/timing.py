@@ -7,14 +7,15 @@ published times show over many networks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Final
 
 from npugate.estimate import chip
-from npugate.estimate.chip import Clocks
+from npugate.estimate.chip import Clocks, Rates
 from npugate.estimate.convolution import Work, work
+from npugate.estimate.lives import partial_sums
 from npugate.estimate.values import Access, Engine, Epoch, Interval, Memory, Time
 
 _CONVOLUTIONS: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
@@ -25,17 +26,21 @@ _BYTE: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """What an epoch costs before any correction.
+class Load:
+    """What an epoch asks of the chip, before any clock.
 
     Attributes:
-        cycles: of the accelerator, as the compiler would count them.
-        bound: ``compute``, or the pool that binds.
-        cpu_cycles: of the CPU; 0 for an epoch of the accelerator.
+        compute: cycles of the accelerator's units, or of the CPU as the compiler counts them.
+        traffic: bytes of each pool.
+        stored: the same where a grouped convolution's weights are stored as they are.
+        is_dense: the compute is that of a convolution with a window and one group.
+        cpu_cycles: of the CPU, as measured; 0 for an epoch of the accelerator.
     """
 
-    cycles: float
-    bound: str
+    compute: float
+    traffic: Mapping[str, float]
+    stored: Mapping[str, float]
+    is_dense: bool = False
     cpu_cycles: float = 0.0
 
 
@@ -50,32 +55,49 @@ def time(
         clocks: of the board.
     """
     pools = Pools.of(memory)
-    costs = [cost(epoch, pools) for epoch in epochs]
     spread, scale = chip.ratio("cycles"), chip.ratio("network")
     timed: list[Epoch] = []
-    for epoch, found in zip(epochs, costs, strict=True):
-        raw = found.cycles / clocks.npu_mhz
-        if found.cpu_cycles:
-            raw = found.cpu_cycles / clocks.cpu_mhz
-        cycles = _scaled(found.cycles, spread)
-        done = replace(epoch, cycles=cycles, microseconds=_scaled(raw, scale), bound=found.bound)
+    total = 0.0
+    for epoch in epochs:
+        asked = load_of(epoch, pools)
+        count, bound = compiler_cycles(asked, pools)
+        total += count
+        lasting = _scaled(microseconds(asked, pools, chip.rates(), clocks), scale)
+        done = replace(epoch, cycles=_scaled(count, spread), microseconds=lasting, bound=bound)
         timed.append(done)
-    return tuple(timed), _sum(timed, sum(c.cycles for c in costs), scale)
+    return tuple(timed), _sum(timed, total, scale)
 
 
-def cost(epoch: Epoch, pools: Pools) -> Cost:
-    """Return what the compiler would reckon for one epoch."""
+def load_of(epoch: Epoch, pools: Pools) -> Load:
+    """Return what an epoch asks of the chip."""
     if epoch.engine is not Engine.NPU:
         return _on_cpu(epoch)
     done = _work(epoch)
-    traffic: dict[str, float] = {}
-    for pool, size in _traffic(epoch, done, pools):
-        traffic[pool] = traffic.get(pool, 0.0) + size * pools.cost(pool)
-    compute = _compute(epoch, done)
-    bound = max(traffic, key=lambda name: traffic[name], default="")
-    if not bound or traffic[bound] <= compute:
-        return Cost(compute, "compute")
-    return Cost(traffic[bound], bound)
+    whole, stored = _traffic(epoch, done, pools)
+    window = epoch.window
+    is_dense = bool(done and window and window.kernel != (1, 1) and window.groups == 1)
+    return Load(_compute(epoch, done), whole, stored, is_dense)
+
+
+def compiler_cycles(asked: Load, pools: Pools) -> tuple[float, str]:
+    """Return the cycles that the compiler reckons with, and what limits them."""
+    cycles, bound = asked.compute, "compute"
+    for pool, size in asked.traffic.items():
+        if size * pools.cost(pool) > cycles:
+            cycles, bound = size * pools.cost(pool), pool
+    return cycles, bound
+
+
+def microseconds(asked: Load, pools: Pools, rates: Rates, clocks: Clocks) -> float:
+    """Return how long an epoch lasts on the board, before the interval is put around it."""
+    if asked.cpu_cycles:
+        return asked.cpu_cycles / clocks.cpu_mhz
+    parts = [asked.compute * (rates.dense if asked.is_dense else 1.0)]
+    for pool, size in asked.stored.items():
+        kind = pools.kind(pool)
+        own = {"flash": rates.flash, "external": rates.external}.get(kind)
+        parts.append(size * (pools.cost(pool) if own is None else own))
+    return max(parts) / clocks.npu_mhz + (rates.overhead_us if max(parts) else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +106,13 @@ class Pools:
 
     of_tensor: Mapping[str, str]
     costs: Mapping[str, float]
+    kinds: Mapping[str, str]
 
     @classmethod
     def of(cls, memory: Memory | None) -> Pools:
         """Take them from a plan."""
         if memory is None:
-            return cls({}, {})
+            return cls({}, {}, {})
         placed = {buffer.tensor: buffer.pool for buffer in memory.buffers if buffer.pool}
         for buffer in memory.buffers:
             if buffer.tensor not in placed and buffer.shares in placed:
@@ -100,7 +123,11 @@ class Pools:
             )
             for pool in memory.pools
         }
-        return cls(placed, costs)
+        kinds = {
+            pool.name: ("external" if pool.is_external else "chip") if pool.is_writable else "flash"
+            for pool in memory.pools
+        }
+        return cls(placed, costs, kinds)
 
     def pool(self, access: Access) -> str:
         """Return where a tensor lies: flash for a weight, the fast memory, where not planned."""
@@ -111,6 +138,11 @@ class Pools:
         known = self.costs.get(pool)
         return chip.cycles_per_byte(pool, is_writable=pool != _FLASH) if known is None else known
 
+    def kind(self, pool: str) -> str:
+        """Return ``flash``, ``external`` or ``chip``."""
+        known = self.kinds.get(pool)
+        return ("flash" if pool == _FLASH else "chip") if known is None else known
+
 
 def _work(epoch: Epoch) -> Work | None:
     is_convolution = any(o.kind in _CONVOLUTIONS for o in epoch.operators)
@@ -119,20 +151,29 @@ def _work(epoch: Epoch) -> Work | None:
     return work(epoch.window, chip.units())
 
 
-def _traffic(epoch: Epoch, done: Work | None, pools: Pools) -> Iterable[tuple[str, float]]:
+def _traffic(
+    epoch: Epoch, done: Work | None, pools: Pools
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return bytes of each pool, with the weights inflated as 2.x does, and as later ones do."""
     largest = max((a for a in epoch.reads if a.is_weight), key=lambda a: a.size_bytes, default=None)
     main = next((a for a in epoch.reads if not a.is_weight), None)
-    for access in epoch.reads:
-        size = float(access.size_bytes)
-        if done and access is main:
-            size *= done.passes
-        if done and access is largest:
-            size = max(size, done.weights * access.bits / _BYTE)
-        yield pools.pool(access), size
-    for access in epoch.writes:
-        yield pools.pool(access), float(access.size_bytes)
+    moved: dict[str, float] = {}
+    for access in (*epoch.reads, *epoch.writes):
+        count = done.passes if done and access is main else 1
+        pool = pools.pool(access)
+        moved[pool] = moved.get(pool, 0.0) + float(access.size_bytes * count)
+    for access in partial_sums(epoch):
+        pool = pools.pool(access)
+        moved[pool] = moved.get(pool, 0.0) + 2.0 * access.size_bytes
     if done and epoch.writes:
-        yield pools.pool(epoch.writes[0]), float(done.partial_reads + done.partial_writes)
+        moved[pools.pool(epoch.writes[0])] += done.partial_reads + done.partial_writes
+    inflated = dict(moved)
+    if done and largest:
+        more = max(0.0, done.weights * min(largest.bits, _BYTE) / _BYTE - largest.size_bytes)
+        inflated[pools.pool(largest)] += more
+        if epoch.window and epoch.window.size_in[1] >= chip.rates().inflated_from:
+            moved = inflated
+    return inflated, moved
 
 
 def _compute(epoch: Epoch, done: Work | None) -> float:
@@ -145,14 +186,15 @@ def _compute(epoch: Epoch, done: Work | None) -> float:
     return float(elements) if kinds else 0.0
 
 
-def _on_cpu(epoch: Epoch) -> Cost:
-    if epoch.window is not None and epoch.macs:
+def _on_cpu(epoch: Epoch) -> Load:
+    if epoch.window is not None and epoch.macs and epoch.operators[0].kind in _CONVOLUTIONS:
         rate = chip.cpu_macs()
-        return Cost(epoch.macs / rate.compiler, "compute", epoch.macs / rate.measured)
+        return Load(epoch.macs / rate.compiler, {}, {}, cpu_cycles=epoch.macs / rate.measured)
     elements = max((prod(a.shape) for a in epoch.writes), default=0)
     kind = epoch.operators[0].kind if epoch.operators else ""
     per_element, _ = chip.cpu_rate(kind)
-    return Cost(elements * per_element.compiler, "compute", elements * per_element.measured)
+    cycles = elements * per_element.compiler
+    return Load(cycles, {}, {}, cpu_cycles=elements * per_element.measured)
 
 
 def _scaled(value: float, factor: Interval) -> Interval:
