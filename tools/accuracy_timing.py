@@ -1,6 +1,6 @@
 """Compare the estimated times with all evidence there is, and write a Markdown section.
 
-    python tools/accuracy_timing.py EVIDENCE [--output FILE]
+python tools/accuracy_timing.py EVIDENCE [--output FILE]
 """
 
 from __future__ import annotations
@@ -223,7 +223,10 @@ def _networks(evidence: Path) -> list[str]:
     table: list[tuple[float, bool, str]] = []
     for case, mean, ratio in zip(cases, held, ratios, strict=True):
         low, high = np.quantile(ratios[families != case.family], [LOW, HIGH])
-        error, shipped = abs(mean - case.milliseconds) / case.milliseconds, case.predicted(chip.rates())
+        error, shipped = (
+            abs(mean - case.milliseconds) / case.milliseconds,
+            case.predicted(chip.rates()),
+        )
         text = (
             f"| {case.name} | {case.toolchain} | {case.external_kib:.0f} | {case.milliseconds:.2f}"
             f" | {mean:.2f} | {mean * low:.2f} to {mean * high:.2f} | {error:.0%} | {shipped:.2f} |"

@@ -42,7 +42,7 @@ _OVERHEAD: Final = (0.0, 2.5, 5.0, 10.0, 20.0, 40.0)
 _DENSE: Final = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 6.0)
 _WORST: Final = 0.7
 """An error beyond a factor of two counts as one of two: it is of another kind."""
-LOW, HIGH = 0.1, 0.9
+LOW, HIGH = 0.05, 0.95
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ class Units:
         count: how many can be chained.
         inputs, outputs: channels of a batch.
         outputs_chained: output channels of a batch when all units are chained.
+        inflated_width: widest kernel for which a group's inputs are filled up with zeros.
         tile: height, width and width with a stride, of the largest kernel taken whole.
         channels: most channels of a batch of a 1x1 convolution.
         fast_from, fast_rate, fast_ratio: input channels from which a 1x1 convolution reads several
@@ -46,6 +47,7 @@ class Units:
     outputs: int
     outputs_chained: int
     tile: tuple[int, int, int]
+    inflated_width: int
     channels: int
     fast_from: int
     fast_rate: int
@@ -98,6 +100,7 @@ def units() -> Units:
         row["outputs"],
         row["outputs_chained"],
         (row["tile_height"], row["tile_width"], row["tile_width_strided"]),
+        row["inflated_width"],
         point["channels"],
         point["fast_from"],
         point["fast_rate"],

@@ -39,20 +39,25 @@ def work(window: Window, units: Units) -> Work:
     if window.kernel == (1, 1) and window.groups == 1:
         return _pointwise(window, units)
     taps = prod(window.kernel)
-    fan_in = window.channels_in // window.groups
-    inputs = min(units.inputs, window.channels_in) if window.groups > 1 else fan_in
-    fan_in = max(fan_in, inputs)
+    stored = window.channels_in // window.groups
+    grouped = window.groups > 1
+    fan_in = max(stored, units.inputs) if grouped else stored
+    if grouped and window.kernel[1] <= units.inflated_width:
+        stored = fan_in
     tiles = _tiles(window, units)
     batches = ceil(fan_in / units.inputs) * tiles
-    weights = window.channels_out * fan_in * taps
+    weights = window.channels_out * stored * taps
     pixels = prod(window.size_in)
-    chained = _chained(batches, pixels * fan_in * window.channels_out / units.outputs, weights, units)
+    chained = _chained(
+        batches, pixels * fan_in * window.channels_out / units.outputs, weights, units
+    )
     outputs = units.outputs_chained if chained == units.count and tiles == 1 else units.outputs
     passes = ceil(window.channels_out / outputs)
     rounds = ceil(batches / chained)
     streamed = pixels * min(fan_in, units.inputs) * rounds * passes
-    grouped = window.groups > 1
-    restreams = 1 if grouped or pixels <= units.small_map else ceil(window.channels_out / units.outputs)
+    restreams = (
+        1 if grouped or pixels <= units.small_map else ceil(window.channels_out / units.outputs)
+    )
     return _finish(window, max(streamed, weights), restreams, rounds, weights)
 
 

@@ -71,7 +71,7 @@ def time(
 def load_of(epoch: Epoch, pools: Pools) -> Load:
     """Return what an epoch asks of the chip."""
     if epoch.engine is not Engine.NPU:
-        return _on_cpu(epoch)
+        return _on_cpu(epoch, _traffic(epoch, None, pools)[0])
     done = _work(epoch)
     whole, stored = _traffic(epoch, done, pools)
     window = epoch.window
@@ -156,7 +156,7 @@ def _traffic(
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Return bytes of each pool, with the weights inflated as 2.x does, and as later ones do."""
     largest = max((a for a in epoch.reads if a.is_weight), key=lambda a: a.size_bytes, default=None)
-    main = next((a for a in epoch.reads if not a.is_weight), None)
+    main = _streamed(epoch)
     moved: dict[str, float] = {}
     for access in (*epoch.reads, *epoch.writes):
         count = done.passes if done and access is main else 1
@@ -176,6 +176,14 @@ def _traffic(
     return inflated, moved
 
 
+def _streamed(epoch: Epoch) -> Access | None:
+    """Return what the convolution reads: the first activation with as many elements as its input."""
+    data = [access for access in epoch.reads if not access.is_weight]
+    window = epoch.window
+    wanted = window.channels_in * prod(window.size_in) if window else 0
+    return next((a for a in data if prod(a.shape) == wanted), data[0] if data else None)
+
+
 def _compute(epoch: Epoch, done: Work | None) -> float:
     """Return cycles of the units; arithmetic takes an element per cycle, moving takes none."""
     kinds = {operator.kind for operator in epoch.operators} - _MOVES - _CONVOLUTIONS
@@ -186,15 +194,15 @@ def _compute(epoch: Epoch, done: Work | None) -> float:
     return float(elements) if kinds else 0.0
 
 
-def _on_cpu(epoch: Epoch) -> Load:
+def _on_cpu(epoch: Epoch, traffic: Mapping[str, float]) -> Load:
     if epoch.window is not None and epoch.macs and epoch.operators[0].kind in _CONVOLUTIONS:
         rate = chip.cpu_macs()
-        return Load(epoch.macs / rate.compiler, {}, {}, cpu_cycles=epoch.macs / rate.measured)
+        count, real = epoch.macs / rate.compiler, epoch.macs / rate.measured
+        return Load(count, traffic, {}, cpu_cycles=real)
     elements = max((prod(a.shape) for a in epoch.writes), default=0)
     kind = epoch.operators[0].kind if epoch.operators else ""
-    per_element, _ = chip.cpu_rate(kind)
-    cycles = elements * per_element.compiler
-    return Load(cycles, {}, {}, cpu_cycles=elements * per_element.measured)
+    rate, _ = chip.cpu_rate(kind)
+    return Load(elements * rate.compiler, traffic, {}, cpu_cycles=elements * rate.measured)
 
 
 def _scaled(value: float, factor: Interval) -> Interval:
