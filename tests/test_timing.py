@@ -26,7 +26,7 @@ from npugate.estimate.values import (
 )
 from npugate.types import Location
 
-EVIDENCE = Path(os.environ.get("NPUGATE_EVIDENCE", Path(__file__).parents[2] / "shared"))
+EVIDENCE = Path(os.environ.get("NPUGATE_EVIDENCE", Path(__file__).parents[2] / "shared"))  # noqa: TID251 - where the evidence lies
 NOWHERE = Location()
 
 

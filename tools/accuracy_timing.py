@@ -241,11 +241,15 @@ def _networks(evidence: Path) -> list[str]:
         f"{len(cases)} rows of {len(set(families))} families could be rebuilt of the 196; the four",
         "figures and the interval of a row are fitted without its family.",
         "",
-        f"- median error {np.median(errors):.1%} (n = {len(errors)}); without external RAM"
-        f" {np.median(inside):.1%} (n = {len(inside)}), with {np.median(outside):.1%}"
-        f" (n = {len(outside)})",
-        f"- the interval holds {np.mean([row[1] for row in table]):.0%} of them;"
-        f" the shipped one is {scale.low} to {scale.high} times the estimate",
+        (
+            f"- median error {np.median(errors):.1%} (n = {len(errors)}); without external RAM"
+            f" {np.median(inside):.1%} (n = {len(inside)}), with {np.median(outside):.1%}"
+            f" (n = {len(outside)})"
+        ),
+        (
+            f"- the interval holds {np.mean([row[1] for row in table]):.0%} of them;"
+            f" the shipped one is {scale.low} to {scale.high} times the estimate"
+        ),
         "",
         "| network | Core | external KiB | real ms | estimated | interval | error | as shipped |",
         "|---|---|---|---|---|---|---|---|",

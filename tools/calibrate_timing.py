@@ -32,8 +32,8 @@ from npugate.target import load as load_target  # noqa: E402 (path first)
 from npugate.types import Limits  # noqa: E402 (path first)
 
 _FAMILIES: Final = (
-    ("efficientnet", "mobilenetv2", "fdmobilenet", "mobilenet", "squeezenet", "sqnxt")
-    + ("preresnet", "resnet18", "resnet50", "regnet", "darknet", "mnasnet")
+    *("efficientnet", "mobilenetv2", "fdmobilenet", "mobilenet", "squeezenet", "sqnxt"),
+    *("preresnet", "resnet18", "resnet50", "regnet", "darknet", "mnasnet"),
 )  # fmt: skip
 _RELATED: Final = {"preresnet": "resnet18", "mnasnet": "mobilenetv2", "fdmobilenet": "mobilenet"}
 _FLASH: Final = (1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0, 6.0)

@@ -177,7 +177,7 @@ def _traffic(
 
 
 def _streamed(epoch: Epoch) -> Access | None:
-    """Return what the convolution reads: the first activation with as many elements as its input."""
+    """Return what the convolution reads: the first activation of its input's size."""
     data = [access for access in epoch.reads if not access.is_weight]
     window = epoch.window
     wanted = window.channels_in * prod(window.size_in) if window else 0
