@@ -14,6 +14,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY npugate npugate
 COPY checks checks
 COPY fixers fixers
+COPY third_party third_party
 RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation -w /dist .
 
 # hadolint ignore=DL3006

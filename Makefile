@@ -44,6 +44,7 @@ docs: $(INSTALLED) ## rewrite the generated pages
 
 validate: $(INSTALLED) $(VALIDATE)/.installed ## what needs heavy or system tools
 	tools/validate_repo.sh $(VALIDATE)/bin
+	$(BIN)/python tools/validate_page.py || [ $$? -eq 77 ]  # 77: there is no browser, as it says
 	$(BIN)/python tools/validate_stedgeai.py --npugate $(BIN)/npugate
 	$(VALIDATE)/bin/python tools/validate_container.py --npugate $(BIN)/npugate --act $(VALIDATE)/bin/act
 	$(BIN)/python tools/validate_action.py --act $(VALIDATE)/bin/act

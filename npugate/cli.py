@@ -12,14 +12,15 @@ import os
 import platform
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Final, TextIO
 
-from npugate import __version__
+from npugate import __version__, arguments
 from npugate.errors import NpugateError
 
-FORMATS: Final = ("text", "json", "junit", "sarif", "markdown", "gitlab")
+FORMATS: Final = ("text", "json", "junit", "sarif", "markdown", "gitlab", "html")
 STRATEGIES: Final = ("auto", "channels", "spatial", "unroll")
 FIXED: Final = "npugate-fixed"
 SHELLS: Final = ("bash", "zsh", "tcsh")
@@ -52,6 +53,10 @@ class Console:
     def progress(self) -> bool:
         """True when somebody is watching."""
         return self.stderr.isatty() and not self.environment.get("CI")
+
+
+Command = Callable[[argparse.Namespace, Console], int]
+"""What ``run`` of a module in ``commands`` is: it returns the exit code."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -102,48 +107,20 @@ def _run(arguments: Sequence[str], console: Console) -> int:
         return _CRASHED
 
 
-def _dispatch(chosen: argparse.Namespace, console: Console) -> int:
-    if chosen.command in {"check", "fix", "stedgeai"}:
-        return _judge(chosen, console)
-    if chosen.command == "snapshot":
-        from npugate.commands import snapshot  # noqa: PLC0415 - loads onnx
+_MODULES: Final = {"explain": "describe", "rules": "describe", "targets": "describe"}
+"""Commands that share a module; the others have one of their own name."""
 
-        return snapshot.run(chosen, console)
-    if chosen.command in {"action", "comment"}:
-        return _on_github(chosen.command, console)
+
+def _dispatch(chosen: argparse.Namespace, console: Console) -> int:
+    """Run a command: only its module is loaded, and with it what is heavy."""
     if chosen.command == "completion":
         import shtab  # noqa: PLC0415 - needed here only
 
         console.stdout.write(shtab.complete(parser(), shell=chosen.shell) + "\n")
         return 0
-    from npugate.commands import describe  # noqa: PLC0415 - loads the rules, and so onnx
-
-    return describe.run(chosen, console)
-
-
-def _on_github(command: str, console: Console) -> int:
-    if command == "action":
-        from npugate.commands import action  # noqa: PLC0415 - loads onnx
-
-        return action.run(console)
-    from npugate.commands import comment  # noqa: PLC0415 - loads the network's modules
-
-    return comment.run(console)
-
-
-def _judge(chosen: argparse.Namespace, console: Console) -> int:
-    """Run a command that ends in reports and a verdict."""
-    if chosen.command == "fix":
-        from npugate.commands import fix  # noqa: PLC0415 - loads onnx
-
-        return fix.run(chosen, console)
-    if chosen.command == "stedgeai":
-        from npugate.commands import stedgeai  # noqa: PLC0415 - loads onnx
-
-        return stedgeai.run(chosen, console)
-    from npugate.commands import check  # noqa: PLC0415 - loads onnx
-
-    return check.run(chosen, console)
+    name = _MODULES.get(chosen.command, chosen.command)
+    command: Command = import_module(f"npugate.commands.{name}").run
+    return command(chosen, console)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -156,9 +133,13 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"npugate {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_check(commands.add_parser("check", help="check models", description=_CHECK))
+    _add_estimate(commands.add_parser("estimate", help="say what models cost", description=_COST))
     _add_fix(commands.add_parser("fix", help="repair models", description=_FIX))
+    _add_report(commands.add_parser("report", help="show models on a page", description=_REPORT))
     _add_snapshot(commands.add_parser("snapshot", help="write text twins", description=_SNAPSHOT))
     _add_stedgeai(commands.add_parser("stedgeai", help="ask ST's compiler", description=_STEDGEAI))
+    arguments.add_quantize(commands.add_parser("quantize", help="make an int8 model"))
+    arguments.add_evaluate(commands.add_parser("evaluate", help="compare an int8 model"))
     explain = commands.add_parser("explain", help="explain a rule or a repair")
     explain.add_argument("rule", help="id or name, for example NPU101, tensor-rank or lower-rank")
     listing = commands.add_parser("rules", help="list the rules")
@@ -184,6 +165,12 @@ _FIX: Final = (
     "Repair models. Each repair is applied to a copy and kept only when the result is shown to "
     "compute the same numbers. Repaired models are written to a folder of their own unless "
     "--in-place is given. PATHS as for check."
+)
+
+
+_REPORT: Final = (
+    "Show models: one page with the verdict, the graph, memory and time, that needs no server and "
+    "no network. Findings do not change the exit status. PATHS as for check."
 )
 
 
@@ -215,6 +202,36 @@ def _add_check(check: argparse.ArgumentParser) -> None:
     add("--stedgeai", metavar="WHERE", help=f"also ask ST's compiler: {_WHERE}")
     _add_compiler(check)
     _add_common(check)
+    _add_output(check)
+
+
+_COST: Final = (
+    "Say of each model which operators leave the NPU, what memory it needs and how long it takes, "
+    "from the ONNX file alone. PATHS as for check."
+)
+
+
+def _add_estimate(estimate: argparse.ArgumentParser) -> None:
+    estimate.set_defaults(select=None, write_baseline=None, report=None)
+    _add_models(estimate)
+    estimate.add_argument("--format", choices=("text", "json"), default="text", help=_STDOUT)
+    _add_common(estimate)
+
+
+_STDOUT: Final = "of standard output"
+
+
+def _add_report(report: argparse.ArgumentParser) -> None:
+    add = report.add_argument
+    report.set_defaults(select=None, write_baseline=None, format="html", report=None)
+    report.set_defaults(prefer_rank=None, shape=None, weight_budget=None, repairs=None, inputs=None)
+    report.set_defaults(batch_strategy="auto")
+    _add_models(report)
+    add("--html", metavar="FILE", help="where the page goes")
+    add("--plots", metavar="DIR", help="where memory and time of each model go, as SVG")
+    add("--fix", action="store_true", help="repair copies, and show before and after")
+    add("--source-url", metavar="URL", default="", help=_SOURCE_URL)
+    _add_common(report)
 
 
 def _add_stedgeai(stedgeai: argparse.ArgumentParser) -> None:
@@ -223,6 +240,7 @@ def _add_stedgeai(stedgeai: argparse.ArgumentParser) -> None:
     stedgeai.add_argument("--stedgeai", metavar="WHERE", default="auto", help=_WHERE)
     _add_compiler(stedgeai)
     _add_common(stedgeai)
+    _add_output(stedgeai)
 
 
 def _add_compiler(command: argparse.ArgumentParser) -> None:
@@ -258,6 +276,7 @@ def _add_fix(fix: argparse.ArgumentParser) -> None:
     add("--stedgeai", metavar="WHERE", help=f"also ask ST's compiler: {_WHERE}")
     _add_compiler(fix)
     _add_common(fix)
+    _add_output(fix)
 
 
 def _add_models(command: argparse.ArgumentParser) -> None:
@@ -273,8 +292,6 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     add("--ignore", action="append", metavar="RULE[,RULE]", help="do not run these rules")
     add("--severity", action="append", metavar="RULE=LEVEL", help="error, warning, note or off")
     add("--fail-on", choices=("error", "warning", "never"), help="lowest level that fails")
-    add("--format", choices=FORMATS, default="text", help="of standard output")
-    add("--report", action="append", metavar="FORMAT=FILE", help="also write a report; repeatable")
     add("--baseline", metavar="FILE", help="findings in it do not count")
     add("--base", metavar="REV", help="findings that a git revision has already do not count")
     add("--base-folder", metavar="DIR", help="the same, with the old models below a folder")
@@ -287,3 +304,14 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     add("--jobs", type=int, metavar="N", help="models at a time (default: one a core)")
     add("--quiet", action="store_true", help="no report on standard output")
     add("--verbose", action="store_true", help="every finding for itself, and a log on stderr")
+
+
+_SOURCE_URL: Final = "what links to source lines begin with, https://HOST/OWNER/NAME/blob/REV/"
+
+
+def _add_output(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--format", choices=FORMATS, default="text", help=_STDOUT)
+    add("--report", action="append", metavar="FORMAT=FILE", help="also write a report; repeatable")
+    add("--source-url", metavar="URL", default="", help=f"of the HTML report: {_SOURCE_URL}")
+    add("--pictured", action="store_true", help=argparse.SUPPRESS)  # the action draws by itself

@@ -30,6 +30,7 @@ def asked(job: Job, found: Examined, ask: Ask | None, rules: Mapping[str, Rule])
             job.target.toolchain,
             found.hits,
             found.census.quantized != _FLOAT,
+            found.estimate,
         )
     )
     # A refusal must be told: one of a rule that does not run goes by the compiler's own rule.

@@ -146,6 +146,7 @@ class Options:
         base: a git revision whose versions of the models are compared with; empty for none.
         base_folder: the same versions, below a folder by their paths; None for none.
         new_only: findings that the base has do not count.
+        pictured: a report draws the graphs, so they are kept.
         ask: asks the vendor's compiler about each model that can be read; None asks nobody.
         remarks: sentences for the report that the settings led to.
     """
@@ -163,6 +164,7 @@ class Options:
     base: str = ""
     base_folder: Path | None = None
     new_only: bool = True
+    pictured: bool = False
     ask: Ask | None = None
     remarks: tuple[str, ...] = ()
 

@@ -27,6 +27,7 @@ from npugate import target as targets
 from npugate.discover import Candidate, Search, discover
 from npugate.errors import UsageError
 from npugate.estimate import boards
+from npugate.estimate.values import Estimate
 from npugate.facts import Inference
 from npugate.facts.inference import prepare
 from npugate.fingerprint import fingerprints
@@ -177,7 +178,8 @@ def _jobs(
             board = boards.load(judgement.board or boards.DEFAULT_BOARD) if target.npu else None
             loaded[key] = replace(target, board=board, budget=judgement.budget)
         chosen = _chosen(judgement, rules)
-        jobs.append(Job(candidate, loaded[key], chosen, judgement, fixing=options.fixing))
+        job = Job(candidate, loaded[key], chosen, judgement, fixing=options.fixing)
+        jobs.append(replace(job, pictured=options.pictured))
     return jobs
 
 
@@ -274,7 +276,15 @@ class _Context:
     checkout: Checkout
     known: baseline.Known
     keep: Keep | None
-    base: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
+    base: Mapping[str, _Old] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Old:
+    """What a model was on the base branch."""
+
+    findings: tuple[Finding, ...] = ()
+    estimate: Estimate | None = None
 
 
 def _model_report(job: Job, found: Examined, context: _Context) -> ModelReport:
@@ -296,7 +306,9 @@ def _model_report(job: Job, found: Examined, context: _Context) -> ModelReport:
         found.unreadable,
         found.census,
         found.seconds,
+        graph=found.graph,
         compiled=answer.compiled if answer else None,
+        estimate=found.estimate,
     )
     if path in context.base:
         report = replace(report, against=_against(report.findings, context.base[path]))
@@ -319,14 +331,14 @@ def _findings(job: Job, context: _Context, hits: Sequence[tuple[str, Hit]]) -> t
     ]
     findings.sort(key=lambda f: (-f.severity, f.rule))
     known = context.known.get(path, {})
-    old = {f.fingerprint for f in context.base.get(path, ()) if options.new_only}
+    old = {f.fingerprint for f in context.base.get(path, _Old()).findings if options.new_only}
     return suppress.apply(path, findings, options.settings.ignores, known, options.today, old)
 
 
 def _base(
     jobs: Sequence[Job], context: _Context, notify: Callable[[str], None]
-) -> Mapping[str, tuple[Finding, ...]]:
-    """Examine the base versions of the models; return their findings by the path of today."""
+) -> Mapping[str, _Old]:
+    """Examine the base versions of the models; return what they were by the path of today."""
     options = context.options
     if not options.base and options.base_folder is None:
         return {}
@@ -339,21 +351,23 @@ def _base(
             return {}
         chosen = [job for job in jobs if job.candidate.path in places]
         readable = [job for job in chosen if base.is_readable(places[job.candidate.path])]
-        old = [replace(job, fixing=None, candidate=_moved(job, places)) for job in readable]
+        old = [_moved(job, places) for job in readable]
         silent = replace(options, fixing=None, progress=lambda _done, _all: None)
         examined = _examine_all(old, silent, context.rules)
     lost = len(chosen) - len(readable) + sum(found.unreadable for found in examined)
     if lost:
         notify(f"models whose base version cannot be examined: {lost}; their findings count as new")
     return {
-        job.candidate.path: _findings(job, context, found.hits)
+        job.candidate.path: _Old(_findings(job, context, found.hits), found.estimate)
         for job, found in zip(old, examined, strict=True)
         if not found.unreadable
     }
 
 
-def _moved(job: Job, places: Mapping[str, Path]) -> Candidate:
-    return replace(job.candidate, file=places[job.candidate.path])
+def _moved(job: Job, places: Mapping[str, Path]) -> Job:
+    """Return the job for the base version, which is neither repaired nor drawn."""
+    candidate = replace(job.candidate, file=places[job.candidate.path])
+    return replace(job, fixing=None, pictured=False, candidate=candidate)
 
 
 def _base_places(
@@ -365,11 +379,11 @@ def _base_places(
     return base.from_git(_root(options), options.base, candidates, scratch, environment)
 
 
-def _against(findings: Sequence[Finding], old: Sequence[Finding]) -> Against:
+def _against(findings: Sequence[Finding], old: _Old) -> Against:
     mine = frozenset(finding.fingerprint for finding in findings)
-    others = frozenset(finding.fingerprint for finding in old)
-    fixed = tuple(finding for finding in old if finding.fingerprint not in mine)
-    return Against(mine - others, mine & others, fixed)
+    others = frozenset(finding.fingerprint for finding in old.findings)
+    fixed = tuple(finding for finding in old.findings if finding.fingerprint not in mine)
+    return Against(mine - others, mine & others, fixed, old.estimate)
 
 
 def _overridden(key: str, hit: Hit, judgement: Judgement) -> Hit:

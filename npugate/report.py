@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from npugate.estimate.values import Estimate
+from npugate.graphview import GraphView
 from npugate.stedgeai.values import Compiled
 from npugate.types import Census, Finding, InterfaceChange, Severity
 
@@ -97,6 +98,7 @@ class RepairReport:
         verification: None when nothing was applied.
         findings: of the repaired model; those of the original when nothing was applied.
         diff: nodes removed, added and changed, a line each.
+        graph, estimate: of the repaired model; None as in ``ModelReport``, or when nothing changed.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -106,6 +108,8 @@ class RepairReport:
     after: Figures = field(default_factory=Figures)
     diff: tuple[str, ...] = ()
     output: str | None = None
+    graph: GraphView | None = None
+    estimate: Estimate | None = None
 
     @property
     def is_repaired(self) -> bool:
@@ -144,6 +148,7 @@ class ModelReport:
         against: None when there is no base version to compare with.
         as_found: True judges the model as it was found, whatever the repairs left.
         estimate: None when none was asked for, or the model could not be examined.
+        graph: the same; only for reports that draw it.
         compiled: what the vendor's compiler said; None when it was not asked for.
     """
 
@@ -158,6 +163,7 @@ class ModelReport:
     as_found: bool = False
     against: Against | None = None
     estimate: Estimate | None = None
+    graph: GraphView | None = None
     compiled: Compiled | None = None
 
     @property

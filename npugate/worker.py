@@ -11,8 +11,11 @@ from npugate import check, isolate
 from npugate.bench import Bench
 from npugate.discover import Candidate
 from npugate.errors import ModelError
+from npugate.estimate import assemble
+from npugate.estimate.values import Estimate
 from npugate.external import locations
-from npugate.facts import Facts, Inference, neighbours
+from npugate.facts import Facts, Inference, neighbours, topology
+from npugate.graphview import GraphView
 from npugate.model import Model, load
 from npugate.options import Fixing, Judgement
 from npugate.report import Outcome, RepairReport
@@ -36,6 +39,7 @@ class Job:
     earlier: tuple[Hit, ...] = ()
     fixing: Fixing | None = None
     gave_up: str = ""
+    pictured: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,9 @@ class Examined:
         seconds: wall clock of the examination that ended well.
         twin: (graph, node) of a hit -> its line in the model's text twin, when that is fresh.
         repaired: None when no repair was asked for.
+        graph: None unless it is to be drawn.
         sketches: (graph, node) of a hit -> what is around it, worst hits first.
+        estimate: None when the model could not be examined or nothing can be estimated.
         beside: files that hold weights, relative to the model's folder; they were found safe.
     """
 
@@ -62,8 +68,10 @@ class Examined:
     seconds: float = 0.0
     repaired: Repaired | None = None
     twin: Mapping[tuple[str, str], Source] = field(default_factory=dict)
+    graph: GraphView | None = None
     sketches: Mapping[tuple[str, str], Sketch] = field(default_factory=dict)
     beside: tuple[str, ...] = ()
+    estimate: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +113,11 @@ def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
         twin=_twin(job.candidate, facts, outcome.hits, limits),
         sketches=_sketches(facts, outcome.hits),
     )
-    found = replace(found, beside=() if unreadable else locations(model.proto.graph))
+    if not unreadable:
+        beside = locations(model.proto.graph)
+        found = replace(found, beside=beside, estimate=_estimate(facts, job.target))
+    if job.pictured:
+        found = replace(found, graph=topology.view(facts.graphs))
     if job.gave_up:
         return replace(found, repaired=Repaired(b"", outcome.hits, _declined(job.gave_up)))
     if job.fixing is None or unreadable or outcome.tracebacks:
@@ -121,7 +133,13 @@ def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
         job.fixing.data,
         lambda name: isolate.stage(MENDING + name),
     )
-    return replace(found, repaired=_mend(file, model, facts, outcome.hits, bench))
+    mended = _mend(file, model, facts, outcome.hits, bench, pictured=job.pictured)
+    return replace(found, repaired=mended)
+
+
+def _estimate(facts: Facts, target: Target) -> Estimate | None:
+    isolate.stage("estimating")
+    return assemble.estimate(facts, target)
 
 
 def _declined(reason: str) -> RepairReport:
@@ -163,10 +181,17 @@ def _twin(
 
 
 def _mend(
-    file: Path, model: Model, facts: Facts, hits: tuple[tuple[str, Hit], ...], bench: Bench
+    file: Path,
+    model: Model,
+    facts: Facts,
+    hits: tuple[tuple[str, Hit], ...],
+    bench: Bench,
+    *,
+    pictured: bool,
 ) -> Repaired:
     """Repair a model that was examined."""
     from npugate import repair, storage  # noqa: PLC0415 - loads onnxruntime and onnx-graphsurgeon
+    from npugate.surgery import structure  # noqa: PLC0415 - as above
 
     bench.stage("reading the weights")
     try:
@@ -175,4 +200,10 @@ def _mend(
         return Repaired(b"", hits, _declined(str(error)))
     mended = repair.mend(whole, facts, hits, bench)
     data = b"" if mended.model is None else mended.model.SerializeToString()
-    return Repaired(data, tuple(mended.hits), mended.report, storage.is_external(model.proto))
+    report = mended.report
+    if pictured and mended.model is not None:
+        after = Facts(structure.skeleton(mended.model), bench.limits)
+        bench.stage("estimating")
+        cost = assemble.estimate(after, bench.target)
+        report = replace(report, graph=topology.view(after.graphs), estimate=cost)
+    return Repaired(data, tuple(mended.hits), report, storage.is_external(model.proto))

@@ -29,7 +29,7 @@ fi
 digest() { # of everything that the build reads
   cd "$action" || return 1
   find .dockerignore Dockerfile LICENSE README.md pyproject.toml entrypoint.py \
-    checks fixers npugate requirements tools/image -type f ! -name '*.pyc' -print0 |
+    checks fixers npugate requirements third_party tools/image -type f ! -name '*.pyc' -print0 |
     LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-16
 }
 
@@ -94,9 +94,11 @@ run=(
   --env HOME=/tmp
   --env "NPUGATE_FOLDER=$out/npugate-report"
   --env "GITHUB_OUTPUT=$out/output" --env "GITHUB_STEP_SUMMARY=$out/summary.md"
+  # Of these the page and the comment make links to source lines.
   --env GITHUB_SERVER_URL --env GITHUB_REPOSITORY --env GITHUB_SHA
   --env GITHUB_WORKSPACE --env GITHUB_EVENT_NAME --env GITHUB_ACTIONS --env CI --env RUNNER_DEBUG
-  --env INPUT_MODELS --env INPUT_TARGET --env INPUT_TOOLCHAIN --env INPUT_CONFIG
+  --env INPUT_MODELS --env INPUT_TARGET --env INPUT_TOOLCHAIN --env INPUT_BOARD
+  --env INPUT_CONFIG
   --env INPUT_CONFIG_FROM --env INPUT_FAIL_ON --env INPUT_CHANGED_ONLY --env INPUT_NEW_ONLY
   --env INPUT_REPORTS --env INPUT_SARIF
   --env INPUT_COMMENT --env INPUT_FILE_COMMENTS

@@ -71,7 +71,7 @@ def test_the_container_gets_every_input_and_nothing_secret():
     allowed |= {"GITHUB_EVENT_PATH", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"}
     allowed |= {"GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_SHA"}  # for links
     allowed |= {"NPUGATE_FOLDER", "NPUGATE_TRACKED", "NPUGATE_CHANGES", "NPUGATE_BASE_FOLDER"}
-    allowed |= {"NPUGATE_SETTINGS"}
+    allowed |= {"NPUGATE_SETTINGS", "GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_SHA"}
     assert passed - {row.variable for row in INPUTS} == allowed
     for flag in ("--network none", "--cap-drop ALL", "--read-only", "no-new-privileges"):
         assert flag in script

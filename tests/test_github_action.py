@@ -105,6 +105,25 @@ def test_a_clean_report_passes_without_an_annotation(step):
     assert run.commands == []
 
 
+def test_the_compiler_is_asked_for_with_consent_and_what_it_says_kept(step, tmp_path):
+    run = step(CLEAN)
+    run.run(INPUT_STEDGEAI="off", INPUT_STEDGEAI_ACCEPT_LICENSE="true")
+    assert not [word for word in run.asked if "stedgeai" in word or "record" in word]
+    run.run(
+        INPUT_STEDGEAI="/opt/tool",
+        INPUT_STEDGEAI_PROFILE="fast@a.json",
+        INPUT_STEDGEAI_ACCEPT_LICENSE="true",
+    )
+    assert set(run.asked) >= {
+        "--stedgeai=/opt/tool",
+        f"--record={tmp_path}/npugate-report/stedgeai",
+        "--stedgeai-profile=fast@a.json",
+        "--stedgeai-accept-license",
+    }
+    run.run(INPUT_STEDGEAI="auto")
+    assert "--stedgeai-accept-license" not in run.asked
+
+
 def test_only_the_reports_asked_for_are_written(step, tmp_path):
     run = step(CLEAN)
     run.run(INPUT_REPORTS="gitlab", NPUGATE_FOLDER=str(tmp_path / "elsewhere"))
@@ -112,6 +131,25 @@ def test_only_the_reports_asked_for_are_written(step, tmp_path):
     assert written == ["npugate.gitlab.json", "npugate.json"]
     assert run.outputs["sarif"] == ""
     assert run.outputs["folder"] == str(tmp_path / "elsewhere")
+
+
+def test_the_page_is_among_the_reports_and_links_to_the_commit_that_was_checked(step, tmp_path):
+    run = step(REPORT)
+    where = {"GITHUB_SERVER_URL": "https://h.example", "GITHUB_REPOSITORY": "o/r"}
+    run.run(GITHUB_SHA="12" * 20, **where)
+    page = (tmp_path / "npugate-report" / "npugate.html").read_text(encoding="utf-8")
+    commit = "12" * 20
+    link = f"https://h.example/o/r/blob/{commit}/examples/rppg/model_4d_stm32.py#L27"
+    assert link in page
+    assert "--pictured" in run.asked
+    run.run(**where)
+    assert "h.example" not in (tmp_path / "npugate-report" / "npugate.html").read_text("utf-8")
+
+
+def test_without_the_page_no_graph_is_kept(step):
+    run = step(CLEAN)
+    run.run(INPUT_REPORTS="json, sarif")
+    assert run.asked == ("check",)
 
 
 def test_every_output_is_written_whatever_happens(step):
@@ -156,6 +194,7 @@ def test_the_inputs_become_the_arguments_of_the_command_line(step):
     )
     assert run.asked == (
         "check",
+        "--pictured",
         "--target=stm32n6",
         "--toolchain=3.0",
         "--config=ci/gate.toml",
@@ -171,14 +210,14 @@ def test_what_git_tracks_is_checked_when_no_model_is_named(step, tmp_path):
     tracked.write_bytes(b"a.onnx\0")
     run = step(CLEAN)
     run.run(NPUGATE_TRACKED=str(tracked))
-    assert run.asked == ("check", f"--files-from={tracked}")
+    assert run.asked == ("check", "--pictured", f"--files-from={tracked}")
 
 
 def test_repairs_go_into_the_folder_and_the_verdict_stays_that_of_the_repository(step, tmp_path):
     run = step(REPAIRED)
     assert run.run(INPUT_FIX="true") == 1
     folder = tmp_path / "npugate-report"
-    assert run.asked == ("fix", f"--output-dir={folder / 'repaired'}")
+    assert run.asked == ("fix", f"--output-dir={folder / 'repaired'}", "--pictured")
     assert (run.outputs["verdict"], run.outputs["repaired"]) == ("fail", "1")
     page = (tmp_path / "summary.md").read_text(encoding="utf-8")
     assert "after repair ✅ pass" in page
@@ -309,9 +348,9 @@ def test_the_models_of_the_base_are_compared_with_where_they_were_kept(step, tmp
     kept = {"NPUGATE_BASE_FOLDER": "/old", "NPUGATE_CHANGES": str(tmp_path / "changes")}
     run = step(CLEAN)
     run.run("pull_request", **kept)
-    assert run.asked[:2] == ("check", "--base-folder=/old")
+    assert run.asked[:3] == ("check", "--pictured", "--base-folder=/old")
     run.run("pull_request", **kept, INPUT_NEW_ONLY="false")
-    assert run.asked[:3] == ("check", "--base-folder=/old", "--all-findings")
+    assert run.asked[2:4] == ("--base-folder=/old", "--all-findings")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from npugate.github import action
 from tests.sample_report import CLEAN
 
-OLD = 'fail-on = "error"\nbaseline = "known.json"\ntarget = "chip.toml"\n'
+OLD = 'fail-on = "error"\nbaseline = "known.json"\ntarget = "chip.toml"\nboard = "own.mpool"\n'
 NEW = (
     'fail-on = "never"\n[[ignores]]\nrule = "NPU101"\nreason = "a"\n'
     '[[ignores]]\nrule = "NPU102"\nreason = "b"\n'
@@ -59,7 +59,9 @@ def test_the_summary_opens_with_what_changed_in_the_gate(place):
     assert summary.index("edits what judges it") < summary.index("models/clean.onnx")
 
 
-@pytest.mark.parametrize("path", ["known.json", "chip.toml", "npugate.toml", "action.yml"])
+@pytest.mark.parametrize(
+    "path", ["known.json", "chip.toml", "own.mpool", "npugate.toml", "action.yml"]
+)
 def test_a_file_that_the_bases_configuration_names_belongs_to_the_gate(place, path):
     assert "edits what judges it" in run(place, path)[2]
 
@@ -73,7 +75,8 @@ def test_its_own_configuration_judges_unless_asked_otherwise(place):
 
 
 def test_the_base_judges_when_asked(place):
-    asked = run(place, INPUT_CONFIG_FROM="base", INPUT_TARGET="chip.toml")[3]
+    asked = run(place, INPUT_CONFIG_FROM="base", INPUT_TARGET="chip.toml", INPUT_BOARD="b.mpool")[3]
+    assert f"--board={place}/base/b.mpool" in asked
     assert f"--config={place}/base/npugate.toml" in asked
     assert f"--target={place}/base/chip.toml" in asked
 

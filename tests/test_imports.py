@@ -22,7 +22,7 @@ LAYERS = (
         "npugate.wire",
     ),
     ("npugate.types",),
-    ("npugate.estimate", "npugate.estimate.values"),
+    ("npugate.estimate", "npugate.estimate.values", "npugate.graphview"),
     ("npugate.estimate.sizes",),
     ("npugate.estimate.boards",),
     ("npugate.estimate.mpool",),
@@ -55,10 +55,13 @@ LAYERS = (
     ("npugate.surgery", "npugate.surgery.*"),
     ("npugate.proof", "npugate.proof.*", "npugate.graphdiff", "npugate.storage", "npugate.bench"),
     ("npugate.repair",),
+    ("npugate.int8.values", "npugate.evaluation.values"),
+    ("npugate.calibration", "npugate.calibration.*", "npugate.modelfiles", "npugate.apart"),
+    ("npugate.int8", "npugate.int8.*", "npugate.evaluation", "npugate.evaluation.*"),
     ("npugate.worker",),
     ("npugate.opinion",),
     ("npugate.pipeline",),
-    ("npugate.cli",),
+    ("npugate.arguments", "npugate.cli"),
     ("npugate.github", "npugate.github.*"),
     ("npugate.docs_targets", "npugate.docs_pictures", "npugate.docs"),
     ("npugate.commands", "npugate.commands.*", "npugate.__main__"),
@@ -76,14 +79,22 @@ ONLY = {
     },
     "npugate.reporters.*": {
         "npugate.digest",
+        "npugate.evaluation.values",
+        "npugate.int8.values",
         "npugate.estimate.values",
+        "npugate.graphview",
         "npugate.report",
         "npugate.reporters",
         "npugate.sketch",
         "npugate.stedgeai.values",
         "npugate.types",
     },
-    "npugate.report": {"npugate.estimate.values", "npugate.stedgeai.values", "npugate.types"},
+    "npugate.report": {
+        "npugate.estimate.values",
+        "npugate.graphview",
+        "npugate.stedgeai.values",
+        "npugate.types",
+    },
     "npugate.errors": set(),
     "entrypoint": {"npugate.cli"},
 }
@@ -94,13 +105,6 @@ EXCEPTIONS = {
     ("npugate.types", "npugate.target"),
     ("npugate.types", "npugate.surgery.draft"),  # annotations of a repair
     ("npugate.constraints", "npugate.target"),  # annotations
-    ("npugate.cli", "npugate.commands.check"),  # in the function that dispatches
-    ("npugate.cli", "npugate.commands.action"),
-    ("npugate.cli", "npugate.commands.comment"),
-    ("npugate.cli", "npugate.commands.describe"),
-    ("npugate.cli", "npugate.commands.fix"),
-    ("npugate.cli", "npugate.commands.snapshot"),
-    ("npugate.cli", "npugate.commands.stedgeai"),
     ("npugate.types", "npugate.surgery.draft"),  # annotations of Repair
 }
 HEAVY = {"onnx", "numpy", "google"}
@@ -115,6 +119,7 @@ LIGHT = (
 LIGHT += (
     "npugate.estimate",
     "npugate.estimate.values",
+    "npugate.graphview",
     "npugate.stedgeai.*",
     "npugate.reporters",
     "npugate.reporters.*",
@@ -230,6 +235,16 @@ def test_what_must_start_quickly_names_neither_onnx_nor_numpy(name):
 def test_a_rule_imports_of_others_only_onnx_and_numpy(name):
     others = {module.partition(".")[0] for module in imported_at_run(MODULES[name])}
     assert others - sys.stdlib_module_names <= {"npugate", "onnx", "numpy"}
+
+
+def test_onnxruntime_has_two_importers():
+    """One runs models; the other is the library's own quantiser, which nothing else needs."""
+    users = {
+        name
+        for name, path in MODULES.items()
+        if any(m.partition(".")[0] == "onnxruntime" for m in imported(path))
+    }
+    assert users == {"npugate.proof.sessions", "npugate.int8.scheme"}
 
 
 def test_only_the_edges_read_the_environment():

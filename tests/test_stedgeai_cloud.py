@@ -59,10 +59,10 @@ def test_a_wrong_password_is_told_without_it(server):
     assert "wrong-password" not in str(raised.value)
 
 
-@pytest.mark.parametrize("action", ["https://evil.example/login", "http://st.com.evil.example/"])
+@pytest.mark.parametrize("action", ["https://evil.example/login", "https://127.0.0.1.example/"])
 def test_a_login_page_that_sends_the_password_elsewhere_is_refused(server, action):
     server.form_action = action
-    with pytest.raises(CloudError):
+    with pytest.raises(CloudError, match="to another host"):
         opened(account(server))
     assert not any(b"right" in body for _, _, _, body in server.seen)
 

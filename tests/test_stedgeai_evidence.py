@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from npugate.stedgeai import catalogue, info, mpool, reading, redact, text
+from npugate.stedgeai import catalogue, info, reading, redact, text
 from npugate.stedgeai.values import EpochCounts
 
 _BESIDE = Path(__file__).parents[2] / "shared"
@@ -17,7 +17,6 @@ pytestmark = pytest.mark.skipif(not REPORTS.is_dir(), reason=f"no evidence folde
 TEXTS = sorted(REPORTS.rglob("*.txt"))
 INFOS = sorted(REPORTS.rglob("*c_info.json"))
 OLDER = sorted(path for path in REPORTS.rglob("*_report.json") if path.parent.name == ".ai")
-POOLS = sorted(REPORTS.rglob("*.mpool"))
 MAGNUS = "Magnus3327/stm32n6-edge-ai-benchmarks/Output"
 STUDIO = f"{MAGNUS}/Output_CV_Models/AI_STUDIO"
 CUBEMX = f"{MAGNUS}/Output_Baseline/CubeMX_xcubeai"
@@ -27,6 +26,7 @@ YAMNET = (
     "X-CUBE-AI/models/network_analyze_report.txt"
 )
 BERT = "TitoNicolaDrugman/Transformer-NPU-STM32N6/st_modelzoo/deployment/c_project/Middlewares/ST"
+PELE = "PeleAB/STM32N6-FaceRecognition"
 HAN = "Han-Sang-min/STM32N6_AI"
 VERSIONS = {"2.0.0-20049", "2.1.0-20194", "2.2.0-20266", "4.0.0-20500", "4.0.1-20581"}
 
@@ -73,13 +73,6 @@ def test_every_older_report_is_read(path):
     assert run.activations
 
 
-@pytest.mark.parametrize("path", POOLS, ids=name)
-def test_every_memory_pool_file_is_read(path):
-    found = mpool.read(path.read_bytes())
-    assert {pool.name for pool in found} & {"npuRAM3", "npuRAM6"}
-    assert all(0 <= pool.size_bytes <= 128 * 1024 * 1024 for pool in found), found
-
-
 def kinds(run):
     return [(row.first, *row.operators) for row in run.epochs if row.kind in {"SW", "HYBRID"}]
 
@@ -102,7 +95,7 @@ BY_HAND = [
         },
     ),
     (
-        "PeleAB/STM32N6-FaceRecognition/converted_models/face_detection_generate_report.txt",
+        f"{PELE}/converted_models/face_detection_generate_report.txt",
         0,
         {
             "version": "2.1.0-20194 329b0e98d",
@@ -304,8 +297,8 @@ def test_real_traps_are_in_the_catalogue():
 
 PAIRS = [
     (
-        "PeleAB/STM32N6-FaceRecognition/converted_models/face_detection_generate_report.txt",
-        "PeleAB/STM32N6-FaceRecognition/converted_models/face_detection_c_info.json",
+        f"{PELE}/converted_models/face_detection_generate_report.txt",
+        f"{PELE}/converted_models/face_detection_c_info.json",
     ),
     *(
         (
@@ -358,11 +351,15 @@ def test_text_and_json_of_one_run_tell_the_same(printed, written):
     assert told.counts or told.timing or told.weights == exact.weights
 
 
-def test_one_account_is_made_of_text_and_json():
+def test_one_account_is_made_of_text_json_and_memories():
     printed, written = PAIRS[0]
-    run = reading.read(
-        (REPORTS / printed).read_bytes(), {"x_c_info.json": (REPORTS / written).read_bytes()}
+    pools = (
+        "PeleAB/STM32N6-FaceRecognition/st_ai_ws/neural_art__face_detection/face_detection.mpool"
     )
+    files = {"x_c_info.json": (REPORTS / written).read_bytes()}
+    files["x.mpool"] = (REPORTS / pools).read_bytes()
+    run = reading.read((REPORTS / printed).read_bytes(), files)
+    assert {p.name: p.used_bytes for p in run.pools}["npuRAM5"] == 384 * 1024
     assert run.counts == EpochCounts(81, 10, 1, 70)
     assert run.weights == 2_455_409
     assert sum(1 for row in run.epochs if row.operators) == 81

@@ -19,7 +19,7 @@ from npugate.estimate.values import (
     Pool,
     Time,
 )
-from npugate.stedgeai import catalogue, comparison, process, raw, reading, redact, verdict
+from npugate.stedgeai import asking, catalogue, comparison, process, raw, reading, redact, verdict
 from npugate.stedgeai.raw import Ended, Output, Tail
 from npugate.stedgeai.values import Asked, Compiled, State
 from npugate.targetfile import bundled
@@ -247,6 +247,16 @@ def test_without_a_prediction_half_of_a_quantised_network_is_too_much(is_quantiz
     assert (catalogue.FALLBACK in dict(answer.hits)) is expected
 
 
+def test_the_reason_may_stand_beside_the_line_that_ends_the_run():
+    text = (
+        b"ST Edge AI Core v4.0.1-20581 7ed50de05\nUnknown dimensions: H\n"
+        b"TOOL ERROR: Error in computation of shapes\n"
+    )
+    answer = verdict.judge(asked(), Output("cli", Ended.EXIT, 255, text))
+    assert answer.compiled.known == ("einsum-shapes",)
+    assert [rule for rule, _ in answer.hits] == ["NPU227"]
+
+
 def test_weights_without_a_place_are_an_error():
     text = output("generate-2.2.txt").stdout
     for size in (b"1.000 MB /", b"32.000 kB /", b"40.501 kB /"):
@@ -308,3 +318,23 @@ def test_a_program_that_is_none_is_told(tmp_path):
     told = process.run([str(tmp_path / "nothing")], tmp_path, {}, 1)
     assert told.ended is Ended.NOT_STARTED
     assert "cannot be started" in told.reason
+
+
+def test_of_what_a_tool_wrote_only_plain_reports_are_taken(tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "network_c_info.json").write_text("{}")
+    (tmp_path / "network.c").write_text("int x;")
+    (tmp_path / "secret").write_text("key")
+    (tmp_path / "a_report.txt").symlink_to(tmp_path / "secret")
+    assert raw.collected([tmp_path]) == {"network_c_info.json": b"{}"}
+
+
+@pytest.mark.parametrize("name", ["/etc/hostname", "../outside.bin", "link.bin"])
+def test_weights_from_elsewhere_are_not_copied(tmp_path, name):
+    (tmp_path / "outside.bin").write_text("key")
+    folder = tmp_path / "nets"
+    folder.mkdir()
+    (folder / "a.onnx").write_text("model")
+    (folder / "link.bin").symlink_to(tmp_path / "outside.bin")
+    with pytest.raises(OSError, match=r"the weights (lie outside|are in no plain file)"):
+        asking.copy(asking.Request(folder / "a.onnx", (name,)), tmp_path / "copy")

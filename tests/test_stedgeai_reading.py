@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from npugate.stedgeai import info, lines, mpool, reading, text
+from npugate.stedgeai import info, lines, reading, text
 from npugate.stedgeai.info import InfoError
-from npugate.stedgeai.mpool import MpoolError
 from npugate.stedgeai.values import CompiledEpoch, EpochCounts, Failure
 
 SAMPLES = Path(__file__).parent / "fixtures" / "stedgeai"
@@ -222,18 +221,29 @@ def test_nothing_is_made_of_other_programs_output():
     assert text.read(b"make: *** [all] Error 2\nweights: 12 kg\n") == ()
 
 
-def test_a_memory_pool_file_is_read_with_its_comments():
-    pools = mpool.read(
-        b'{"memory": {"mempools": [ // the fast ones\n'
-        b'{"fname": "AXISRAM6", "name": "npu//RAM6", "offset": {"value": "0x34350000", '
-        b'"magnitude": "BYTES"}, "size": {"value": "448", "magnitude": "KBYTES"}},\n]}}'
-    )
-    assert [(pool.name, pool.start, pool.size_bytes) for pool in pools] == [
-        ("npu//RAM6", 0x34350000, 458752)
+POOL = b"""{"memory": {"mempools": [ // the fast one
+{"fname": "AXISRAM6", "name": "npuRAM6", "offset": {"value": "0x34350000", "magnitude": "BYTES"},
+ "size": {"value": "448", "magnitude": "KBYTES"},
+ "prop": {"rights": "ACC_WRITE", "byteWidth": 8, "freqRatio": 1.25}}]}}"""
+
+
+def test_the_memories_of_a_run_that_failed_are_those_that_it_was_given():
+    run = reading.read(sample("failed-allocation.txt"), {"x.mpool": POOL})
+    assert run.failure is not None
+    assert [(p.name, p.start, p.size_bytes, p.used_bytes) for p in run.pools] == [
+        ("npuRAM6", 0x34350000, 458752, None)
     ]
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b'{"memory": {"mempools": [{}]}}'])
-def test_a_damaged_memory_pool_file_is_refused(data):
-    with pytest.raises(MpoolError):
-        mpool.read(data)
+def test_the_figures_of_a_report_stay_beside_the_file_of_its_memories():
+    file = POOL.replace(b"npuRAM6", b"npuRAM3")
+    run = reading.read(sample("generate-2.2.txt"), {"x.mpool": file})
+    assert {p.name: p.used_bytes for p in run.pools}["npuRAM3"] == 32768
+
+
+def test_a_damaged_file_of_a_run_is_left_out(caplog):
+    run = reading.read(
+        sample("generate-2.2.txt"), {"x_c_info.json": b"{", "y.mpool": b"{", "z_report.json": b"[]"}
+    )
+    assert run == text.read(sample("generate-2.2.txt"))[0]
+    assert len(caplog.records) == 3

@@ -42,8 +42,8 @@ def test_paths_stay_in_a_record_that_was_asked_for_raw(place):
 
 
 def test_secrets_of_the_environment_do_not_reach_a_record(place):
-    program = tool.install(place / "bin", bytes=b"login hunter22 of matilda\n".hex(), **GOOD)
-    environment = {"STM32AI_PASSWORD": "hunter22", "USERNAME": "matilda"}
+    program = tool.install(place / "bin", bytes=b"login hunter22 of matilda.m\n".hex(), **GOOD)
+    environment = {"STM32AI_PASSWORD": "hunter22", "STM32AI_USERNAME": "matilda.m"}
     run("check", "nets", f"--stedgeai={program}", ACCEPT, "--record=kept", environment=environment)
     text = (place / "kept" / "nets__small.onnx" / "stdout.txt").read_text()
     assert "login <secret> of <secret>" in text
@@ -74,6 +74,18 @@ def test_without_licence_or_tool_there_is_one_notice_and_our_own_verdict(place, 
     (notice,) = report["notices"]
     assert ("licence" if not more else "was not found") in notice
     assert "stedgeai" not in report["models"][0]
+
+
+def test_a_server_that_does_not_answer_changes_no_verdict(place):
+    environment = {"STM32AI_URL": "http://127.0.0.1:9", "STM32AI_ACCESS_TOKEN": "of-the-test"}
+    arguments = ("check", "nets", "--stedgeai=cloud", ACCEPT, "--format=json")
+    code, out, _ = run(*arguments, environment=environment)
+    assert code == 0
+    (notice,) = json.loads(out)["notices"]
+    assert notice.startswith("the compiler was not asked: /assets/versions.json: URLError")
+    code, _, err = run("stedgeai", *arguments[1:], environment=environment)
+    assert code == 2
+    assert "was not asked" in err
 
 
 def test_a_tool_that_was_named_must_be_there(place):

@@ -173,6 +173,7 @@ def test_a_profile_that_the_tool_does_not_take_says_nothing_about_the_model(plac
     assert (code, model["verdict"]) == (0, "pass")
     assert model["stedgeai"]["verdict"] == "no-verdict"
     assert "E102(CliArgumentError)" in model["stedgeai"]["reason"]
+    assert "NPU601" in rules(model, "warning"), "--fail-on warning can gate on it"
     assert any("without a verdict of the compiler: 1" in text for text in report["notices"])
 
 

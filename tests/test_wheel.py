@@ -12,7 +12,8 @@ from npugate import __version__, registry
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRST_SETUPTOOLS = 77  # reads the licence of pyproject.toml as it is written
-SOURCES = ("npugate", "checks", "fixers")
+SOURCES = ("npugate", "checks", "fixers", "third_party")
+SHIPPED = {".py", ".toml", ".json", ".html", ".css", ".js"}
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +102,7 @@ def test_the_wheel_holds_every_module_rule_target_and_schema(names):
         packaged(path.relative_to(ROOT).as_posix())
         for folder in SOURCES
         for path in (ROOT / folder).rglob("*")
-        if path.suffix in {".py", ".toml", ".json"} or path.name == "py.typed"
+        if path.suffix in SHIPPED or path.name in {"py.typed", "LICENSE"}
     }
     assert wanted
     assert wanted - names == set()

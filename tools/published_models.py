@@ -343,6 +343,8 @@ PUBLISHED: Final[Mapping[str, Callable[[int], ModelProto]]] = {
     "mobilenetv2_a100_224_int8.tflite": lambda n: mobilenet_v2(1.0, classes=n),
     "mobilenetv2_a100_224_fft_int8.tflite": lambda n: mobilenet_v2(1.0, classes=n),
     "mobilenetv2_a140_224_int8.tflite": lambda n: mobilenet_v2(1.4, classes=n),
+    "mobilenetv2_a035_256_128_fft_int8.tflite": lambda n: mobilenet_v2(0.35, (256, 128), n),
+    "mobilenetv2_a100_256_128_fft_int8.tflite": lambda n: mobilenet_v2(1.0, (256, 128), n),
     "resnet18wd4_pt_224_qdq_int8.onnx": lambda n: resnet18(0.25, classes=n),
     "preresnet18_a025_pt_224_qdq_int8.onnx": lambda n: resnet18(0.25, is_pre=True, classes=n),
     "resnet50v2_224_int8.tflite": resnet50_v2,

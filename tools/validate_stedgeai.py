@@ -93,9 +93,8 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         faults = list(_action(Path(folder)))
     told = "".join(f"\n       {fault}" for fault in faults)
-    sys.stdout.write(
-        f"{'FAILED' if faults else 'ok    '} the action asks a tool of the runner{told}\n"
-    )
+    word = "FAILED" if faults else "ok    "
+    sys.stdout.write(f"{word} the action asks a tool of the runner{told}\n")
     return 1 if failed or faults else 0
 
 
@@ -115,23 +114,9 @@ def _action(folder: Path) -> Iterator[str]:
     }
     (tool / "scenario.json").write_text(json.dumps(scenario), "utf-8")
     shutil.copyfile(next(_MODEL.rglob("*.onnx")), work / "net.onnx")
-    output, summary = folder / "output", folder / "summary"
-    environment = {
-        "PATH": f"{tool}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "NPUGATE_STATE": str(state),
-        "GITHUB_ACTION_PATH": str(_ROOT),
-        "GITHUB_WORKSPACE": str(work),
-        "GITHUB_OUTPUT": str(output),
-        "GITHUB_STEP_SUMMARY": str(summary),
-        "INPUT_MODELS": "net.onnx",
-        "INPUT_CHANGED_ONLY": "false",
-        "INPUT_FAIL_ON": "never",
-        "INPUT_STEDGEAI": "auto",
-        "INPUT_STEDGEAI_ACCEPT_LICENSE": "true",
-        "SECRET_OF_THE_RUNNER": "hunter2",
-    }
-    script = str(_ROOT / "scripts" / "run-container.sh")
-    done = _run("bash", script, cwd=work, environment=environment)
+    done = _run(
+        "bash", str(_ROOT / "scripts/run-container.sh"), cwd=work, environment=_runner(folder, tool)
+    )
     reports = state / "out" / "npugate-report"
     try:
         found = json.loads((reports / "npugate.json").read_bytes())["models"][0]["stedgeai"]
@@ -142,11 +127,29 @@ def _action(folder: Path) -> Iterator[str]:
         yield f"{found['verdict']} by {found['back_end']}: {found['reason']}"
     if found["figures"]["cycles"] is None:
         yield "the JSON file was not read"
-    if "**Compiler:**" not in summary.read_text("utf-8"):
+    if "**Compiler:**" not in (folder / "summary").read_text("utf-8"):
         yield "the summary does not show the compiler"
     record = (reports / "stedgeai" / "net.onnx" / "stdout.txt").read_text("utf-8")
     if "reach: done" in record or "hunter2" in record:
         yield f"the compiler was not sealed: {record[:500]}"
+
+
+def _runner(folder: Path, tool: Path) -> dict[str, str]:
+    """Return the variables that a runner with the tool on its path hands to the script."""
+    return {
+        "PATH": f"{tool}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "NPUGATE_STATE": str(folder / "state"),
+        "GITHUB_ACTION_PATH": str(_ROOT),
+        "GITHUB_WORKSPACE": str(folder / "work"),
+        "GITHUB_OUTPUT": str(folder / "output"),
+        "GITHUB_STEP_SUMMARY": str(folder / "summary"),
+        "INPUT_MODELS": "net.onnx",
+        "INPUT_CHANGED_ONLY": "false",
+        "INPUT_FAIL_ON": "never",
+        "INPUT_STEDGEAI": "auto",
+        "INPUT_STEDGEAI_ACCEPT_LICENSE": "true",
+        "SECRET_OF_THE_RUNNER": "hunter2",
+    }
 
 
 def _faults(case: Case, folder: Path, options: argparse.Namespace) -> Iterator[str]:

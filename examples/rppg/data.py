@@ -10,6 +10,7 @@ Phase, pulse strength, skin tone, illumination drift, head motion and sensor noi
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,3 +75,9 @@ def _moving_skin(rng: np.random.Generator) -> npt.NDArray[np.float64]:
     columns = (grid[None, :] + path[:, None] * shift[1])[:, None, None, None, :]
     texture = 0.3 * np.sin(2 * np.pi * (kx * rows + ky * columns) + start)
     return tone + np.broadcast_to(texture, (FRAMES, REGIONS, COLOURS, SIDE, SIDE))
+
+
+if __name__ == "__main__":
+    # python -m examples.rppg.data calibration 200 calibration.npz
+    made = make(sys.argv[1], int(sys.argv[2]))
+    np.savez(sys.argv[3], images=made.images, bpm=made.bpm)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import logging
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -19,7 +20,7 @@ from npugate.discover import Search
 from npugate.errors import NpugateError, UsageError
 from npugate.options import Judgement, Options, Settings
 from npugate.report import Report
-from npugate.reporters import REPORTERS, text
+from npugate.reporters import REPORTERS, escape, text
 from npugate.selection import all_ids, ids, level, suggestion
 from npugate.types import Rule, Severity
 
@@ -42,16 +43,17 @@ def report_on(
 ) -> int:
     """Do the work of a command and report on it; return the exit code."""
     reports = destinations(chosen.report or ())
+    sources = source_url(chosen)
     try:
         with _Progress(console) as progress:
             report = work(progress.update)
     except NpugateError as error:
-        _write(Report.failure_of(__version__, str(error), error.exit_code), reports)
+        _write(Report.failure_of(__version__, str(error), error.exit_code), reports, sources)
         raise
     except Exception as error:
-        _write(Report.failure_of(__version__, f"npugate failed: {error!r}", 3), reports)
+        _write(Report.failure_of(__version__, f"npugate failed: {error!r}", 3), reports, sources)
         raise
-    unwritten = _write(report, reports)
+    unwritten = _write(report, reports, sources)
     if not chosen.quiet:
         console.stdout.write(_rendered(report, chosen, console))
     if unwritten is not None:
@@ -125,7 +127,13 @@ def options(
         base=chosen.base or "",
         base_folder=_base_folder(chosen),
         new_only=not chosen.all_findings,
+        pictured=_pictured(chosen),
     )
+
+
+def _pictured(chosen: argparse.Namespace) -> bool:
+    forms = {chosen.format, *(form for form, _ in destinations(chosen.report or ()))}
+    return "html" in forms or bool(getattr(chosen, "pictured", False))
 
 
 def _base_folder(chosen: argparse.Namespace) -> Path | None:
@@ -194,12 +202,38 @@ def destinations(values: Sequence[str]) -> list[tuple[str, Path]]:
     return found
 
 
-def _write(report: Report, reports: Sequence[tuple[str, Path]]) -> UsageError | None:
+def source_url(chosen: argparse.Namespace) -> str:
+    """Return what links to source lines begin with; empty for paths beside the page.
+
+    Raises:
+        UsageError: it is no address of the web.
+    """
+    url = str(chosen.source_url)
+    if url and not url.startswith(("https://", "http://")):
+        raise UsageError(f"--source-url {url}: it begins with https:// or http://")
+    return url.rstrip("/") + "/" if url else ""
+
+
+def written(report: Report, form: str, path: Path, sources: str) -> str:
+    """Return a report in the form in which it goes into a file; a page links to what is near."""
+    if form != "html":
+        return REPORTERS[form](report)
+    from npugate.reporters import html  # noqa: PLC0415 - few runs make a page
+
+    if not sources:
+        cwd = Path.cwd()
+        root = (gitfiles.root_above(cwd) or cwd).resolve()
+        away = os.path.relpath(root, path.parent.resolve())
+        sources = escape.uri(Path(away).as_posix()) + "/"
+    return html.render(report, sources)
+
+
+def _write(report: Report, reports: Sequence[tuple[str, Path]], sources: str) -> UsageError | None:
     """Write every report that can be written; return the first failure."""
     failure: UsageError | None = None
     for form, path in reports:
         try:
-            files.write_text(path, REPORTERS[form](report))
+            files.write_text(path, written(report, form, path, sources))
         except UsageError as error:
             logger.warning("%s", error)
             failure = failure or error

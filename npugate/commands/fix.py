@@ -49,9 +49,17 @@ def _repaired(chosen: argparse.Namespace, console: Console, progress: check.Prog
     rules, repairs = registry.rules(), registry.repairs()
     options = check.options(chosen, rules, console, progress)
     options = compiler.applied(options, chosen, console.environment)
-    fixing = Fixing(repairs, _repair_options(chosen), _selected(chosen, repairs), _data(chosen))
     keep = None if chosen.dry_run else partial(_keep, chosen)
-    return pipeline.run(replace(options, fixing=fixing), rules, keep)
+    return pipeline.run(replace(options, fixing=fixing(chosen, repairs)), rules, keep)
+
+
+def fixing(chosen: argparse.Namespace, repairs: Mapping[str, Repair]) -> Fixing:
+    """Read how to repair.
+
+    Raises:
+        UsageError: an argument must be changed.
+    """
+    return Fixing(repairs, _repair_options(chosen), _selected(chosen, repairs), _data(chosen))
 
 
 def _repair_options(chosen: argparse.Namespace) -> RepairOptions:

@@ -6,9 +6,10 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 from npugate.estimate import boards
+from npugate.estimate.counting import compiler_macs, plain_macs
 from npugate.estimate.memory import plan
 from npugate.estimate.placement import place
-from npugate.estimate.values import Epoch, Memory
+from npugate.estimate.values import Epoch, Estimate, Memory
 from npugate.facts import Facts
 from npugate.target import Target
 
@@ -43,6 +44,29 @@ def memory(facts: Facts, target: Target) -> Memory | None:
     if key not in known:
         known[key] = _memory(facts, target)
     return known[key]
+
+
+def estimate(facts: Facts, target: Target) -> Estimate | None:
+    """Return all that is estimated of a model; None without an accelerator and for a huge graph.
+
+    Args:
+        facts: of the model.
+        target: with the board and the toolchain.
+    """
+    if not target.npu or len(facts.main.nodes) > MOST_NODES:
+        return None
+    placed, found = epochs(facts, target), memory(facts, target)
+    notes = () if found is not None else ("the shapes of the activations are not all known",)
+    return Estimate(
+        target.name,
+        target.toolchain,
+        board_of(target).name,
+        placed,
+        plain_macs(facts),
+        compiler_macs(facts, target),
+        found,
+        notes=notes,
+    )
 
 
 def is_known(facts: Facts) -> bool:

@@ -129,16 +129,17 @@ def float_groups(nodes: Iterable[Node]) -> list[list[Node]]:
     quantised: set[int] = set()
     loose: list[Node] = []
     for node in nodes:
-        if node.op_type in _CONVERSIONS or node.op_type in VIEWS or not _computes_float(node):
+        if node.op_type in _CONVERSIONS or node.op_type in VIEWS or not computes_float(node):
             continue
         if _reads_quantised(node, quantised):
             quantised.add(id(node))
         else:
             loose.append(node)
-    return _connected(loose)
+    return connected(loose)
 
 
-def _computes_float(node: Node) -> bool:
+def computes_float(node: Node) -> bool:
+    """Tell whether a node makes a float tensor at run time."""
     made = [tensor for tensor in node.outputs if tensor is not None]
     if not made or all(tensor.is_constant for tensor in made):
         return False
@@ -182,7 +183,8 @@ def _is_swish(runtime: list[Tensor], quantised: set[int]) -> bool:
     return False
 
 
-def _connected(nodes: list[Node]) -> list[list[Node]]:
+def connected(nodes: Iterable[Node]) -> list[list[Node]]:
+    """Group nodes that feed each other, looking through views; in file order."""
     group: dict[int, list[Node]] = {}
     order: list[list[Node]] = []
     for node in nodes:

@@ -23,7 +23,7 @@ from npugate.errors import NpugateError, UsageError
 from npugate.github import event, gate, inputs, log, outputs, places, summary
 from npugate.github.inputs import Inputs
 from npugate.report import Report
-from npugate.reporters import REPORTERS, escape, outline, sarif
+from npugate.reporters import REPORTERS, escape, html, outline, sarif
 from npugate.types import Severity
 
 Run = Callable[[Sequence[str]], Report]
@@ -34,6 +34,7 @@ _FILES: Final = {
     "sarif": "npugate.sarif",
     "junit": "npugate.junit.xml",
     "markdown": "npugate.md",
+    "html": "npugate.html",
     "gitlab": "npugate.gitlab.json",
     "text": "npugate.txt",
 }
@@ -68,7 +69,7 @@ def main(environment: Mapping[str, str], stdout: TextIO, run: Run) -> int:
         stdout.write(log.quoted(escape.log_document(traceback.format_exc())))
         report = _no_verdict(f"this is a fault of npugate: {error!r}", 3, stdout)
     try:
-        paths = _write_reports(report, chosen, _folder(environment))
+        paths = _write_reports(report, chosen, environment)
     except OSError as error:
         reason = f"the reports cannot be written: {error}"
         report, paths = _no_verdict(reason, 3, stdout), {}
@@ -82,17 +83,22 @@ def _check(chosen: Inputs, environment: Mapping[str, str], stdout: TextIO, run: 
     stdout.writelines(log.line("notice", notice) for notice in plan.notices)
     opening = _opening(chosen, environment)
     if chosen.fix:
-        report = run(("fix", f"--output-dir={_folder(environment) / _REPAIRED}", *plan.arguments))
+        output = f"--output-dir={_folder(environment) / _REPAIRED}"
+        report = run(("fix", output, *_drawn(chosen), *plan.arguments))
         report = replace(report, models=tuple(replace(m, as_found=True) for m in report.models))
     else:
-        report = run(("check", *plan.arguments))
+        report = run(("check", *_drawn(chosen), *plan.arguments))
     return replace(report, notices=(opening, *report.notices)) if opening else report
+
+
+def _drawn(chosen: Inputs) -> tuple[str, ...]:
+    return ("--pictured",) if "html" in chosen.reports else ()
 
 
 def _opening(chosen: Inputs, environment: Mapping[str, str]) -> str:
     """Return what a reviewer must know before the verdict: the change edits its own judge."""
     here, kept = Path(environment.get("GITHUB_WORKSPACE") or "."), _kept(environment)
-    names = {chosen.config, chosen.target, *gate.named(here, chosen.config)}
+    names = {chosen.config, chosen.target, chosen.board, *gate.named(here, chosen.config)}
     if kept is None:
         return gate.notice(gate.touched(_recorded(environment), names))
     names.update(gate.named(kept, chosen.config))
@@ -134,7 +140,7 @@ def _folder(environment: Mapping[str, str]) -> Path:
 def _plan(chosen: Inputs, happened: event.Event, environment: Mapping[str, str]) -> _Plan:
     chosen = _judged(chosen, happened, environment)
     arguments: list[str] = []
-    for flag in ("target", "toolchain", "config", "fail-on"):
+    for flag in ("target", "toolchain", "board", "config", "fail-on"):
         value = getattr(chosen, flag.replace("-", "_"))
         arguments += [f"--{flag}={value}"] if value else []
     notices: list[str] = []
@@ -160,10 +166,12 @@ def _judged(chosen: Inputs, happened: event.Event, environment: Mapping[str, str
             "config-from: base: the base branch's settings are not to be had; the checkout step "
             "needs fetch-depth: 2, and the composite action is the one that can do it"
         )
-    target = chosen.target
-    if target.endswith(".toml"):
-        target = str(kept / target)
-    return replace(chosen, config=str(gate.of_base(kept, chosen.config)), target=target)
+    return replace(
+        chosen,
+        config=str(gate.of_base(kept, chosen.config)),
+        target=_of_base(chosen.target, kept),
+        board=_of_base(chosen.board, kept),
+    )
 
 
 def _compiler(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
@@ -174,6 +182,11 @@ def _compiler(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
     if chosen.stedgeai_profile:
         arguments.append(f"--stedgeai-profile={chosen.stedgeai_profile}")
     return arguments + ["--stedgeai-accept-license"] * chosen.stedgeai_accept_license
+
+
+def _of_base(name: str, kept: Path) -> str:
+    """Return a name as it is; a file is taken from what was kept of the base."""
+    return str(kept / name) if name.endswith((".toml", ".mpool")) else name
 
 
 def _old(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
@@ -213,14 +226,17 @@ def _changes(chosen: Inputs, environment: Mapping[str, str]) -> tuple[list[str],
     return [f"--changes-from={environment['NPUGATE_CHANGES']}"], []
 
 
-def _write_reports(report: Report, chosen: Inputs, folder: Path) -> dict[str, str]:
+def _write_reports(
+    report: Report, chosen: Inputs, environment: Mapping[str, str]
+) -> dict[str, str]:
     """Write the reports and return the outputs that name them."""
+    folder = _folder(environment)
     folder.mkdir(parents=True, exist_ok=True)
     paths = {"folder": str(folder)}
     for form in chosen.reports:
         path = folder / _FILES[form]
         path.write_text(
-            _rendered(report, form, chosen.name),
+            _rendered(report, form, chosen.name, environment),
             encoding="utf-8",
             newline="\n",
             errors="backslashreplace",
@@ -229,7 +245,10 @@ def _write_reports(report: Report, chosen: Inputs, folder: Path) -> dict[str, st
     return paths
 
 
-def _rendered(report: Report, form: str, name: str) -> str:
+def _rendered(report: Report, form: str, name: str, environment: Mapping[str, str]) -> str:
+    if form == "html":
+        base = places.blob(environment)
+        return html.render(report, f"{base}/" if base else "")
     if form == "sarif" and name:
         return sarif.render(report, category=f"npugate/{report.target}/{name}")
     return REPORTERS[form](report)

@@ -17,7 +17,7 @@ ChangedOnly = Literal["auto", "true", "false"]
 Comment = Literal["true", "failures", "false"]
 ConfigFrom = Literal["head", "base"]
 
-_FORMATS: Final = ("json", "sarif", "junit", "markdown", "gitlab", "text")
+_FORMATS: Final = ("json", "sarif", "junit", "markdown", "html", "gitlab", "text")
 COMPARED: Final = frozenset({"pull_request", "pull_request_target", "merge_group"})
 """The events that propose a change to a base."""
 _LEVELS: Final = ("error", "warning", "never")
@@ -48,6 +48,7 @@ class Inputs:
     models: tuple[str, ...]
     target: str
     toolchain: str
+    board: str
     config: str
     config_from: ConfigFrom
     fail_on: str
@@ -180,6 +181,13 @@ INPUTS: Final = (
         _text,
     ),
     Input(
+        "board",
+        "",
+        "The board whose memories are filled, or the path of the compiler's `.mpool` file; empty "
+        "takes the configuration's, else the discovery kit of the target.",
+        _text,
+    ),
+    Input(
         "config",
         "",
         "The configuration file; empty looks for npugate.toml or pyproject.toml.",
@@ -215,9 +223,9 @@ INPUTS: Final = (
     ),
     Input(
         "reports",
-        "json, sarif, junit, markdown",
-        "Which reports to write: any of json, sarif, junit, markdown, gitlab and text. The JSON "
-        "report is always written.",
+        "json, sarif, junit, markdown, html",
+        "Which reports to write: any of json, sarif, junit, markdown, html, gitlab and text. The "
+        "JSON report is always written.",
         _formats,
     ),
     Input(

@@ -26,5 +26,14 @@ def _lazy(module: str) -> Render:
 
 
 REPORTERS: Final[Mapping[str, Render]] = {
-    name: _lazy(name) for name in ("text", "json", "junit", "sarif", "markdown", "gitlab")
+    name: _lazy(name)
+    for name in (
+        "text",
+        "json",
+        "junit",
+        "sarif",
+        "markdown",
+        "gitlab",
+        "html",
+    )
 }

@@ -8,10 +8,12 @@ from dataclasses import asdict
 from typing import Final
 
 from npugate.estimate.values import Engine
+from npugate.reporters import escape
 from npugate.stedgeai.values import Compiled, CompiledPool, CompiledRun, Difference, State
 
 _KIB: Final = 1024
 _KINDS: Final = 8
+_REASON: Final = 300  # characters; the finding and the JSON report have it whole
 _WORDS: Final = {
     State.COMPILED: "compiled",
     State.REFUSED: "refused",
@@ -26,7 +28,7 @@ def headline(found: Compiled) -> str:
     name = f"ST Edge AI Core {version}".rstrip()
     by = f" ({found.back_end})" if found.back_end else ""
     text = f"{name}{by}: {_WORDS[found.state]}"
-    return f"{text}: {found.reason}" if found.reason else text
+    return f"{text}: {escape.clip(found.reason, _REASON)}" if found.reason else text
 
 
 def figures(found: Compiled) -> list[str]:

@@ -25,6 +25,8 @@ _LOG_BRACKET: Final = re.compile(r"##(?=\w*\[)")  # GitHub, Azure, TeamCity: any
 _MENTION: Final = re.compile(r"@(?=\w)")
 _PLACEHOLDER: Final = re.compile(r"\{(\d+)\}")
 _MARKUP: Final = re.compile(r"[&<>\"'`*_\[\](){}#|~@$\\!:]")
+_HTML: Final = re.compile(r"[&<>\"'`=#:]")
+_SCRIPT: Final = re.compile(r"[<>&\x7f]")
 _WWW: Final = re.compile(r"(?i)www\.")
 _REFERENCE: Final = re.compile(r"(@|#|(?i:\bgh-)|(?i:\bwww)|(?i:https?:|ftp:))(?=[\w./])")
 _EMAIL: Final = re.compile(r"(?<=[\w.+-])@(?=[\w-]+\.\w)")
@@ -75,6 +77,23 @@ def json_document(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
     text = _NOT_ASCII.sub(_json_escape, _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text))
     return text.replace("##", "#\\u0023") + "\n"
+
+
+def json_script(value: object) -> str:
+    """Encode a value as JSON on one line that can stand inside a script element of a page.
+
+    No markup of any kind is left in it, so that nothing it holds can end the element.
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = _SCRIPT.sub(_unicode_escape, _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text))
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
+    return text.replace("##", "#\\u0023")
+
+
+def attribute(text: str, limit: int = TEXT_LIMIT) -> str:
+    """Return one line that HTML shows as it is, in text and in a quoted attribute."""
+    return _HTML.sub(_entity, visible(text, limit))
 
 
 def xml(text: str, limit: int = TEXT_LIMIT) -> str:
@@ -131,6 +150,10 @@ def _escaped(char: str) -> str:
 
 def _json_escape(match: re.Match[str]) -> str:
     return json.dumps(match[0])[1:-1] if match[0] != "\x7f" else "\\u007f"
+
+
+def _unicode_escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
 
 
 def _entity(match: re.Match[str]) -> str:

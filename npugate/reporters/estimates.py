@@ -1,11 +1,16 @@
-"""What is estimated of a model, as one line for a page."""
+"""What is estimated of a model: as one line for a page, and as an object for JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
+from typing import Final
 
-from npugate.estimate.values import Estimate, Interval
+from npugate.estimate.values import Engine, Epoch, Estimate, Interval, Memory
 from npugate.reporters import outline
+
+FALLBACKS: Final = 20
+"""Epochs off the NPU that are listed one by one."""
 
 
 def line(now: Estimate, before: Estimate | None = None) -> str:
@@ -16,6 +21,79 @@ def line(now: Estimate, before: Estimate | None = None) -> str:
         before: of the same model on the base branch, to show what changed; None without.
     """
     return f"estimate for {now.board}: {', '.join(_figures(now, before))}"
+
+
+def document(found: Estimate) -> dict[str, object]:
+    """Return an estimate as JSON has it: figures, not every epoch."""
+    time = found.time
+    return {
+        "board": found.board,
+        "toolchain": found.toolchain,
+        "epochs": {engine.value: found.count(engine) for engine in Engine},
+        "npu_share": {"epochs": found.npu_epoch_share, "macs": found.npu_mac_share},
+        "macs": found.macs,
+        "macs_by_engine": {engine.value: _macs(found, engine) for engine in Engine},
+        "compiler_macs": found.compiler_macs,
+        "memory": None if found.memory is None else _memory(found.memory),
+        "time": None
+        if time is None
+        else {
+            "microseconds": _interval(time.microseconds),
+            "npu": time.npu,
+            "cpu": time.cpu,
+            "compiler_cycles": time.compiler_cycles,
+            "calibrated": time.is_calibrated,
+            "notes": list(time.notes),
+        },
+        "fallbacks": [
+            _fallback(epoch) for epoch in islice(found.fallbacks(), FALLBACKS) if epoch.operators
+        ],
+        "notes": list(found.notes),
+    }
+
+
+def _macs(found: Estimate, engine: Engine) -> int:
+    return sum(epoch.macs for epoch in found.epochs if epoch.engine is engine)
+
+
+def _memory(found: Memory) -> dict[str, object]:
+    return {
+        "fit": found.fit.value,
+        "weights": _interval(found.weights),
+        "activations": _interval(found.activations),
+        "external": _interval(found.external),
+        "lower_bound": found.lower_bound,
+        "peak_epoch": found.peak,
+        "pools": [
+            {
+                "name": pool.name,
+                "size_bytes": pool.size_bytes,
+                "weight_bytes": pool.weight_bytes,
+                "activation_bytes": pool.activation_bytes,
+                "external": pool.is_external,
+            }
+            for pool in found.pools
+        ],
+    }
+
+
+def _interval(found: Interval) -> dict[str, float]:
+    return {"low": found.low, "likely": found.likely, "high": found.high}
+
+
+def _fallback(epoch: Epoch) -> dict[str, object]:
+    """Return an epoch off the NPU, by its first operator that is not there."""
+    left = [operator for operator in epoch.operators if operator.engine is not Engine.NPU]
+    first = (left or epoch.operators)[0]
+    return {
+        "operator": first.kind,
+        "engine": epoch.engine.value,
+        "node": first.location.node,
+        "op_type": first.location.op_type,
+        "reason": first.reason,
+        "advice": first.advice,
+        "microseconds": epoch.microseconds.likely if epoch.microseconds else None,
+    }
 
 
 def _figures(now: Estimate, before: Estimate | None) -> Iterator[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Final
 
+from npugate.estimate.values import Estimate
 from npugate.report import Against, ModelReport, RepairReport, Report, Verification
-from npugate.reporters import compiler, escape, outline
+from npugate.reporters import compiler, escape, estimates, outline
 from npugate.sketch import Sketch
 from npugate.types import Finding, Severity, Source, Suppression
 
@@ -67,6 +68,7 @@ def _model(model: ModelReport, threshold: Severity | None) -> dict[str, object]:
             if model.compiled is None
             else {"stedgeai": _clipped(compiler.document(model.compiled))}
         ),
+        **({} if model.estimate is None else {"estimate": _estimate(model.estimate)}),
         **({} if model.against is None else {"base": _against(model.against)}),
         **({} if model.repair is None else {"repair": _repair(model, model.repair, threshold)}),
     }
@@ -77,7 +79,12 @@ def _against(against: Against) -> dict[str, object]:
         "new": sorted(against.new),
         "unchanged": sorted(against.unchanged),
         "fixed": [_finding(finding) for finding in against.fixed],
+        **({} if against.estimate is None else {"estimate": _estimate(against.estimate)}),
     }
+
+
+def _estimate(found: Estimate) -> object:
+    return _clipped(estimates.document(found))
 
 
 def _repair(

@@ -3,7 +3,7 @@
 The file may come from a container that read untrusted models: it is held to the schema, its figures
 are counted again, and what does not agree with itself is refused. Its strings stay what they are;
 every reporter escapes them as it does those of a model. What a page does not show is not read back:
-estimates, the differing nodes of a repair, the text of a twin's line.
+single epochs, the differing nodes of a repair, the text of a twin's line.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 from typing import Final, TypeVar, cast
 
+from npugate.estimate.values import Engine, Epoch, Estimate, Fit, Interval, Memory, Time
 from npugate.report import (
     Against,
     Figures,
@@ -37,6 +38,7 @@ from npugate.types import (
 MAX_BYTES: Final = 64 * 1024**2
 _SCHEMA: Final = Path(__file__).parents[1] / "report.schema.json"
 _DIGITS: Final = 19  # as far as any JSON reader goes; what is longer overflows a float
+_MOST_EPOCHS: Final = 100_000
 _NO_VERDICT: Final = 2  # exit codes from here on say that there is none
 
 Json = dict[str, object]
@@ -133,7 +135,53 @@ def _model(row: Json) -> ModelReport:
         repair=None if repair is None else _repair(repair),
         as_found=repair is not None and _get(repair, "as_found", default=False),
         against=None if against is None else _against(against),
+        estimate=_estimate(_row(row, "estimate")) if "estimate" in row else None,
     )
+
+
+def _estimate(row: Json) -> Estimate:
+    """Return the figures of an estimate; its epochs are told by their number only."""
+    counts, macs = _row(row, "epochs"), _row(row, "macs_by_engine")
+    epochs: list[Epoch] = []
+    for engine in Engine:
+        number = min(_get(counts, engine.value, 0), _MOST_EPOCHS)
+        work = [_get(macs, engine.value, 0), *[0] * number][:number]
+        epochs += [Epoch(len(epochs), engine, (), macs=each) for each in work]
+    memory, time = _row(row, "memory"), _row(row, "time")
+    return Estimate(
+        "",
+        _get(row, "toolchain", ""),
+        _get(row, "board", ""),
+        tuple(epochs),
+        _get(row, "macs", 0),
+        _get(row, "compiler_macs", 0),
+        _memory(memory) if memory else None,
+        _time(time) if time else None,
+        _texts(row, "notes"),
+    )
+
+
+def _memory(row: Json) -> Memory:
+    spans = [_interval(_row(row, key)) for key in ("weights", "activations", "external")]
+    weights, activations, external = spans
+    fit = Fit(_get(row, "fit", ""))
+    bound, peak = _get(row, "lower_bound", 0), _get(row, "peak_epoch", 0)
+    return Memory(fit, (), weights, activations, bound, peak, external=external)
+
+
+def _time(row: Json) -> Time:
+    return Time(
+        _interval(_row(row, "microseconds")),
+        _get(row, "npu", 0.0),
+        _get(row, "cpu", 0.0),
+        _get(row, "compiler_cycles", 0.0),
+        _get(row, "calibrated", default=False),
+        _texts(row, "notes"),
+    )
+
+
+def _interval(row: Json) -> Interval:
+    return Interval(_get(row, "low", 0.0), _get(row, "likely", 0.0), _get(row, "high", 0.0))
 
 
 def _census(row: Json) -> Census:
@@ -151,7 +199,9 @@ def _census(row: Json) -> Census:
 
 def _against(row: Json) -> Against:
     fixed = tuple(_finding(item) for item in _rows(row, "fixed"))
-    return Against(frozenset(_texts(row, "new")), frozenset(_texts(row, "unchanged")), fixed)
+    estimate = _estimate(_row(row, "estimate")) if "estimate" in row else None
+    new, unchanged = frozenset(_texts(row, "new")), frozenset(_texts(row, "unchanged"))
+    return Against(new, unchanged, fixed, estimate)
 
 
 def _finding(row: Json) -> Finding:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from npugate.report import ModelReport, RepairReport, Report, RuleInfo
-from npugate.reporters import compiler, escape, outline, repairs
+from npugate.reporters import compiler, escape, estimates, outline, repairs
 from npugate.stedgeai.values import Compiled
 from npugate.types import Finding, Location, Severity
 
@@ -71,6 +71,10 @@ class _Page:
         yield f"  {self._paint(verdict.upper(), verdict)}: {outline.tally_of(model.findings)}"
         if compared := outline.against(model):
             yield from _wrapped(escape.visible(compared), "  ", "    ")
+        if model.estimate is not None:
+            before = model.against.estimate if model.against else None
+            line = escape.visible(estimates.line(model.estimate, before))
+            yield from _wrapped(line, "  ", "    ")
         explained: set[str] = set()
         for severity in outline.WORST_FIRST:
             yield from self._section(outline.unsuppressed(model.findings), severity, explained)

@@ -141,6 +141,9 @@ def _memory(memory: Memory | None, run: CompiledRun) -> Iterator[Difference]:
         other = mine.get(pool.name)
         if other is None or pool.used_bytes is None:
             continue
+        if pool.size_bytes is not None and pool.size_bytes != other.size_bytes:
+            subject = f"size of {pool.name}"
+            yield Difference(subject, size(other.size_bytes), size(pool.size_bytes), agrees=False)
         used = other.weight_bytes + other.activation_bytes
         if used or pool.used_bytes:
             room = (pool.size_bytes or other.size_bytes) * _POOL_SHARE

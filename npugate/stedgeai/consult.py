@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from npugate.errors import UsageError
+from npugate.errors import NpugateError, UsageError
 from npugate.stedgeai import asking, local, raw, redact, verdict
 from npugate.stedgeai.asking import BackEnd, Request, Shape
 from npugate.stedgeai.raw import Ended, Output
@@ -83,7 +83,12 @@ def open_compiler(settings: Settings, environment: Mapping[str, str]) -> Compile
     settings = replace(settings, profile=profile)
     if not settings.accepts_licence:
         return _absent(_LICENCE)
-    back_end = _back_end(settings, environment)
+    try:
+        back_end = _back_end(settings, environment)
+    except UsageError:
+        raise
+    except NpugateError as error:  # an engine or a server that does not answer is no fault of use
+        return _absent(f"the compiler was not asked: {error}")
     if back_end is None:
         return _absent(_MISSING)
     secrets = _secrets(environment)
@@ -113,8 +118,8 @@ def _back_end(settings: Settings, environment: Mapping[str, str]) -> BackEnd | N
 
 
 def _secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Return what must not stand in a record: credentials, the user's name."""
-    marks = ("TOKEN", "PASSWORD", "SECRET", "USERNAME", "LOGNAME", "CREDENTIAL")
+    """Return the credentials in the environment, which must not stand in a record."""
+    marks = ("TOKEN", "PASSWORD", "SECRET", "CREDENTIAL", "STM32AI_USERNAME")
     found = {value for name, value in environment.items() if any(m in name.upper() for m in marks)}
     return tuple(sorted(found, key=len, reverse=True))
 

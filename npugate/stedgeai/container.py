@@ -40,15 +40,15 @@ _API_SECONDS: Final = 60
 
 
 class ContainerError(NpugateError):
-    """The container engine does not answer, or has no such image."""
+    """The container engine does not answer."""
 
 
 def open_image(image: str) -> BackEnd:
     """Return the back end of an image that is on this machine already.
 
     Raises:
-        UsageError: the image's name is none, or the extra is not installed.
-        ContainerError: the engine does not answer, or the image is not there.
+        UsageError: there is no such image, or the extra is not installed.
+        ContainerError: the engine does not answer.
     """
     if not image or image.startswith("-"):
         raise UsageError(f"--stedgeai docker://{image}: name an image")
@@ -63,7 +63,7 @@ def open_image(image: str) -> BackEnd:
         client = docker.from_env(timeout=_API_SECONDS)
         client.images.get(image)
     except ImageNotFound as error:
-        raise ContainerError(f"there is no image {image} here; npugate pulls none") from error
+        raise UsageError(f"there is no image {image} here; npugate pulls none") from error
     except DockerException as error:
         raise ContainerError(f"the container engine does not answer: {error}") from error
     return BackEnd("container", "", partial(_compile, client, image))

@@ -8,6 +8,8 @@ from dataclasses import fields, replace
 from functools import reduce
 from typing import Final
 
+from npugate.estimate import mpool
+from npugate.estimate.boards import BoardError
 from npugate.stedgeai import info, text
 from npugate.stedgeai.info import InfoError
 from npugate.stedgeai.values import CompiledEpoch, CompiledPool, CompiledRun, EpochCounts
@@ -31,6 +33,8 @@ def read(stdout: bytes, files: Mapping[str, bytes]) -> CompiledRun | None:
             found += text.read(data)[-1:]
         elif name.endswith(".json"):
             found += _json(name, data)
+        elif name.endswith(".mpool"):
+            found += _memories(name, data)
     return reduce(merged, found) if found else None
 
 
@@ -39,6 +43,27 @@ def _json(name: str, data: bytes) -> Iterator[CompiledRun]:
         yield info.read(data)
     except InfoError as error:
         logger.warning("%s: %s", name, error)
+
+
+def _memories(name: str, data: bytes) -> Iterator[CompiledRun]:
+    """Yield the memories that the compiler was given; a run that failed tells no others."""
+    try:
+        board = mpool.parse(data, name)
+    except BoardError as error:
+        logger.warning("%s", error)
+        return
+    yield CompiledRun(
+        pools=tuple(
+            CompiledPool(
+                bank.name,
+                bank.address,
+                bank.size_bytes,
+                is_exact=True,
+                is_writable=bank.is_writable,
+            )
+            for bank in board.banks
+        )
+    )
 
 
 def merged(first: CompiledRun, second: CompiledRun) -> CompiledRun:
@@ -66,7 +91,8 @@ def _pools(first: Sequence[CompiledPool], second: Sequence[CompiledPool]) -> Ite
     others = {pool.name: pool for pool in second}
     for pool in first:
         other = others.get(pool.name, pool)
-        text_side, exact = (other, pool) if pool.is_exact else (pool, other)
+        has_figures = pool.is_exact or other.used_bytes is None
+        text_side, exact = (other, pool) if has_figures else (pool, other)
         yield replace(
             exact,
             weight_bytes=_either(text_side.weight_bytes, exact.weight_bytes),

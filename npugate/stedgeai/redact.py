@@ -36,7 +36,7 @@ _PROBE: Final = re.compile(
 _SERIAL: Final = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-F]{24}|0x[0-9A-Fa-f]{24})(?![0-9A-Za-z])")
 _PORT: Final = re.compile(r"/dev/(?:cu|tty)[\w.-]+")
 _MAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-_SHORTEST_SECRET: Final = 4
+_SHORTEST_SECRET: Final = 8  # a shorter value is a word that the output may well hold
 
 
 def text(given: str, secrets: Iterable[str] = (), places: Iterable[str] = ()) -> str:

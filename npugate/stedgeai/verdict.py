@@ -18,6 +18,7 @@ TEXT_LIMIT: Final = 2000
 
 _SPARE_EPOCHS: Final = 2  # more on the CPU than predicted by so many is worth a word
 _LAST_LINES: Final = 12
+_LINES_AROUND: Final = 400
 _FILE_IT: Final = (
     "npugate does not know this failure: please file it at the project with the record that "
     "--record keeps (it has no paths and serial numbers), and ask ST in their community"
@@ -44,26 +45,27 @@ def judge(asked: Asked, output: Output) -> Answer:
         return _unfinished(output, run, reason)
     if output.status or (run is not None and run.failure is not None):
         return _refused(asked, output, run)
-    if run is None or (run.counts is None and run.weights is None and not run.pools):
+    if run is None or (run.counts is None and run.weights is None):
         reason = "the compiler ended well, but left no report that npugate can read"
         return _unfinished(output, run, reason)
     return _compiled(asked, output, run)
 
 
-def _unfinished(output: Output, run: CompiledRun | None, reason: str) -> Answer:
+def _unfinished(output: Output, run: CompiledRun | None, reason: str, *known: str) -> Answer:
     """Return no verdict, and a warning: a tool that does not come to its end is worth a look."""
     hit = Hit(Location(), f"no verdict of the compiler: {reason}", Severity.WARNING)
-    state = Compiled(State.NO_VERDICT, output.back_end, reason, run)
+    state = Compiled(State.NO_VERDICT, output.back_end, reason, run, known=known)
     return Answer(state, ((catalogue.REFUSED, hit),))
 
 
 def _refused(asked: Asked, output: Output, run: CompiledRun | None) -> Answer:
     told = _told(output, run)
-    known = catalogue.of_failure(told)
+    # The reason may stand beside the line that ends the run: a crash, the name of a dimension.
+    around = list(lines.clean(output.stdout))[-_LINES_AROUND:]
+    known = catalogue.of_failure([*told, *around])
     if known is not None and not known.is_about_the_model:
         reason = f"{known.cause}; {known.fix} ({_quote(told)})"
-        state = Compiled(State.NO_VERDICT, output.back_end, reason, run, known=(known.id,))
-        return Answer(state)
+        return _unfinished(output, run, reason, known.id)
     reason = _quote(told) if known is None else f"{known.cause} ({_quote(told)})"
     names = () if known is None else (known.id,)
     state = Compiled(State.REFUSED, output.back_end, reason, run, known=names)

@@ -1,0 +1,100 @@
+"""The options of ``quantize`` and ``evaluate``; loads nothing heavy."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Final
+
+_FORMATS: Final = ("text", "json", "markdown")
+_GRADES: Final = ("EXCELLENT", "GOOD", "FAIR")
+_QUANTIZE: Final = (
+    "Quantise a float model to int8 in ST's scheme: QDQ, weights symmetric and per channel, "
+    "activations asymmetric and per tensor. The result is checked, and written only when it is "
+    "what was asked for, with MODEL.calibration.json beside it, which lists the samples used."
+)
+_EVALUATE: Final = (
+    "Hold an int8 model against its float original on samples that it was not calibrated with. "
+    "Exit status 1 when a threshold fails."
+)
+_DATA: Final = (
+    "a .npz with an array for each input, a .npy, or a folder of images or arrays, whose "
+    "sub-folders are labels"
+)
+_LABELS: Final = "a .npy, .npz or .csv file, or the name of an array in the data's .npz"
+_PREPROCESS: Final = "a TOML file, or key=value: resize, colour, source, layout, scale, mean, std, "
+
+
+def add_quantize(command: argparse.ArgumentParser) -> None:
+    """Add the options of ``npugate quantize``."""
+    command.description = _QUANTIZE
+    add = command.add_argument
+    add("model", metavar="MODEL", help="a float model")
+    add("--output", required=True, metavar="FILE", help="where the int8 model goes")
+    add("--calibration", metavar="DATA", help=_DATA)
+    add("--random-calibration", action="store_true", help="no data; the accuracy is unknown then")
+    add("--labels", metavar="LABELS", help=f"cover every label evenly: {_LABELS}")
+    add("--samples", type=int, default=200, metavar="N", help="most that are used (200)")
+    add("--method", choices=("minmax", "entropy", "percentile"), default="minmax")
+    add("--percentile", type=float, default=99.999, metavar="P", help="of the values kept (99.999)")
+    add("--exclude", action="append", metavar="NODE", help="leave it in float; repeatable")
+    add("--target", default="stm32n6", help="by which rules the result is judged (stm32n6)")
+    add("--toolchain", help="version of the target's compiler")
+    _add_both(command)
+
+
+def add_evaluate(command: argparse.ArgumentParser) -> None:
+    """Add the options of ``npugate evaluate``."""
+    command.description = _EVALUATE
+    add = command.add_argument
+    add("float_model", metavar="FLOAT", help="the float model")
+    add("int8_model", metavar="INT8", help="what npugate quantize made of it")
+    add("--data", required=True, metavar="DATA", help=_DATA)
+    add("--labels", metavar="LABELS", help=f"the truth: {_LABELS}")
+    add("--samples", type=int, default=0, metavar="N", help="most that are used (all)")
+    add(
+        "--metric",
+        action="append",
+        metavar="METRIC",
+        help="mae, rmse, accuracy, top-K, agreement, miou, cosine, sqnr, nrmse, max-error or "
+        "module:callable (runs that code); repeatable, the first one grades",
+    )
+    add("--unit", default="", metavar="UNIT", help="of the output, for example BPM")
+    add("--output-name", default="", metavar="NAME", help="which output the metrics read (first)")
+    add("--layers", type=int, default=16, metavar="N", help="samples to compare layers on; 0: none")
+    add("--plots", metavar="DIR", help="write pictures; needs matplotlib")
+    add("--allow-overlap", action="store_true", help="samples of the calibration are no error")
+    _add_limits(command)
+    _add_both(command)
+
+
+def _add_limits(command: argparse.ArgumentParser) -> None:
+    limits = command.add_argument_group("thresholds (exit status 1 when one fails)")
+    add = limits.add_argument
+    for flag, text in (
+        ("--max-mae-increase", "of the mean absolute error, int8 over float, against labels"),
+        ("--max-rmse-increase", "the same of the root mean square error"),
+        ("--max-accuracy-drop", "of the share of right classes, 0 to 1"),
+        ("--max-miou-drop", "of the mean overlap, 0 to 1"),
+        ("--min-accuracy", "of the int8 model, 0 to 1"),
+        ("--min-agreement", "share of samples with the same class as the float model's"),
+        ("--min-miou", "of the int8 model, 0 to 1"),
+        ("--min-sqnr", "centred signal to noise in dB"),
+        ("--min-cosine", "of int8 and float outputs"),
+        ("--max-nrmse", "error by the spread of the float output"),
+        ("--max-error", "largest difference of any number"),
+    ):
+        add(flag, type=float, metavar="X", help=text)
+    add("--max-loss", action="append", metavar="METRIC=X", help="of any metric; repeatable")
+    add("--max-value", action="append", metavar="METRIC=X", help="of the int8 model; repeatable")
+    add("--min-value", action="append", metavar="METRIC=X", help="of the int8 model; repeatable")
+    add("--min-grade", choices=_GRADES, help="see docs/evaluate.md for the limits")
+
+
+def _add_both(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--preprocess", action="append", metavar="TOML", help=f"{_PREPROCESS}limits; repeatable")
+    add("--seed", type=int, default=0, metavar="N", help="of the choice of samples (0)")
+    add("--timeout", type=float, default=3600.0, metavar="S", help="seconds for all of it (3600)")
+    add("--format", choices=_FORMATS, default="text", help="of standard output")
+    add("--report", action="append", metavar="FORMAT=FILE", help="also write a report; repeatable")
+    add("--quiet", action="store_true", help="no report on standard output")

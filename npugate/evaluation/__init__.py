@@ -1,0 +1,1 @@
+"""Hold an int8 model against its float original on data that neither was calibrated with."""

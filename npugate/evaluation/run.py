@@ -1,0 +1,398 @@
+"""Evaluate an int8 model: from a job to a report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+from onnx import TensorProto
+
+from npugate import __version__, apart, isolate, modelfiles
+from npugate.calibration import data, labels, preprocessing, sampling, sidecar
+from npugate.calibration.data import Dataset
+from npugate.calibration.labels import Labels
+from npugate.calibration.sidecar import Sidecar
+from npugate.errors import UsageError
+from npugate.evaluation import grades, layers, metrics
+from npugate.evaluation.metrics import Measure
+from npugate.evaluation.spread import Spread
+from npugate.evaluation.values import (
+    EvaluateJob,
+    EvaluationReport,
+    Fidelity,
+    Figure,
+    LayerLoss,
+    Threshold,
+    Verdict,
+)
+from npugate.facts.graph import Array
+from npugate.modelfiles import Opened
+from npugate.proof.samples import Sample
+from npugate.proof.sessions import CannotRunError, Session
+from npugate.types import Limits
+
+_FEW = 30  # samples below which a figure is chance
+_MOST_CLASSES = 64  # of a confusion table
+_BEYOND = 1.25  # evaluation data wider than this times the calibration's range is told of
+_KIND = "npugate.calibration"
+Progress = Callable[[int, int], None]
+
+
+def evaluate(job: EvaluateJob, progress: Progress = lambda _done, _all: None) -> EvaluationReport:
+    """Compare an int8 model with its float original on data.
+
+    Args:
+        job: everything that decides the result.
+        progress: told (done, all) with each sample, in another process.
+
+    Raises:
+        UsageError: a model, the data, a metric or a threshold cannot be used.
+    """
+    for name in job.metrics:
+        metrics.check(name)
+    limits = replace(Limits(), seconds=job.seconds)
+    return apart.run(partial(_work, job, limits, progress), limits)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What is added up over the samples.
+
+    Attributes:
+        pairs: by metric, of the float and of the int8 model; the former None when it is the truth.
+        spreads: by output.
+        truths: spread of what the metrics are held against.
+    """
+
+    pairs: dict[str, tuple[Measure | None, Measure]]
+    spreads: dict[str, Spread]
+    truth: Spread = field(default_factory=Spread)
+    points: list[tuple[float | None, float, float]] = field(default_factory=list)
+    classes: list[tuple[int, int]] = field(default_factory=list)
+    overlap: int = 0
+    lowest: dict[str, float] = field(default_factory=dict)
+    highest: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """Everything that is read before the models run.
+
+    Attributes:
+        output: the one that the metrics read.
+        labels: None without any.
+        side: what the int8 model was calibrated with, or why that is not known.
+        indices: of the samples.
+    """
+
+    job: EvaluateJob
+    original: Opened
+    quantised: Opened
+    output: str
+    dataset: Dataset
+    labels: Labels | None
+    side: Sidecar | str
+    indices: tuple[int, ...]
+
+    @property
+    def kind(self) -> str:
+        """How the int8 model was calibrated: ``data``, ``random`` or ``unknown``."""
+        notes = {entry.key: entry.value for entry in self.quantised.proto.metadata_props}
+        return str(notes.get(_KIND, "unknown" if isinstance(self.side, str) else self.side.kind))
+
+
+def _work(job: EvaluateJob, limits: Limits, progress: Progress) -> EvaluationReport:
+    """Do all of it; called in the child."""
+    scene = _scene(job, limits)
+    isolate.stage("running both models")
+    tally = _tally(scene)
+    try:
+        kept = _run(scene, tally, progress)
+        isolate.stage("measuring each layer")
+        original = scene.original
+        lost = (
+            layers.losses(original.proto, original.facts, scene.quantised.proto, kept)
+            if len(kept) > 1
+            else ()
+        )
+    except CannotRunError as error:
+        raise UsageError(f"a model cannot be run: {error}") from error
+    return _report(scene, tally, lost)
+
+
+def _scene(job: EvaluateJob, limits: Limits) -> _Scene:
+    isolate.stage("reading the models")
+    original = modelfiles.open_model(job.float_model, limits)
+    quantised = modelfiles.open_model(job.int8_model, limits)
+    _check_pair(original, quantised)
+    output = _output(job, original)
+    isolate.stage("reading the data")
+    dataset = data.open_data(job.data, original.ports, preprocessing.parse(job.preprocess))
+    known = labels.read(job.labels, dataset)
+    _check_labels(job, known)
+    by = known if job.samples and known is not None and known.values.ndim == 1 else None
+    choice = sampling.choose(dataset.count, job.samples or dataset.count, by, job.seed)
+    side = sidecar.read(job.int8_model, quantised.model.digest)
+    return _Scene(job, original, quantised, output, dataset, known, side, choice.indices)
+
+
+def _check_pair(original: Opened, quantised: Opened) -> None:
+    if quantised.facts.quantization.form == "float":
+        raise UsageError(
+            f"{quantised.path} is not quantised: give the float model first, int8 last"
+        )
+    if original.facts.quantization.form != "float":
+        raise UsageError(f"{original.path} is quantised: give the float model first, the int8 last")
+    mine = {port.name: (port.dtype, port.dims) for port in original.ports}
+    other = {port.name: (port.dtype, port.dims) for port in quantised.ports}
+    if mine != other:
+        raise UsageError(
+            f"the two models do not read the same: {_ports(original)} and {_ports(quantised)}; an "
+            "int8 model with integer inputs is compared before its inputs are changed"
+        )
+    names = [tensor.name for tensor in original.facts.main.outputs]
+    others = [tensor.name for tensor in quantised.facts.main.outputs]
+    if sorted(names) != sorted(others):
+        raise UsageError(f"the two models have other outputs: {names} and {others}")
+
+
+def _ports(opened: Opened) -> str:
+    return ", ".join(
+        f"{port.name} {TensorProto.DataType.Name(port.dtype)}{list(port.dims)}"
+        for port in opened.ports
+    )
+
+
+def _output(job: EvaluateJob, original: Opened) -> str:
+    floats = [t.name for t in original.facts.main.outputs if t.dtype == TensorProto.FLOAT]
+    if job.output and job.output not in floats:
+        raise UsageError(f"--output-name: no float output {job.output!r}; there are: {floats}")
+    if not floats:
+        raise UsageError(f"{original.path}: the model has no float output to compare")
+    return job.output or floats[0]
+
+
+def _check_labels(job: EvaluateJob, known: Labels | None) -> None:
+    for threshold in job.thresholds:
+        if threshold.of == "loss" and known is None:
+            raise UsageError(f"{threshold.text()}: a loss is measured against --labels; give them")
+        name = threshold.metric
+        if name not in {*job.metrics, *metrics.FIDELITY, "grade"}:
+            raise UsageError(f"{threshold.text()}: {name} is not measured; add --metric {name}")
+    if known is not None and known.values.ndim == 1 and len(np.unique(known.values)) == 1:
+        raise UsageError(
+            f"--labels: every label is {known.values[0]}: on one case only no figure means "
+            "anything; add samples of the others"
+        )
+
+
+def _tally(scene: _Scene) -> _Tally:
+    pairs: dict[str, tuple[Measure | None, Measure]] = {}
+    for name in scene.job.metrics:
+        if name in metrics.FIDELITY:
+            continue
+        held = scene.labels is not None and name != "agreement"
+        pairs[name] = (metrics.measure(name) if held else None, metrics.measure(name))
+    outputs = [t for t in scene.original.facts.main.outputs if t.dtype == TensorProto.FLOAT]
+    return _Tally(pairs, {tensor.name: Spread() for tensor in outputs})
+
+
+def _run(scene: _Scene, tally: _Tally, progress: Progress) -> list[Sample]:
+    """Run both models on every sample; return the first ones, for the layers."""
+    left = Session(scene.original.proto, optimised=True)
+    right = Session(scene.quantised.proto)
+    used = frozenset() if isinstance(scene.side, str) else frozenset(scene.side.samples)
+    kept: list[Sample] = []
+    step = max(1, len(scene.indices) // max(scene.job.layers, 1))
+    for done, index in enumerate(scene.indices):
+        sample = scene.dataset.sample(index)
+        if data.digest(sample) in used:
+            tally.overlap += 1
+            _refuse_overlap(scene, sample)
+        mine, other = left.run(sample.feeds), right.run(sample.feeds)
+        _take(scene, tally, sample, mine, other, index)
+        if done % step == 0 and len(kept) < scene.job.layers:
+            kept.append(sample)
+        progress(done + 1, len(scene.indices))
+    return kept
+
+
+def _refuse_overlap(scene: _Scene, sample: Sample) -> None:
+    if not scene.job.allow_overlap:
+        raise UsageError(
+            f"{sample.label} was used to calibrate {scene.job.int8_model}: a model is good on what "
+            "it was calibrated with; evaluate with other samples, or pass --allow-overlap"
+        )
+
+
+def _take(
+    scene: _Scene,
+    tally: _Tally,
+    sample: Sample,
+    mine: Mapping[str, Array],
+    other: Mapping[str, Array],
+    index: int,
+) -> None:
+    """Add one sample to everything."""
+    for name, array in sample.feeds.items():
+        low, high = float(np.min(array)), float(np.max(array))
+        tally.lowest[name] = min(low, tally.lowest.get(name, low))
+        tally.highest[name] = max(high, tally.highest.get(name, high))
+    for name, spread in tally.spreads.items():
+        if mine[name].size != other[name].size or not np.isfinite(mine[name]).all():
+            raise UsageError(f"{sample.label}: output {name!r} is not finite, or of another size")
+        spread.add(mine[name], other[name])
+    a, b = mine[scene.output], other[scene.output]
+    label = None if scene.labels is None else np.asarray(scene.labels.values[index])
+    truth = a if label is None else label
+    tally.truth.add(truth, truth)
+    try:
+        for name, (of_float, of_int8) in tally.pairs.items():
+            if of_float is not None:
+                of_float.add(a, truth)
+            of_int8.add(b.reshape(a.shape), a if name == "agreement" else truth)
+    except UsageError as error:
+        raise UsageError(f"{sample.label}: {error}") from error
+    if a.size == 1:
+        known = None if label is None or label.size != 1 else float(label.reshape(-1)[0])
+        tally.points.append((known, float(a.reshape(-1)[0]), float(b.reshape(-1)[0])))
+    elif _scores(a) and (label is None or (label.size == 1 and label.dtype.kind in "iu")):
+        tally.classes.append((metrics.class_of(truth), metrics.class_of(b)))
+
+
+def _scores(array: Array) -> bool:
+    """Tell whether an output is one row of scores."""
+    return 1 < array.size <= _MOST_CLASSES and array.size in array.shape
+
+
+def _report(scene: _Scene, tally: _Tally, lost: tuple[LayerLoss, ...]) -> EvaluationReport:
+    figures = tuple(_figure(scene, name, *pair) for name, pair in tally.pairs.items())
+    fidelity = tuple(_fidelity(name, spread) for name, spread in tally.spreads.items())
+    first = tally.spreads[scene.output]
+    spread = tally.truth.deviation() if scene.labels is not None else first.deviation()
+    grade, by = grades.grade(figures, fidelity, spread)
+    report = EvaluationReport(
+        version=__version__,
+        float_model=str(scene.job.float_model),
+        float_digest=scene.original.model.digest,
+        int8_model=str(scene.job.int8_model),
+        int8_digest=scene.quantised.model.digest,
+        data=scene.dataset.place,
+        samples=len(scene.indices),
+        available=scene.dataset.count,
+        labelled=scene.labels is not None,
+        calibration=scene.kind,
+        disjoint=None if isinstance(scene.side, str) else not tally.overlap,
+        overlap=tally.overlap,
+        unit=scene.job.unit,
+        figures=figures,
+        fidelity=fidelity,
+        grade=grade,
+        graded_by=by,
+        verdicts=(),
+        layers=lost,
+        points=tuple(tally.points),
+        confusion=_confusion(tally),
+        class_names=scene.labels.names if scene.labels is not None else (),
+        notices=(*_notices(scene, tally), *grades.useless(_truths(scene), figures)),
+    )
+    output = fidelity[list(tally.spreads).index(scene.output)]
+    verdicts = tuple(_verdict(item, report, output) for item in scene.job.thresholds)
+    return replace(report, verdicts=verdicts)
+
+
+def _figure(scene: _Scene, name: str, of_float: Measure | None, of_int8: Measure) -> Figure:
+    value = of_int8.value()
+    better = of_int8.higher_is_better
+    unit = scene.job.unit if name in {"mae", "rmse"} else ""
+    if of_float is None:
+        return Figure(name, "float", value, None, None, better, unit)
+    base = of_float.value()
+    loss = base - value if better else value - base
+    return Figure(name, "labels", value, base, loss, better, unit)
+
+
+def _fidelity(name: str, spread: Spread) -> Fidelity:
+    return Fidelity(
+        name,
+        spread.sqnr_db(),
+        spread.nrmse(),
+        spread.cosine(),
+        spread.largest,
+        spread.rmse(),
+        spread.deviation(),
+    )
+
+
+def _verdict(threshold: Threshold, report: EvaluationReport, output: Fidelity) -> Verdict:
+    if threshold.metric == "grade":
+        found: float | None = None if report.grade is None else float(report.grade)
+    elif threshold.metric in metrics.FIDELITY:
+        found = {
+            "cosine": output.cosine,
+            "sqnr": output.sqnr_db,
+            "nrmse": output.nrmse,
+            "max-error": output.max_error,
+        }[threshold.metric]
+    else:
+        figure = next(item for item in report.figures if item.name == threshold.metric)
+        found = figure.loss if threshold.of == "loss" else figure.int8_value
+    if found is None:
+        raise UsageError(
+            f"{threshold.text()}: it cannot be measured, for the output does not vary over the "
+            "samples; give data that differs"
+        )
+    passed = found <= threshold.limit if threshold.most else found >= threshold.limit
+    return Verdict(threshold, found, passed)
+
+
+def _confusion(tally: _Tally) -> tuple[tuple[int, ...], ...]:
+    if not tally.classes:
+        return ()
+    size = 1 + max(max(pair) for pair in tally.classes)
+    table = np.zeros((size, size), dtype=np.int64)
+    for truth, made in tally.classes:
+        table[truth, made] += 1
+    return tuple(tuple(int(count) for count in row) for row in table)
+
+
+def _notices(scene: _Scene, tally: _Tally) -> tuple[str, ...]:
+    found: list[str] = []
+    if scene.kind == "random":
+        found.append("the int8 model was calibrated with random numbers: its accuracy is unknown")
+    if isinstance(scene.side, str):
+        found.append(f"whether samples were used for calibration is not known: {scene.side}")
+    elif tally.overlap:
+        found.append(f"{tally.overlap} samples were used for calibration, too: figures flatter")
+    if scene.labels is None:
+        found.append("no labels: the int8 model is held against the float one, right or wrong")
+    if len(scene.indices) < _FEW:
+        found.append(f"{len(scene.indices)} samples are few: the figures are chance to a part")
+    if not isinstance(scene.side, str):
+        found += _beyond(scene.side, tally)
+    return tuple(found)
+
+
+def _truths(scene: _Scene) -> Array:
+    """Return one label for each sample; none where labels are pictures or missing."""
+    known = scene.labels
+    if known is None or known.values.ndim != 1:
+        return np.zeros(0)
+    return known.values[list(scene.indices)]
+
+
+def _beyond(side: Sidecar, tally: _Tally) -> list[str]:
+    """Tell of inputs that go well beyond what the ranges were measured on."""
+    found: list[str] = []
+    for name, (low, high) in side.limits.items():
+        if name not in tally.lowest:
+            continue
+        room = (_BEYOND - 1) * (high - low)
+        if tally.lowest[name] < low - room or tally.highest[name] > high + room:
+            found.append(
+                f"input {name!r} holds {tally.lowest[name]:g} to {tally.highest[name]:g}, but was "
+                f"calibrated with {low:g} to {high:g}: is the preprocessing the same?"
+            )
+    return found

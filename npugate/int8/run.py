@@ -1,0 +1,288 @@
+"""Quantise one model: from a job to a file and a report."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+from onnx import ModelProto
+
+from npugate import __version__, apart, check, files, isolate, modelfiles, registry, target
+from npugate.calibration import data, labels, preprocessing, sampling, sidecar
+from npugate.errors import NpugateError, UsageError
+from npugate.facts import Facts
+from npugate.facts.graph import Array
+from npugate.int8 import inspect, prepare, scheme, traces
+from npugate.int8.values import (
+    KIND_KEY,
+    METHODS,
+    RANDOM,
+    UNKNOWN_ACCURACY,
+    Calibration,
+    Check,
+    Covered,
+    QuantizeJob,
+    QuantizeReport,
+)
+from npugate.modelfiles import Opened
+from npugate.proof.samples import Port, Sample
+from npugate.surgery import structure
+from npugate.target import Target
+from npugate.types import Limits, Rule, Severity
+
+_FEW = 50  # samples below which ranges are chance
+Progress = scheme.Progress
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What the child sends back."""
+
+    data: bytes
+    report: QuantizeReport
+
+
+def quantize(job: QuantizeJob, progress: Progress = lambda _done, _all: None) -> QuantizeReport:
+    """Quantise a model and write it with its sidecar; nothing is written when a check fails.
+
+    Args:
+        job: everything that decides the result; the same job gives the same bytes.
+        progress: told (done, all) with each calibration sample, in another process.
+
+    Raises:
+        UsageError: the model or the data cannot be used, or the result cannot be written.
+    """
+    _check_job(job)
+    limits = replace(Limits(), seconds=job.seconds)
+    made = apart.run(partial(_work, job, limits, progress), limits)
+    if not made.report.passed:
+        return made.report
+    report = replace(
+        made.report,
+        output=str(job.output),
+        output_digest=hashlib.sha256(made.data).hexdigest(),
+        output_bytes=len(made.data),
+    )
+    # The sidecar first: a model without it would look as if nothing was known of its calibration.
+    files.write_text(sidecar.place_of(job.output), _sidecar_text(report))
+    files.write_bytes(job.output, made.data)
+    return report
+
+
+def _check_job(job: QuantizeJob) -> None:
+    if job.method not in METHODS:
+        raise UsageError(f"--method is {', '.join(METHODS)}, not {job.method!r}")
+    if not 50 < job.percentile <= 100:  # noqa: PLR2004 - per cent; below half nothing is kept
+        raise UsageError(f"--percentile is above 50 and at most 100, not {job.percentile:g}")
+    if job.calibration is None and not job.is_random:
+        raise UsageError(
+            "no calibration data: give --calibration DATA with samples as the device sees them, "
+            "or --random-calibration to try the tools without knowing the accuracy"
+        )
+    if job.calibration is not None and job.is_random:
+        raise UsageError("give --calibration or --random-calibration, not both")
+    if job.output.exists() and job.model.exists() and job.output.samefile(job.model):
+        raise UsageError(f"{job.output} is the model itself: choose another --output")
+    if job.output.is_dir():
+        raise UsageError(f"{job.output} is a folder: --output names a file")
+
+
+def _work(job: QuantizeJob, limits: Limits, progress: Progress) -> _Made:
+    """Do everything but the writing; called in the child."""
+    rules = registry.rules()
+    judge = target.load(job.target, job.toolchain)
+    isolate.stage("reading the model")
+    opened = modelfiles.open_model(job.model, limits)
+    _check_float(opened)
+    isolate.stage("preparing the model")
+    ready, prepared = prepare.prepare(opened.proto, judge, registry.repairs())
+    exclude = _excluded(job, ready)
+    isolate.stage("reading the calibration data")
+    feed = _random(job, opened.ports) if job.is_random else _given(job, opened.ports)
+    isolate.stage("calibration")
+    stride = scheme.stride_of(job.method, feed.used, _activation_bytes(opened.facts))
+    recipe = scheme.Recipe(job.method, job.percentile, stride, exclude)
+    made = scheme.quantized(ready, feed.feeds(), feed.used, recipe, progress)
+    kept = traces.keep(ready, made)
+    made.metadata_props.add(key=KIND_KEY, value=RANDOM if job.is_random else "data")
+    isolate.stage("checking the int8 model")
+    facts = Facts(structure.skeleton(made), limits)
+    subject = inspect.Subject(ready, made, facts, frozenset(exclude), feed.first, kept)
+    before, after = (_errors(item, rules, judge) for item in (opened.facts, facts))
+    report = QuantizeReport(
+        version=__version__,
+        model=str(job.model),
+        digest=opened.model.digest,
+        size_bytes=opened.model.size_bytes,
+        output=None,
+        output_digest="",
+        output_bytes=0,
+        target=judge.name,
+        calibration=feed.calibration(job),
+        prepared=tuple(prepared),
+        excluded=exclude,
+        checks=(*inspect.inspect(subject), _no_new_violation(before, after)),
+        islands=inspect.islands(subject),
+        violations=tuple((rule, before[rule], after[rule]) for rule in sorted({*before, *after})),
+    )
+    report = replace(report, notices=_notices(report, stride))
+    return _Made(made.SerializeToString(), report)
+
+
+def _check_float(opened: Opened) -> None:
+    form = opened.facts.quantization.form
+    if form != "float":
+        label = opened.facts.quantization.label
+        raise UsageError(f"{opened.path} is quantised already ({label}): give its float original")
+
+
+def _excluded(job: QuantizeJob, model: ModelProto) -> tuple[str, ...]:
+    """Return the nodes to leave in float; a name may be a node's or that of what it makes."""
+    by_name = {node.name: node.name for node in model.graph.node}
+    by_name |= {name: node.name for node in model.graph.node for name in node.output}
+    for name in job.exclude:
+        if name not in by_name:
+            raise UsageError(f"--exclude: no node {name!r}; npugate evaluate names them")
+    return tuple(dict.fromkeys(by_name[name] for name in job.exclude))
+
+
+def _activation_bytes(facts: Facts) -> int:
+    return sum(4 * (t.elements or 0) for t in facts.tensors if not t.is_constant)
+
+
+@dataclass(slots=True)
+class _Feed:
+    """The samples of a run, noted as they pass."""
+
+    samples: Iterator[Sample]
+    first: Mapping[str, Array]
+    kind: str
+    place: str
+    text: str
+    available: int
+    used: int
+    strata: tuple[Covered, ...] = ()
+    digests: list[str] = field(default_factory=list)
+    lowest: dict[str, float] = field(default_factory=dict)
+    highest: dict[str, float] = field(default_factory=dict)
+
+    def feeds(self) -> Iterator[Mapping[str, Array]]:
+        """Yield each sample's arrays."""
+        for sample in self.samples:
+            self.digests.append(data.digest(sample))
+            for name, array in sample.feeds.items():
+                low, high = float(np.min(array)), float(np.max(array))
+                self.lowest[name] = min(low, self.lowest.get(name, low))
+                self.highest[name] = max(high, self.highest.get(name, high))
+            yield sample.feeds
+
+    def calibration(self, job: QuantizeJob) -> Calibration:
+        """Return what the report says; after the last sample.
+
+        Raises:
+            NpugateError: the quantiser did not take every sample.
+        """
+        if len(self.digests) != self.used:
+            raise NpugateError(f"the quantiser took {len(self.digests)} of {self.used} samples")
+        return Calibration(
+            self.kind,
+            self.place,
+            self.text,
+            job.method,
+            job.seed,
+            self.available,
+            self.used,
+            self.strata,
+            tuple(self.digests),
+            tuple(self.lowest.items()),
+            tuple(self.highest.items()),
+        )
+
+
+def _given(job: QuantizeJob, ports: tuple[Port, ...]) -> _Feed:
+    """Open the user's data and choose samples.
+
+    Raises:
+        UsageError: it does not fit the model.
+    """
+    assert job.calibration is not None, "checked with the job"  # noqa: S101 - our own order
+    how = preprocessing.parse(job.preprocess)
+    dataset = data.open_data(job.calibration, ports, how)
+    known = labels.read(job.labels, dataset)
+    choice = sampling.choose(dataset.count, job.samples, known, job.seed)
+    first = dataset.sample(choice.indices[0])
+    strata = tuple(Covered(s.name, s.available, s.taken) for s in choice.strata)
+    return _Feed(
+        (dataset.sample(index) for index in choice.indices),
+        first.feeds,
+        "data",
+        dataset.place,
+        how.text(),
+        dataset.count,
+        len(choice.indices),
+        strata,
+    )
+
+
+def _random(job: QuantizeJob, ports: tuple[Port, ...]) -> _Feed:
+    if job.samples < 1:
+        raise UsageError(f"--samples must be at least 1, not {job.samples}")
+    made = (data.random_sample(ports, job.seed, index) for index in range(job.samples))
+    first = data.random_sample(ports, job.seed, 0).feeds
+    return _Feed(made, first, RANDOM, "", "none", job.samples, job.samples)
+
+
+def _errors(facts: Facts, rules: Mapping[str, Rule], judge: Target) -> Counter[str]:
+    chosen = [key for key, rule in rules.items() if rule.severity is not None]
+    hits = check.run(facts, rules, chosen, judge, isolate.stage).hits
+    return Counter(rules[key].name for key, hit in hits if hit.severity is Severity.ERROR)
+
+
+def _no_new_violation(before: Counter[str], after: Counter[str]) -> Check:
+    worse = [f"{rule} {after[rule]} (was {before[rule]})" for rule in after - before]
+    told = f"{sum(after.values())} errors by the target's rules, {sum(before.values())} before"
+    text = f"new errors: {', '.join(sorted(worse))}" if worse else told
+    return Check("violations", not worse, text)
+
+
+def _notices(report: QuantizeReport, stride: int) -> tuple[str, ...]:
+    found: list[str] = []
+    calibration = report.calibration
+    if calibration.kind == RANDOM:
+        found.append(UNKNOWN_ACCURACY)
+    elif calibration.used < _FEW:
+        found.append(f"{calibration.used} samples are few: 200 to 500 over every case are usual")
+    gaps = [stratum.label for stratum in calibration.strata if not stratum.used]
+    if gaps:
+        found.append(f"no sample has a label in: {', '.join(gaps)}")
+    if stride < calibration.used:
+        found.append(
+            f"the activations of all samples do not fit in memory: ranges were merged from groups "
+            f"of {stride}, which is coarser for {calibration.method}; fewer --samples avoid it"
+        )
+    if report.islands:
+        count = sum(len(island.nodes) for island in report.islands)
+        found.append(f"{count} operators run in float, on the processor: see the islands")
+    left = sum(after for _, _, after in report.violations)
+    if left:
+        found.append(f"{left} errors of the float model are still there: run npugate fix on it")
+    return tuple(found)
+
+
+def _sidecar_text(report: QuantizeReport) -> str:
+    used = report.calibration
+    highest = dict(used.highest)
+    limits = {name: (low, highest[name]) for name, low in used.lowest}
+    more = {
+        "float_sha256": report.digest,
+        "method": used.method,
+        "seed": used.seed,
+        "preprocessing": used.preprocessing,
+        "npugate": report.version,
+    }
+    side = sidecar.Sidecar(report.output_digest, used.kind, used.digests, limits)
+    return sidecar.write(side, more)
