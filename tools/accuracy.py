@@ -22,8 +22,8 @@ _TOOLS: Final = Path(__file__).resolve().parent
 _PARTS: Final = ("placement", "memory", "timing")
 _HEAD: Final = """# How close the estimates are
 
-Written by `make accuracy EVIDENCE=DIR`; do not edit. Every model that a report or a published figure is known
-for is listed, worst first, none left out; `n` is the number of figures that a sentence rests on.
+Written by `make accuracy EVIDENCE=DIR`; do not edit. Every model that a report or a published
+figure is known for is listed, worst first, none left out; `n` is how many figures a sentence has.
 
 """
 
