@@ -6,52 +6,60 @@ says what is its share, so that a change that takes more is seen before it is me
 **Fix.** Make the model smaller, or raise the budget in the same change that needs it. The estimate
 is the likely figure; a note tells when only the upper end of its interval exceeds the budget.
 
-**Limits.** Without a budget nothing is judged. A model without shapes is not judged. A latency is
-not estimated yet, which a note says.
+**Limits.** Without a budget nothing is judged. A model without shapes is not judged. The latency is
+that at the highest clocks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from npugate.api import (
     Example,
     Facts,
     Hit,
+    Interval,
     Location,
     Rule,
     Severity,
     Target,
     memory,
     show_size,
+    timed,
 )
 
 
 def check(facts: Facts, target: Target) -> Iterator[Hit]:
     """Yield each bound that the estimate exceeds."""
     budget = target.budget
-    if budget.latency is not None and target.npu:
-        yield Hit(Location(), "the latency budget is not judged: no time is known", Severity.NOTE)
-    if budget.ram is None and budget.flash is None:
+    if budget.ram is None and budget.flash is None and budget.latency is None:
         return
     found = memory(facts, target)
     if found is None:
         return
-    for name, interval, most in (
-        ("RAM", found.activations, budget.ram),
-        ("flash", found.weights, budget.flash),
-    ):
-        if most is None or interval.high <= most:
-            continue
-        likely, high = show_size(interval.likely), show_size(interval.high)
-        if interval.likely > most:
-            yield Hit(Location(), f"needs {likely} of {name}, the budget is {show_size(most)}")
-        else:
-            yield Hit(
-                Location(),
-                f"may need {high} of {name}, likely {likely}; the budget is {show_size(most)}",
-                Severity.NOTE,
-            )
+    yield from _judge(" of RAM", found.activations, budget.ram, show_size)
+    yield from _judge(" of flash", found.weights, budget.flash, show_size)
+    if budget.latency is not None:
+        took = timed(facts, target)[1]
+        if took is not None:
+            yield from _judge("", took.microseconds, budget.latency, _show_time)
+
+
+def _judge(
+    name: str, interval: Interval, most: float | None, show: Callable[[float], str]
+) -> Iterator[Hit]:
+    if most is None or interval.high <= most:
+        return
+    likely, high = show(interval.likely), show(interval.high)
+    if interval.likely > most:
+        yield Hit(Location(), f"needs {likely}{name}, the budget is {show(most)}")
+    else:
+        text = f"may need {high}{name}, likely {likely}; the budget is {show(most)}"
+        yield Hit(Location(), text, Severity.NOTE)
+
+
+def _show_time(microseconds: float) -> str:
+    return f"{microseconds / 1e3:.3g} ms"
 
 
 _MODEL = """

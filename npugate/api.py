@@ -1,9 +1,9 @@
 """The names a rule or repair file may import; nothing else of npugate is theirs."""
 
 from npugate.constraints import acts_on_batch, broken
-from npugate.estimate.assemble import board_of, memory
+from npugate.estimate.assemble import board_of, memory, timed
 from npugate.estimate.sizes import show_size
-from npugate.estimate.values import Fit, Memory
+from npugate.estimate.values import Fit, Interval, Memory
 from npugate.facts import Array, Dim, Facts, Graph, Node, Shape, Tensor
 from npugate.facts.quantization import (
     VIEWS,
@@ -44,6 +44,7 @@ __all__ = [
     "Graph",
     "Hit",
     "InterfaceChange",
+    "Interval",
     "Limit",
     "Location",
     "Memory",
@@ -67,6 +68,7 @@ __all__ = [
     "float_groups",
     "memory",
     "show_size",
+    "timed",
     "weight",
     "weight_source",
 ]

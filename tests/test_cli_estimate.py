@@ -64,6 +64,7 @@ def test_a_target_without_an_accelerator_is_not_estimated(capsys):
 def test_time_and_memory_are_told_with_their_intervals():
     text = costs.render(report_of(estimate()))
     assert "TIME  1.5 ms (1.2 to 1.8)" in text
+    assert "75% of it on the NPU, 25% on the CPU" in text
     assert "activations  2.0 KiB (1.6 KiB to 2.4 KiB), at least 1.0 KiB" in text
     assert "Softmax on CPU, ends a chain of NPU epochs" in text
 

@@ -32,7 +32,7 @@ def estimate(activations=2048.0, microseconds=1500.0, cpu=1):
         for i, engine in enumerate(engines)
     )
     memory = Memory(Fit.FITS, (), span(4096.0), span(activations), 1024, 1)
-    time = Time(span(microseconds), microseconds, 0.0, 1e6)
+    time = Time(span(microseconds), 0.75, 0.25, 1e6)
     return Estimate("", "2.2", "dk", epochs, 10_000, 11_000, memory, time)
 
 

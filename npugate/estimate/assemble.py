@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 from weakref import WeakKeyDictionary
 
-from npugate.estimate import boards
+from npugate.estimate import boards, chip, timing
 from npugate.estimate.counting import compiler_macs, plain_macs
 from npugate.estimate.memory import plan
 from npugate.estimate.placement import place
-from npugate.estimate.values import Epoch, Estimate, Memory
+from npugate.estimate.values import Epoch, Estimate, Memory, Time
 from npugate.facts import Facts
 from npugate.target import Target
 
@@ -55,7 +55,8 @@ def estimate(facts: Facts, target: Target) -> Estimate | None:
     """
     if not target.npu or len(facts.main.nodes) > MOST_NODES:
         return None
-    placed, found = epochs(facts, target), memory(facts, target)
+    found = memory(facts, target)
+    placed, took = timed(facts, target)
     notes = () if found is not None else ("the shapes of the activations are not all known",)
     return Estimate(
         target.name,
@@ -65,8 +66,20 @@ def estimate(facts: Facts, target: Target) -> Estimate | None:
         plain_macs(facts),
         compiler_macs(facts, target),
         found,
-        notes=notes,
+        took,
+        notes,
     )
+
+
+def timed(facts: Facts, target: Target) -> tuple[tuple[Epoch, ...], Time | None]:
+    """Return the epochs with their times, and the time of the whole; without memory there is none.
+
+    The clocks are those of ST's validation firmware and published figures, the highest.
+    """
+    placed, found = epochs(facts, target), memory(facts, target)
+    if found is None:
+        return placed, None
+    return timing.time(placed, found, chip.clocks("overdrive"))
 
 
 def is_known(facts: Facts) -> bool:

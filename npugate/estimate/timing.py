@@ -20,6 +20,7 @@ from npugate.estimate.values import Access, Engine, Epoch, Interval, Memory, Tim
 
 _CONVOLUTIONS: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _MOVES: Final = frozenset({"Identity", "Concat", "Reshape", "Transpose", "Split", "Slice", "Pad"})
+_POOLS: Final = frozenset({"AveragePool", "GlobalAveragePool", "MaxPool", "GlobalMaxPool"})
 _ON_CHIP: Final = "npuRAM"
 _FLASH: Final = "octoFlash"
 _BYTE: Final = 8
@@ -202,7 +203,10 @@ def _on_cpu(epoch: Epoch, traffic: Mapping[str, float]) -> Load:
     elements = max((prod(a.shape) for a in epoch.writes), default=0)
     kind = epoch.operators[0].kind if epoch.operators else ""
     rate, _ = chip.cpu_rate(kind)
-    return Load(elements * rate.compiler, traffic, {}, cpu_cycles=elements * rate.measured)
+    walked = elements
+    if kind in _POOLS:  # it walks over what it reads
+        walked = max((prod(a.shape) for a in epoch.reads if not a.is_weight), default=elements)
+    return Load(elements * rate.compiler, traffic, {}, cpu_cycles=walked * rate.measured)
 
 
 def _scaled(value: float, factor: Interval) -> Interval:

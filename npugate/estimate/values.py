@@ -208,7 +208,7 @@ class Time:
 
     Attributes:
         microseconds: of everything.
-        npu, cpu: shares of it, by engine; hybrid epochs count as CPU.
+        npu, cpu: shares of it, 0 to 1, by engine; hybrid epochs count as CPU.
         compiler_cycles: what the compiler's own model says, in NPU cycles.
         is_calibrated: False where the model lies outside what the figures were measured on.
         notes: why not, and what else weakens the figure.

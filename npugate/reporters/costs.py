@@ -101,7 +101,7 @@ def _memory(found: Estimate, memory: Memory, most: int) -> Iterator[str]:
 def _time(time: Time) -> Iterator[str]:
     sure = "" if time.is_calibrated else ", outside of what was measured"
     yield f"  TIME  {_time_text(time.microseconds)}{sure}"
-    yield f"    NPU {time.npu / 1e3:.3g} ms, CPU {time.cpu / 1e3:.3g} ms"
+    yield f"    {time.npu:.0%} of it on the NPU, {time.cpu:.0%} on the CPU"
     for note in time.notes:
         yield from _wrapped(f"note: {escape.visible(note)}")
     yield ""
