@@ -12,8 +12,9 @@ import os
 import platform
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Final, TextIO
 
 from npugate import __version__, arguments
@@ -52,6 +53,10 @@ class Console:
     def progress(self) -> bool:
         """True when somebody is watching."""
         return self.stderr.isatty() and not self.environment.get("CI")
+
+
+Command = Callable[[argparse.Namespace, Console], int]
+"""What ``run`` of a module in ``commands`` is: it returns the exit code."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -102,65 +107,20 @@ def _run(arguments: Sequence[str], console: Console) -> int:
         return _CRASHED
 
 
-def _dispatch(chosen: argparse.Namespace, console: Console) -> int:
-    if chosen.command in {"check", "fix", "stedgeai", "report"}:
-        return _judge(chosen, console)
-    if chosen.command == "snapshot":
-        from npugate.commands import snapshot  # noqa: PLC0415 - loads onnx
+_MODULES: Final = {"explain": "describe", "rules": "describe", "targets": "describe"}
+"""Commands that share a module; the others have one of their own name."""
 
-        return snapshot.run(chosen, console)
-    if chosen.command in {"quantize", "evaluate"}:
-        return _with_data(chosen, console)
-    if chosen.command in {"action", "comment"}:
-        return _on_github(chosen.command, console)
+
+def _dispatch(chosen: argparse.Namespace, console: Console) -> int:
+    """Run a command: only its module is loaded, and with it what is heavy."""
     if chosen.command == "completion":
         import shtab  # noqa: PLC0415 - needed here only
 
         console.stdout.write(shtab.complete(parser(), shell=chosen.shell) + "\n")
         return 0
-    from npugate.commands import describe  # noqa: PLC0415 - loads the rules, and so onnx
-
-    return describe.run(chosen, console)
-
-
-def _on_github(command: str, console: Console) -> int:
-    if command == "action":
-        from npugate.commands import action  # noqa: PLC0415 - loads onnx
-
-        return action.run(console)
-    from npugate.commands import comment  # noqa: PLC0415 - loads the network's modules
-
-    return comment.run(console)
-
-
-def _judge(chosen: argparse.Namespace, console: Console) -> int:
-    """Run a command that ends in reports and a verdict."""
-    if chosen.command == "fix":
-        from npugate.commands import fix  # noqa: PLC0415 - loads onnx
-
-        return fix.run(chosen, console)
-    if chosen.command == "stedgeai":
-        from npugate.commands import stedgeai  # noqa: PLC0415 - loads onnx
-
-        return stedgeai.run(chosen, console)
-    if chosen.command == "report":
-        from npugate.commands import report  # noqa: PLC0415 - loads onnx
-
-        return report.run(chosen, console)
-    from npugate.commands import check  # noqa: PLC0415 - loads onnx
-
-    return check.run(chosen, console)
-
-
-def _with_data(chosen: argparse.Namespace, console: Console) -> int:
-    """Run a command that runs models on the user's data."""
-    if chosen.command == "quantize":
-        from npugate.commands import quantize  # noqa: PLC0415 - loads onnxruntime
-
-        return quantize.run(chosen, console)
-    from npugate.commands import evaluate  # noqa: PLC0415 - loads onnxruntime
-
-    return evaluate.run(chosen, console)
+    name = _MODULES.get(chosen.command, chosen.command)
+    command: Command = import_module(f"npugate.commands.{name}").run
+    return command(chosen, console)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -173,6 +133,7 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"npugate {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_check(commands.add_parser("check", help="check models", description=_CHECK))
+    _add_estimate(commands.add_parser("estimate", help="say what models cost", description=_COST))
     _add_fix(commands.add_parser("fix", help="repair models", description=_FIX))
     _add_report(commands.add_parser("report", help="show models on a page", description=_REPORT))
     _add_snapshot(commands.add_parser("snapshot", help="write text twins", description=_SNAPSHOT))
@@ -242,6 +203,22 @@ def _add_check(check: argparse.ArgumentParser) -> None:
     _add_compiler(check)
     _add_common(check)
     _add_output(check)
+
+
+_COST: Final = (
+    "Say of each model which operators leave the NPU, what memory it needs and how long it takes, "
+    "from the ONNX file alone. PATHS as for check."
+)
+
+
+def _add_estimate(estimate: argparse.ArgumentParser) -> None:
+    estimate.set_defaults(select=None, write_baseline=None, report=None)
+    _add_models(estimate)
+    estimate.add_argument("--format", choices=("text", "json"), default="text", help=_STDOUT)
+    _add_common(estimate)
+
+
+_STDOUT: Final = "of standard output"
 
 
 def _add_report(report: argparse.ArgumentParser) -> None:
@@ -334,7 +311,7 @@ _SOURCE_URL: Final = "what links to source lines begin with, https://HOST/OWNER/
 
 def _add_output(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
-    add("--format", choices=FORMATS, default="text", help="of standard output")
+    add("--format", choices=FORMATS, default="text", help=_STDOUT)
     add("--report", action="append", metavar="FORMAT=FILE", help="also write a report; repeatable")
     add("--source-url", metavar="URL", default="", help=f"of the HTML report: {_SOURCE_URL}")
     add("--pictured", action="store_true", help=argparse.SUPPRESS)  # the action draws by itself

@@ -119,7 +119,7 @@ keep_settings() { # COMMIT
   : >"$state/settings/.none.toml"
   while IFS=$'\t' read -r -d '' mode path; do
     read -r mode kind object size <<<"$mode"
-    [[ ${path,,} =~ \.(toml|json)$ && ! /$path/ = */../* && $kind = blob && $mode = 100* ]] || continue
+    [[ ${path,,} =~ \.(toml|json|mpool)$ && ! /$path/ = */../* && $kind = blob && $mode = 100* ]] || continue
     ((size <= 1048576 && ++count <= 1000)) || continue
     mkdir -p "$state/settings/$(dirname "./$path")"
     git cat-file blob "$object" >"$state/settings/$path"

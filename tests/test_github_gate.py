@@ -9,7 +9,7 @@ import pytest
 from npugate.github import action
 from tests.sample_report import CLEAN
 
-OLD = 'fail-on = "error"\nbaseline = "known.json"\ntarget = "chip.toml"\n'
+OLD = 'fail-on = "error"\nbaseline = "known.json"\ntarget = "chip.toml"\nboard = "own.mpool"\n'
 NEW = (
     'fail-on = "never"\n[[ignores]]\nrule = "NPU101"\nreason = "a"\n'
     '[[ignores]]\nrule = "NPU102"\nreason = "b"\n'
@@ -59,7 +59,9 @@ def test_the_summary_opens_with_what_changed_in_the_gate(place):
     assert summary.index("edits what judges it") < summary.index("models/clean.onnx")
 
 
-@pytest.mark.parametrize("path", ["known.json", "chip.toml", "npugate.toml", "action.yml"])
+@pytest.mark.parametrize(
+    "path", ["known.json", "chip.toml", "own.mpool", "npugate.toml", "action.yml"]
+)
 def test_a_file_that_the_bases_configuration_names_belongs_to_the_gate(place, path):
     assert "edits what judges it" in run(place, path)[2]
 

@@ -102,16 +102,6 @@ EXCEPTIONS = {
     ("npugate.types", "npugate.target"),
     ("npugate.types", "npugate.surgery.draft"),  # annotations of a repair
     ("npugate.constraints", "npugate.target"),  # annotations
-    ("npugate.cli", "npugate.commands.check"),  # in the function that dispatches
-    ("npugate.cli", "npugate.commands.action"),
-    ("npugate.cli", "npugate.commands.comment"),
-    ("npugate.cli", "npugate.commands.describe"),
-    ("npugate.cli", "npugate.commands.evaluate"),
-    ("npugate.cli", "npugate.commands.fix"),
-    ("npugate.cli", "npugate.commands.report"),
-    ("npugate.cli", "npugate.commands.quantize"),
-    ("npugate.cli", "npugate.commands.snapshot"),
-    ("npugate.cli", "npugate.commands.stedgeai"),
     ("npugate.types", "npugate.surgery.draft"),  # annotations of Repair
 }
 HEAVY = {"onnx", "numpy", "google"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping, Sequence
 
 from npugate.cli import Console
@@ -15,7 +16,7 @@ def _report_of(arguments: Sequence[str], environment: Mapping[str, str]) -> Repo
     return command(arguments, environment)
 
 
-def run(console: Console) -> int:
+def run(_chosen: argparse.Namespace, console: Console) -> int:
     """Check as the inputs of the action say; return the exit code."""
     environment = console.environment
     return action.main(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
+
 from npugate.cli import Console
 from npugate.github import comment
 from npugate.github.client import Clock
 
 
-def run(console: Console) -> int:
+def run(_chosen: argparse.Namespace, console: Console) -> int:
     """Comment as the inputs of the action say; return 0."""
     return comment.main(console.environment, console.stdout, Clock())

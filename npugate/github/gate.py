@@ -81,7 +81,7 @@ def of_base(settings: Path, given: str) -> Path:
 
 
 def named(folder: Path, given: str) -> list[str]:
-    """Return the files that a configuration names, its baseline and its targets, as in the file."""
+    """Return what a configuration names, its baseline, boards and targets, as in the file."""
     return [value for value in _texts(_table(folder, given)) if value]
 
 
@@ -89,7 +89,7 @@ def _texts(table: Mapping[str, object]) -> Iterator[str]:
     sections = table.get("models")
     tables = [table, *(sections if isinstance(sections, list) else ())]
     for item in tables:
-        for key in ("baseline", "target"):
+        for key in ("baseline", "board", "target"):
             value = item.get(key) if isinstance(item, dict) else None
             if isinstance(value, str):
                 yield value

@@ -25,8 +25,10 @@ LATE = (
     "pickle",
     "traceback",
 )
-# Parts of what is installed for people who write tests or export models; no run imports them.
-ABSENT = frozenset({"torch", "pytest", "hypothesis", "drawsvg", "grandalf"})
+# Installed for people who write tests, and extras that the image leaves out; no run imports them.
+ABSENT = frozenset(
+    {"torch", "onnxscript", "PIL", "matplotlib", "pytest", "hypothesis", "drawsvg", "grandalf"}
+)
 # Draws the pictures of the documentation, with libraries that only its authors install.
 LEFT_OUT = "npugate.docs_pictures"
 

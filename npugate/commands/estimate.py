@@ -1,0 +1,31 @@
+"""``npugate estimate``: where a model runs, what memory it needs, how long it takes."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Final
+
+from npugate import pipeline, registry
+from npugate.cli import Console
+from npugate.commands import check
+from npugate.reporters import REPORTERS, costs
+
+_OURS: Final = 3
+
+
+def run(chosen: argparse.Namespace, console: Console) -> int:
+    """Examine as ``check`` does and print the estimates; findings do not change the exit code.
+
+    Returns:
+        0; 1 when a model could not be examined, 3 when a rule raised.
+    """
+    rules = registry.rules()
+    options = check.options(chosen, rules, console, lambda _done, _all: None)
+    report = pipeline.run(options, rules)
+    if chosen.format == "json":
+        console.stdout.write(REPORTERS["json"](report))
+    else:
+        console.stdout.write(costs.render(report, every=chosen.verbose))
+    if report.crashed:
+        return _OURS
+    return 1 if any(model.unreadable for model in report.models) else 0
