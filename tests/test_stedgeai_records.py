@@ -166,6 +166,22 @@ def test_text_and_markdown_show_the_figures_and_the_disagreement(place):
     assert "| toolchain | 2.2 | 2.1 |" in page
 
 
+def test_the_page_shows_the_compiler_where_it_was_asked(place):
+    program = tool.install(place / "bin", stdout="generate-2.1.txt")
+    arguments = ("check", "nets", "--quiet", "--report=html=page.html")
+
+    def shown():
+        page = (place / "page.html").read_text("utf-8")
+        start = page.index(">", page.index('id="npugate-data"')) + 1
+        return json.loads(page[start : page.index("</script>", start)])["models"][0]["compiler"]
+
+    run(*arguments)
+    assert shown() is None
+    run(*arguments, f"--stedgeai={program}", ACCEPT)
+    assert shown()["headline"] == "ST Edge AI Core 2.1.0-20194 (cli): compiled"
+    assert ["toolchain", "2.2", "2.1", False] in shown()["rows"]
+
+
 def test_a_refusal_is_in_the_reports_for_machines(place):
     program = tool.install(place / "bin", stdout="failed-crash.txt", status=255)
     arguments = ("check", "nets", f"--stedgeai={program}", ACCEPT)

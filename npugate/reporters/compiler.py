@@ -106,6 +106,23 @@ def _kib(count: int) -> str:
     return f"{count / _KIB:,.1f} KiB" if count >= _KIB else f"{count} B"
 
 
+def page(found: Compiled | None) -> dict[str, object] | None:
+    """Return what a page shows of it; None where the compiler was not asked."""
+    if found is None:
+        return None
+    sentence, _ = compared(found)
+    return {
+        "headline": escape.visible(headline(found)),
+        "figures": [escape.visible(line) for line in figures(found)],
+        "compared": sentence,
+        "rows": [
+            [escape.visible(text) for text in (row.subject, row.predicted, row.compiled)]
+            + [row.agrees]
+            for row in found.differences
+        ],
+    }
+
+
 def document(found: Compiled) -> dict[str, object]:
     """Return the section ``stedgeai`` of a model in the JSON report; what is untold is null."""
     run = found.run

@@ -11,7 +11,7 @@ from typing import Final
 
 from npugate.graphview import GraphView
 from npugate.report import ModelReport, RepairReport, Report, Verification
-from npugate.reporters import escape, outline
+from npugate.reporters import compiler, escape, outline
 from npugate.reporters.pageestimate import Places, estimate
 from npugate.types import Finding, Source
 
@@ -83,6 +83,7 @@ def _model(model: ModelReport, report: Report, sources: str, *, draws: bool) -> 
             "graph": _graph(graph),
             "estimate": estimate(model.estimate, places),
         },
+        "compiler": compiler.page(model.compiled),
         "repair": None if repair is None else _repair(model, repair, report, sources, draws=draws),
     }
 

@@ -144,6 +144,16 @@
       found.diff.length ? el("details", {}, el("summary", {}, `Nodes that differ (${found.diff.length + found.diff_left_out})`), el("pre", { class: "diff mono" }, found.diff.join("\n"))) : null);
   }
 
+  // What the vendor's compiler said; a row that differs from the prediction stands out.
+  function compiler() {
+    const found = data.models[state.model].compiler;
+    byId("compiler").hidden = byId("compiler-link").hidden = !found;
+    if (!found) return;
+    const rows = found.rows.map(([subject, predicted, compiled, agrees]) => el("tr", {}, el("td", {}, subject), el("td", { class: "number" }, predicted), el("td", { class: `number ${agrees ? "" : "worse"}` }, agrees ? compiled : `${compiled} (differs)`)));
+    fill("compiler-body", el("p", {}, found.headline), found.figures.map((line) => el("p", { class: "small" }, line)),
+      rows.length ? el("div", {}, el("h3", {}, found.compared), el("table", {}, el("thead", {}, el("tr", {}, el("th", {}, ""), el("th", { class: "number" }, "predicted"), el("th", { class: "number" }, "compiled"))), el("tbody", {}, rows))) : null);
+  }
+
   // Operators: an estimate's epochs, else the graph's nodes. Sorted by any column.
   let order = ["index", 1];
   const COLUMNS = [["index", "Step", 1], ["engine", "Engine"], ["kind", "Operator"], ["label", "Node"], ["scope", "Module"], ["out", "Output"], ["macs", "MACs", 1], ["us", "Time", 1], ["share", "Share", 1], ["why", "Limited by; what to do"]];
@@ -175,6 +185,7 @@
   npugate.findingBox = findingBox;
   npugate.onChange(overview);
   npugate.onChange(findings);
+  npugate.onChange(compiler);
   npugate.onChange(repair);
   npugate.onChange(operators);
 })();
