@@ -180,9 +180,9 @@ def section(evidence: Path) -> str:
 def _cycles(rows: Sequence[Compared]) -> list[str]:
     lines = ["### Cycles of each epoch, against the compiler", ""]
     lines += [
-        "From the shapes and pools of the compiler's own plan. Nothing in the rule is fitted to a",
-        "model, so each line is as good as leave-one-out. TinyBERT (409 rows of",
-        "`epoch_cycles.csv`) is left out: its table has no shapes of inputs or weights.",
+        "From the shapes and pools of the compiler's own plan. The rule was worked out on these",
+        "files: the figures are in-sample, and say nothing of the placement or the plan. TinyBERT",
+        "(409 rows of `epoch_cycles.csv`) is left out: its table has no shapes of what is read.",
         "",
         "| model | engine | epochs | median error | within 15 % | sum, estimated / real |",
         "|---|---|---|---|---|---|",

@@ -129,11 +129,12 @@ def cycles_per_byte(pool: str, *, is_external: bool = False, is_writable: bool =
 
 
 def cpu_rate(kind: str) -> tuple[CpuRate, bool]:
-    """Return what an operator costs on the CPU, and whether it has a row of its own."""
+    """Return what an operator costs on the CPU, and whether that was measured of this operator."""
     rows = _data()["cpu"]
     known = rows.get(kind)
     compiler, measured = known if isinstance(known, list) else rows["default"]
-    return CpuRate(compiler, measured), isinstance(known, list)
+    is_measured = isinstance(known, list) and kind not in rows["assumed"]
+    return CpuRate(compiler, measured), is_measured
 
 
 def cpu_macs() -> CpuRate:
