@@ -1,7 +1,7 @@
 """Synthetic data for the three networks, made from a seed; numpy only.
 
 - shapes: 32x32 colour images of one of six shapes, any size, place, colour and noise
-- keywords: 16 bands by 128 frames of energy, one of six sounds: sweeps, tones, clicks, noise
+- keywords: 16 bands by 128 frames of energy, one of six sounds (sweeps, tones, clicks, noise)
 - blobs: 48x48 colour images with discs and squares on a textured ground, and the class of each pixel
 """
 
@@ -42,9 +42,9 @@ def _shape(rng: np.random.Generator, number: int) -> tuple[Floats, Whole]:
     across = x - rng.uniform(radius, side - radius)
     down = y - rng.uniform(radius, side - radius)
     mask = _mask(SHAPES[kind], across, down, radius)
-    ground, colour = rng.uniform(0, 0.5, 3), rng.uniform(0.5, 1, 3)
+    ground, colour = rng.uniform(0, 0.6, 3), rng.uniform(0.4, 1, 3)
     image = np.where(mask, colour[:, None, None], ground[:, None, None])
-    return (image + rng.normal(0, 0.1, image.shape)).astype(np.float32), np.array(kind)
+    return (image + rng.normal(0, 0.3, image.shape)).astype(np.float32), np.array(kind)
 
 
 def _mask(name: str, x: Floats, y: Floats, radius: float) -> npt.NDArray[np.bool_]:
@@ -77,7 +77,7 @@ def _sound(rng: np.random.Generator, number: int) -> tuple[Floats, Whole]:
         "noise": rng.uniform(0, 1, band.shape),
     }[SOUNDS[kind]]
     made = np.where(inside, energy * rng.uniform(0.6, 1.2), 0)
-    made = made + rng.normal(0, 0.12, made.shape)
+    made = made + rng.normal(0, 0.4, made.shape)
     return made.astype(np.float32), np.array(kind)
 
 

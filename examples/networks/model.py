@@ -1,4 +1,4 @@
-"""The three networks: an image classifier, a keyword spotter, a segmenter; a few ten thousand weights."""
+"""The three networks: an image classifier, a keyword spotter, a segmenter; small ones."""
 
 from __future__ import annotations
 
