@@ -2,7 +2,7 @@
 
 - shapes: 32x32 colour images of one of six shapes, any size, place, colour and noise
 - keywords: 16 bands by 128 frames of energy, one of six sounds (sweeps, tones, clicks, noise)
-- blobs: 48x48 colour images with discs and squares on a textured ground, and the class of each pixel
+- blobs: 48x48 colour images with discs and squares on a textured ground, the class of each pixel
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ Floats = npt.NDArray[np.float32]
 Whole = npt.NDArray[np.int64]
 SPLITS: Final = {"train": 0, "calibration": 1, "test": 2}
 SHAPES: Final = ("disc", "ring", "square", "cross", "triangle", "bar")
+_CLICK: Final = 2  # frames
 SOUNDS: Final = ("rising", "falling", "tone", "two tones", "clicks", "noise")
 
 
@@ -73,7 +74,7 @@ def _sound(rng: np.random.Generator, number: int) -> tuple[Floats, Whole]:
         "falling": _near(band, high - passed * (high - low)),
         "tone": _near(band, low),
         "two tones": np.maximum(_near(band, low), _near(band, high)),
-        "clicks": ((time - start) % rng.integers(8, 14) < 2).astype(np.float64),
+        "clicks": ((time - start) % rng.integers(8, 14) < _CLICK).astype(np.float64),
         "noise": rng.uniform(0, 1, band.shape),
     }[SOUNDS[kind]]
     made = np.where(inside, energy * rng.uniform(0.6, 1.2), 0)

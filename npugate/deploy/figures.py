@@ -89,9 +89,17 @@ def _repaired(report: Json) -> Iterator[tuple[str, str]]:
 
 
 def _exported(report: Json) -> Iterator[tuple[str, str]]:
-    for key in ("exporter", "opset", "max_abs_error", "tolerance"):
-        if key in report:
-            yield key.replace("_", " "), str(report[key])
+    for attempt in report["attempts"]:
+        if attempt["exporter"] != report["chosen"]:
+            continue
+        yield "exporter", f"{attempt['exporter']}, opset {attempt['opset']}"
+        yield "violations before", str(attempt["errors_before"])
+        yield "violations after", str(attempt["errors"])
+        yield "repairs", ", ".join(attempt["repairs"]) or "none needed"
+        agreement = attempt["agreement"]
+        if agreement is not None:
+            error, limit = agreement["max_abs_error"], agreement["tolerance"]
+            yield "largest difference to PyTorch", f"{error:.3g}, allowed {limit:.3g}"
 
 
 def _quantised(report: Json) -> Iterator[tuple[str, str]]:

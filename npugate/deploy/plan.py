@@ -71,8 +71,7 @@ def _first(settings: Settings, plan: str, folder: Path) -> tuple[Step, Path]:
         made = folder / "model_fp32.onnx"
         weights = () if settings.weights is None else ("--weights", str(settings.weights))
         arguments = ("export", settings.clean, "--output", str(made), *weights, *_target(settings))
-        module = Path(*settings.clean.partition(":")[0].split(".")).with_suffix(".py")
-        reads = tuple(path for path in (module, settings.weights) if path is not None)
+        reads = (*_sources(settings.clean.partition(":")[0]), *_existing(settings.weights))
         return Step(
             "source",
             "export from PyTorch",
@@ -96,6 +95,18 @@ def _first(settings: Settings, plan: str, folder: Path) -> tuple[Step, Path]:
         "what is left names the line of Python to change; npugate explain RULE says how",
         source=source,
     ), made
+
+
+def _sources(entry: str) -> tuple[Path, ...]:
+    """Return the Python files that may decide an export: all of the entry's top folder."""
+    if entry.endswith(".py"):
+        top = Path(entry).parent
+    else:
+        name = entry.partition(".")[0]
+        top = Path(name)
+        if not top.is_dir():
+            return (Path(f"{name}.py"),)
+    return tuple(sorted(path for path in top.rglob("*.py") if path.is_file()))
 
 
 def _diagnosis(name: str, title: str, model: Path, settings: Settings, folder: Path) -> Step:
