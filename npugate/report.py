@@ -215,6 +215,7 @@ class Report:
         models: sorted by path.
         rules: every rule that ran, by id.
         notices: sentences about the run itself (a limit not enforced, a baseline entry unused).
+        opens: the first notice is so important that a page begins with it.
         crashed: True when a rule raised; the run then ends with 3.
         failure: exit code of a run that came to no verdict; its reason is the only notice.
     """
@@ -228,6 +229,7 @@ class Report:
     notices: tuple[str, ...] = ()
     crashed: bool = False
     failure: int = 0
+    opens: bool = False
 
     @classmethod
     def failure_of(cls, version: str, reason: str, exit_code: int) -> Report:

@@ -22,7 +22,7 @@ from npugate import __version__, gitfiles
 from npugate.errors import NpugateError, UsageError
 from npugate.github import event, gate, inputs, log, outputs, places, summary
 from npugate.github.inputs import Inputs
-from npugate.report import Report
+from npugate.report import ModelReport, Report
 from npugate.reporters import REPORTERS, escape, html, outline, sarif
 from npugate.types import Severity
 
@@ -85,10 +85,22 @@ def _check(chosen: Inputs, environment: Mapping[str, str], stdout: TextIO, run: 
     if chosen.fix:
         output = f"--output-dir={_folder(environment) / _REPAIRED}"
         report = run(("fix", output, *_drawn(chosen), *plan.arguments))
-        report = replace(report, models=tuple(replace(m, as_found=True) for m in report.models))
+        folder = _folder(environment)
+        report = replace(report, models=tuple(_as_found(m, folder) for m in report.models))
     else:
         report = run(("check", *_drawn(chosen), *plan.arguments))
-    return replace(report, notices=(opening, *report.notices)) if opening else report
+    if not opening:
+        return report
+    return replace(report, notices=(opening, *report.notices), opens=True)
+
+
+def _as_found(model: ModelReport, folder: Path) -> ModelReport:
+    """Return a model judged as it was found; its copy is named as it lies in the artifact."""
+    repair = model.repair
+    if repair is not None and repair.output and Path(repair.output).is_relative_to(folder):
+        output = Path(repair.output).relative_to(folder).as_posix()
+        repair = replace(repair, output=output)
+    return replace(model, as_found=True, repair=repair)
 
 
 def _drawn(chosen: Inputs) -> tuple[str, ...]:

@@ -39,6 +39,7 @@ def render(report: Report) -> str:
                 for rule in outline.rules_of(report).values()
             },
             "notices": [_text(notice) for notice in report.notices],
+            **({"opens": True} if report.opens else {}),
             "crashed": report.crashed,
             "exit_code": report.exit_code,
         }

@@ -49,7 +49,9 @@ def render(report: Report, *, budget: int = COMMENT_BYTES, blob: str = "") -> st
         blob: address below which the files of the checkout can be seen; empty makes no links.
     """
     models = sorted(report.models, key=_badness)
-    parts = [_headline(report), *_notices(report, budget // 4)]
+    notices = list(_notices(report, budget // 4))
+    first = notices[:1] if report.opens else []
+    parts = [*first, *(["\n"] if first else []), _headline(report), *notices[len(first) :]]
     room = budget - _RESERVE - _size(parts)
     table, rows = _table(models, report, room // 2)
     parts += table

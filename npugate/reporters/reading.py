@@ -112,6 +112,7 @@ def _report(value: Json) -> Report:
         crashed=crashed,
         # A rule that crashed ends a run with 3 too, but then there are models to tell of.
         failure=code if code >= _NO_VERDICT and not crashed else 0,
+        opens=_get(value, "opens", default=False),
     )
 
 
