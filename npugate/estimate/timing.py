@@ -16,7 +16,7 @@ from npugate.estimate import chip
 from npugate.estimate.chip import Clocks, Rates
 from npugate.estimate.convolution import Work, work
 from npugate.estimate.lives import partial_sums
-from npugate.estimate.values import Access, Engine, Epoch, Interval, Memory, Time
+from npugate.estimate.values import Access, Engine, Epoch, Interval, Memory, Time, Window
 
 _CONVOLUTIONS: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _MOVES: Final = frozenset({"Identity", "Concat", "Reshape", "Transpose", "Split", "Slice", "Pad"})
@@ -76,7 +76,7 @@ def load_of(epoch: Epoch, pools: Pools) -> Load:
     done = _work(epoch)
     whole, stored = _traffic(epoch, done, pools)
     window = epoch.window
-    is_dense = bool(done and window and window.kernel != (1, 1) and window.groups == 1)
+    is_dense = bool(done and window and _accumulates(window))
     return Load(_compute(epoch, done), whole, stored, is_dense)
 
 
@@ -150,6 +150,12 @@ def _work(epoch: Epoch) -> Work | None:
     if epoch.window is None or not is_convolution:
         return None
     return work(epoch.window, chip.units())
+
+
+def _accumulates(window: Window) -> bool:
+    """Tell whether a window's sums take more than one batch of input channels."""
+    is_dense = window.kernel != (1, 1) and window.groups == 1
+    return is_dense and window.channels_in > chip.units().inputs
 
 
 def _traffic(
