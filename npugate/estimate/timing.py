@@ -108,6 +108,8 @@ class Pools:
     of_tensor: Mapping[str, str]
     costs: Mapping[str, float]
     kinds: Mapping[str, str]
+    free: tuple[int, ...] = ()
+    """Bytes on the chip that no tensor takes, in each epoch; empty when not planned."""
 
     @classmethod
     def of(cls, memory: Memory | None) -> Pools:
@@ -128,11 +130,19 @@ class Pools:
             pool.name: ("external" if pool.is_external else "chip") if pool.is_writable else "flash"
             for pool in memory.pools
         }
-        return cls(placed, costs, kinds)
+        size = sum(pool.size_bytes for pool in memory.pools if kinds[pool.name] == "chip")
+        return cls(placed, costs, kinds, tuple(size - used for used in memory.live))
 
     def pool(self, access: Access) -> str:
         """Return where a tensor lies: flash for a weight, the fast memory, where not planned."""
         return self.of_tensor.get(access.tensor, _FLASH if access.is_weight else _ON_CHIP)
+
+    def beside(self, epoch: Epoch, size: int) -> str:
+        """Return where partial sums go: beside the result, or off the chip where that is full."""
+        near = self.pool(epoch.writes[0])
+        if epoch.index >= len(self.free) or size <= self.free[epoch.index]:
+            return near
+        return next((name for name, kind in self.kinds.items() if kind == "external"), near)
 
     def cost(self, pool: str) -> float:
         """Return accelerator cycles for a byte."""
@@ -173,7 +183,8 @@ def _traffic(
         pool = pools.pool(access)
         moved[pool] = moved.get(pool, 0.0) + 2.0 * access.size_bytes
     if done and epoch.writes:
-        moved[pools.pool(epoch.writes[0])] += done.partial_reads + done.partial_writes
+        beside = pools.beside(epoch, done.partial_bytes)
+        moved[beside] = moved.get(beside, 0.0) + done.partial_reads + done.partial_writes
     inflated = dict(moved)
     if done and largest:
         more = max(0.0, done.weights * min(largest.bits, _BYTE) / _BYTE - largest.size_bytes)
