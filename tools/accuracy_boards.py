@@ -107,9 +107,7 @@ def _model(folder: Path, report: Path) -> tuple[str, Facts] | None:
     return None
 
 
-def _run(
-    name: str, facts: Facts, source: str, toolchain: str, clocks: Clocks, real: float
-) -> Run:
+def _run(name: str, facts: Facts, source: str, toolchain: str, clocks: Clocks, real: float) -> Run:
     board = boards.load(boards.DEFAULT_BOARD)
     target = replace(load_target("stm32n6", toolchain), board=board)
     placed, memory = assemble.epochs(facts, target), assemble.memory(facts, target)
@@ -134,7 +132,9 @@ def section(found: Sequence[Run]) -> str:
             f" {sum(e <= _NEAR for e in errors)} of {len(errors)}, interval holds {inside:.0%}"
         )
     lines += ["", "Single layers are below the time of a call; slow flash is a board's own.", ""]
-    lines += ["| network | source | Core | CPU / NPU MHz | real ms | estimated | interval | error |"]
+    lines += [
+        "| network | source | Core | CPU / NPU MHz | real ms | estimated | interval | error |"
+    ]
     lines += ["|---|---|---|---|---|---|---|---|"]
     lines += [
         f"| {r.name} | {r.source} | {r.toolchain} | {r.clocks.cpu_mhz:.0f} / {r.clocks.npu_mhz:.0f}"

@@ -159,7 +159,22 @@ def _work(epoch: Epoch) -> Work | None:
     is_convolution = any(o.kind in _CONVOLUTIONS for o in epoch.operators)
     if epoch.window is None or not is_convolution:
         return None
-    return work(epoch.window, chip.units())
+    window, units = epoch.window, chip.units()
+    if _parts(epoch) > 1:
+        height, width, strided = units.tile
+        across = strided if min(window.strides) > 1 else width
+        kernel = min(window.kernel[0], height), min(window.kernel[1], across)
+        window = replace(window, kernel=kernel)
+    return work(window, units)
+
+
+def _parts(epoch: Epoch) -> int:
+    """Return in how many epochs the convolution of this one is done: a large window takes several."""
+    window = epoch.window
+    if window is None or not epoch.macs:
+        return 1
+    fan_in = window.channels_in // window.groups * prod(window.kernel)
+    return max(1, round(fan_in * window.channels_out * prod(window.size_out) / epoch.macs))
 
 
 def _accumulates(window: Window) -> bool:
@@ -181,7 +196,7 @@ def _traffic(
         moved[pool] = moved.get(pool, 0.0) + float(access.size_bytes * count)
     for access in partial_sums(epoch):
         pool = pools.pool(access)
-        moved[pool] = moved.get(pool, 0.0) + 2.0 * access.size_bytes
+        moved[pool] = moved.get(pool, 0.0) + 2.0 * access.size_bytes / _parts(epoch)
     if done and epoch.writes:
         beside = pools.beside(epoch, done.partial_bytes)
         moved[beside] = moved.get(beside, 0.0) + done.partial_reads + done.partial_writes
