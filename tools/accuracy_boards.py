@@ -131,7 +131,11 @@ def section(found: Sequence[Run]) -> str:
             f"- {group}: median error {median(errors):.0%}, within {_NEAR:.0%}:"
             f" {sum(e <= _NEAR for e in errors)} of {len(errors)}, interval holds {inside:.0%}"
         )
-    lines += ["", "Single layers are below the time of a call; slow flash is a board's own.", ""]
+    lines += [
+        "",
+        "The report of 600 / 800 MHz has slower flash, too, which no report of it names.",
+        "",
+    ]
     lines += [
         "| network | source | Core | CPU / NPU MHz | real ms | estimated | interval | error |"
     ]

@@ -169,7 +169,7 @@ def _work(epoch: Epoch) -> Work | None:
 
 
 def _parts(epoch: Epoch) -> int:
-    """Return in how many epochs the convolution of this one is done: a large window takes several."""
+    """Return how many epochs share the convolution of this one: a large window takes several."""
     window = epoch.window
     if window is None or not epoch.macs:
         return 1
