@@ -334,7 +334,7 @@ def test_a_pool_file_is_found_from_the_folder_of_the_configuration(tmp_path, mon
             '[budget]\nlatency = "1 ms"',
             (),
             0,
-            [("NPU403", "may need 1.26 ms, likely 0.582 ms; the budget is 1 ms")],
+            [("NPU403", "may need 1.27 ms, likely 0.582 ms; the budget is 1 ms")],
         ),
         (
             '[[models]]\npaths = ["big.onnx"]\nbudget = { ram = "100 KiB" }',

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 _TOOLS: Final = Path(__file__).resolve().parent
-_PARTS: Final = ("placement", "memory", "timing")
+_PARTS: Final = ("placement", "memory", "timing", "boards")
 _HEAD: Final = """# How close the estimates are
 
 Written by `make accuracy EVIDENCE=DIR`; do not edit. Every model that a report or a published

@@ -37,7 +37,7 @@ _FAMILIES: Final = (
 )  # fmt: skip
 _RELATED: Final = {"preresnet": "resnet18", "mnasnet": "mobilenetv2", "fdmobilenet": "mobilenet"}
 _FLASH: Final = (1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0, 6.0)
-_EXTERNAL: Final = (2.5, 4.0, 6.0, 8.0, 10.0, 12.0, 16.0)
+_EXTERNAL: Final = (2.5, 4.0, 6.0, 8.0, 10.0, 12.0, 16.0, 20.0, 24.0)
 _OVERHEAD: Final = (0.0, 2.5, 5.0, 10.0, 20.0, 40.0)
 _DENSE: Final = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 6.0)
 _WORST: Final = 0.7

@@ -24,6 +24,7 @@ class Work:
         cycles: of the accelerators.
         passes: how often the input is read.
         partial_reads, partial_writes: bytes of partial sums.
+        partial_bytes: of memory that they take; 0 when one round makes the whole sum.
         weights: bytes of weights as they are stored.
     """
 
@@ -31,6 +32,7 @@ class Work:
     passes: int
     partial_reads: int
     partial_writes: int
+    partial_bytes: int
     weights: int
 
 
@@ -86,7 +88,8 @@ def _finish(window: Window, cycles: float, passes: int, rounds: int, weights: in
     made = window.channels_out * prod(window.size_out)
     reads = 2 * made * rounds if rounds > 1 else 0
     writes = 2 * made * (rounds + 1) if rounds > 1 else 0
-    return Work(max(cycles, made), passes, reads, writes, weights)
+    held = 2 * made if rounds > 1 else 0
+    return Work(max(cycles, made), passes, reads, writes, held, weights)
 
 
 def _tiles(window: Window, units: Units) -> int:
@@ -99,7 +102,10 @@ def _tiles(window: Window, units: Units) -> int:
 
 def _chained(batches: int, alone: float, weights: float, units: Units) -> int:
     """Return how many units are chained: no more than it takes for the weights to bind."""
-    usable = [n for n in range(1, units.count + 1) if batches % n == 0]
+    counts = range(1, units.count + 1)
+    usable = [n for n in counts if batches % n == 0]
+    if len(usable) == 1 and batches > units.count:  # a prime; assumed, no c_info has one
+        usable = list(counts)
     return next((n for n in usable if alone / n <= weights), usable[-1])
 
 

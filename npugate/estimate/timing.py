@@ -16,7 +16,7 @@ from npugate.estimate import chip
 from npugate.estimate.chip import Clocks, Rates
 from npugate.estimate.convolution import Work, work
 from npugate.estimate.lives import partial_sums
-from npugate.estimate.values import Access, Engine, Epoch, Interval, Memory, Time
+from npugate.estimate.values import Access, Engine, Epoch, Interval, Memory, Time, Window
 
 _CONVOLUTIONS: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _MOVES: Final = frozenset({"Identity", "Concat", "Reshape", "Transpose", "Split", "Slice", "Pad"})
@@ -76,7 +76,7 @@ def load_of(epoch: Epoch, pools: Pools) -> Load:
     done = _work(epoch)
     whole, stored = _traffic(epoch, done, pools)
     window = epoch.window
-    is_dense = bool(done and window and window.kernel != (1, 1) and window.groups == 1)
+    is_dense = bool(done and window and _accumulates(window))
     return Load(_compute(epoch, done), whole, stored, is_dense)
 
 
@@ -108,6 +108,8 @@ class Pools:
     of_tensor: Mapping[str, str]
     costs: Mapping[str, float]
     kinds: Mapping[str, str]
+    free: tuple[int, ...] = ()
+    """Bytes on the chip that no tensor takes, in each epoch; empty when not planned."""
 
     @classmethod
     def of(cls, memory: Memory | None) -> Pools:
@@ -128,11 +130,19 @@ class Pools:
             pool.name: ("external" if pool.is_external else "chip") if pool.is_writable else "flash"
             for pool in memory.pools
         }
-        return cls(placed, costs, kinds)
+        size = sum(pool.size_bytes for pool in memory.pools if kinds[pool.name] == "chip")
+        return cls(placed, costs, kinds, tuple(size - used for used in memory.live))
 
     def pool(self, access: Access) -> str:
         """Return where a tensor lies: flash for a weight, the fast memory, where not planned."""
         return self.of_tensor.get(access.tensor, _FLASH if access.is_weight else _ON_CHIP)
+
+    def beside(self, epoch: Epoch, size: int) -> str:
+        """Return where partial sums go: beside the result, or off the chip where that is full."""
+        near = self.pool(epoch.writes[0])
+        if epoch.index >= len(self.free) or size <= self.free[epoch.index]:
+            return near
+        return next((name for name, kind in self.kinds.items() if kind == "external"), near)
 
     def cost(self, pool: str) -> float:
         """Return accelerator cycles for a byte."""
@@ -149,7 +159,28 @@ def _work(epoch: Epoch) -> Work | None:
     is_convolution = any(o.kind in _CONVOLUTIONS for o in epoch.operators)
     if epoch.window is None or not is_convolution:
         return None
-    return work(epoch.window, chip.units())
+    window, units = epoch.window, chip.units()
+    if _parts(epoch) > 1:
+        height, width, strided = units.tile
+        across = strided if min(window.strides) > 1 else width
+        kernel = min(window.kernel[0], height), min(window.kernel[1], across)
+        window = replace(window, kernel=kernel)
+    return work(window, units)
+
+
+def _parts(epoch: Epoch) -> int:
+    """Return how many epochs share the convolution of this one: a large window takes several."""
+    window = epoch.window
+    if window is None or not epoch.macs:
+        return 1
+    fan_in = window.channels_in // window.groups * prod(window.kernel)
+    return max(1, round(fan_in * window.channels_out * prod(window.size_out) / epoch.macs))
+
+
+def _accumulates(window: Window) -> bool:
+    """Tell whether a window's sums take more than one batch of input channels."""
+    is_dense = window.kernel != (1, 1) and window.groups == 1
+    return is_dense and window.channels_in > chip.units().inputs
 
 
 def _traffic(
@@ -165,9 +196,10 @@ def _traffic(
         moved[pool] = moved.get(pool, 0.0) + float(access.size_bytes * count)
     for access in partial_sums(epoch):
         pool = pools.pool(access)
-        moved[pool] = moved.get(pool, 0.0) + 2.0 * access.size_bytes
+        moved[pool] = moved.get(pool, 0.0) + 2.0 * access.size_bytes / _parts(epoch)
     if done and epoch.writes:
-        moved[pools.pool(epoch.writes[0])] += done.partial_reads + done.partial_writes
+        beside = pools.beside(epoch, done.partial_bytes)
+        moved[beside] = moved.get(beside, 0.0) + done.partial_reads + done.partial_writes
     inflated = dict(moved)
     if done and largest:
         more = max(0.0, done.weights * min(largest.bits, _BYTE) / _BYTE - largest.size_bytes)
