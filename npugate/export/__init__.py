@@ -1,1 +1,1 @@
-"""From a PyTorch module to an ONNX file that the target can run; torch is loaded in a child only."""
+"""From a PyTorch module to an ONNX file that a target can run; torch is loaded in a child."""

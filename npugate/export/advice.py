@@ -66,13 +66,12 @@ _TABLE: Final = tuple(
         ("implicit-squeeze|axes-from-constant-node|axes-not-constant", "Squeeze", "", _SQUEEZE),
         ("einsum", "", "", _EINSUM),
         ("reshape-wildcard", "", "", _WILDCARD),
-        (".*", "NonZero|GatherND|Compress|Where", "", _MASK),
+        (".*", "NonZero|Compress", "", _MASK),
         ("dynamic-dimension|reshape-runtime-shape", "", r"\[[^\]]*[<>=]|mask|nonzero", _MASK),
         ("dynamic-dimension|reshape-runtime-shape", "", "", _DYNAMIC),
         (".*", "Resize|Upsample", "", _RESIZE),
-        (".*", "", r"interpolate|[Uu]psample", _RESIZE),
-        (".*", "", r"[Aa]daptive", _POOL),
-        ("cpu-operator|unsupported-operator", "Einsum", "", _EINSUM),
+        ("(?!reshape).*", "", r"interpolate|[Uu]psample", _RESIZE),
+        ("(?!reshape).*", "", r"[Aa]daptive", _POOL),
     )
 )
 

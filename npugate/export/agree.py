@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -57,16 +58,16 @@ def agree(model: ModelProto, reference: Reference, seeds: int) -> Agreement:
     for sample in _samples(model, reference, seeds):
         try:
             wanted = reference.run(sample.feeds)
-        except Exception:  # noqa: BLE001 - numbers that the module does not take, such as sizes
+        except Exception:
             if sample.label == "example":
                 raise
-            continue
+            continue  # numbers that the module does not take, such as sizes
         feeds = {name: sample.feeds[name] for name in names}
         try:
             made = list(session.run(feeds).values())
         except CannotRunError as error:
             return replace(found, equal=False, reason=f"it fails on {sample.label}: {error}")
-        noise = _noise_of(reference, sample.feeds, made, lambda f=feeds: _outputs(other, f))
+        noise = _noise_of(reference, sample.feeds, made, partial(_outputs, other, feeds))
         found = _held(found, sample.label, (wanted, made), noise, session.outputs)
         if not found.equal:
             return found
@@ -121,7 +122,7 @@ def _held(
         if left.shape != right.shape:
             reason = f"{names[index]!r} has shape {list(right.shape)}, not {list(left.shape)}"
             return replace(found, equal=False, reason=reason)
-        gap = difference(left, right, lambda at=index: noise(at))
+        gap = difference(left, right, partial(noise, index))
         if not gap.is_equal:
             how = gap.fault or f"max |d| {gap.error:.3g} > {gap.limit:.3g}"
             return replace(found, equal=False, reason=f"{names[index]!r} on {label}: {how}")

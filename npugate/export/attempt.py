@@ -27,7 +27,7 @@ from npugate.types import Declined, Hit, Limits, Repair, RepairOptions, Rule, Se
 # A float model is what an export makes; quantising it is the next step.
 _LATER: Final = frozenset({"float-model"})
 _CONVERT: Final = "convert-opset"
-_TRAINING: Final = frozenset({"Dropout", "BatchNormalization"})
+_MODE: Final = 2  # the input of Dropout that says whether it trains
 Hits = Sequence[tuple[str, Hit]]
 
 
@@ -135,11 +135,9 @@ def _fault(model: ModelProto) -> str:
     """Say why a model may not be written; empty when it may."""
     if not agree.is_static(model):
         return "an input or output has no fixed size: the size depends on the numbers"
+    constants = {item.name: item for item in model.graph.initializer}
     for node in model.graph.node:
-        training = next((item.i for item in node.attribute if item.name == "training_mode"), 0)
-        if node.op_type in _TRAINING and (training or len(node.input) > 2 and _is_dropout(node)):
-            if node.op_type == "BatchNormalization" and not training:
-                continue
+        if _is_training(node, constants):
             return f"{node.op_type} ({node.name}) is in training mode"
     try:
         onnx.checker.check_model(model, full_check=True)
@@ -148,8 +146,13 @@ def _fault(model: ModelProto) -> str:
     return ""
 
 
-def _is_dropout(node: onnx.NodeProto) -> bool:
-    return bool(node.op_type == "Dropout" and node.input[2])
+def _is_training(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> bool:
+    if node.op_type == "BatchNormalization":
+        return any(item.name == "training_mode" and item.i for item in node.attribute)
+    if node.op_type != "Dropout" or len(node.input) <= _MODE or not node.input[_MODE]:
+        return False
+    mode = constants.get(node.input[_MODE])
+    return mode is None or bool(onnx.numpy_helper.to_array(mode).any())
 
 
 def _held(made: Made, by: Judge, reference: Reference, seeds: int) -> Made:

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import onnx
 import torch
 from onnx import ModelProto, helper
 
@@ -91,13 +90,18 @@ def gap(left: Array, right: Array) -> float:
     return float(np.max(found[np.isfinite(found)], initial=0.0))
 
 
+def settle() -> None:
+    """Make this process the same in every run: one thread, seeded."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
 def subject(made: object, weights: Path | None, names: Sequence[str]) -> Subject:
     """Take what the user's callable returned.
 
     Raises:
         UsageError: it is not a module with example inputs, or the weights do not fit.
     """
-    torch.set_num_threads(1)
     if not isinstance(made, tuple) or len(made) != 2:  # noqa: PLR2004 - a pair
         raise UsageError(f"the callable returned {_kind(made)}; {_CONTRACT}")
     module, given = made
@@ -224,13 +228,19 @@ def write(found: Subject, exporter: str, opset: int, outputs: Sequence[str]) -> 
                 found.module, found.inputs, dynamo=True, opset_version=_NATIVE_OPSET,
                 verbose=False, external_data=False, **named,
             )  # fmt: skip
-            return ModelProto.FromString(program.model_proto.SerializeToString())
+            return _read(program.model_proto.SerializeToString())
         buffer = io.BytesIO()
         torch.onnx.export(
             found.module, found.inputs, buffer, dynamo=False, opset_version=opset,
             verbose=True, do_constant_folding=True, **named,
         )  # fmt: skip
-        return onnx.load_model_from_string(buffer.getvalue())
+        return _read(buffer.getvalue())
+
+
+def _read(data: bytes) -> ModelProto:
+    model = ModelProto()
+    model.ParseFromString(data)
+    return model
 
 
 @contextlib.contextmanager

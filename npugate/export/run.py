@@ -96,7 +96,7 @@ def _work(job: ExportJob, limits: Limits) -> _Result:
 
         by = attempt.judge(target.load(job.target, job.toolchain), limits)
         isolate.stage(f"running {job.entry}")
-        pytorch.torch.manual_seed(0)
+        pytorch.settle()
         subject = pytorch.subject(entry.call(job.entry, job.folder), job.weights, job.input_names)
         made = [_tried(job, subject, name, by) for name in _exporters(job)]
         return _result(job, made, by, subject, pytorch.VERSION)
@@ -144,7 +144,7 @@ def _result(
         chosen=best.attempt.exporter if best else "",
         reason=_reason(made, best),
         findings=_findings(told, by.rules, job),
-        notices=(*subject.notices, *_notices(job, best)),
+        notices=(*subject.notices, *_notices(job, best, subject)),
     )
     if best is None:
         return _Result(b"", report)
@@ -211,14 +211,15 @@ def _left(hits: Hits, rules: Mapping[str, Rule]) -> tuple[tuple[str, str, str], 
     )
 
 
-def _notices(job: ExportJob, best: Made | None) -> list[str]:
+def _notices(job: ExportJob, best: Made | None, subject: Subject) -> list[str]:
     found: list[str] = []
     if job.exporter == "auto" and not _has_onnxscript():
         found.append(f"onnxscript is missing, so dynamo was not tried: {_INSTALL}")
     if best is not None:
-        unused = len(best.attempt.agreement.reason) if best.attempt.agreement else 0
-        if unused:
-            found.append("the comparison is incomplete")
+        given = {info.name for info in best.model.graph.input}
+        gone = [name for name in subject.names if name not in given]
+        if gone:
+            found.append(f"the outputs do not depend on: {', '.join(gone)}; not an input any more")
     return found
 
 

@@ -93,7 +93,7 @@ def _attempt(item: Attempt) -> tuple[str, ...]:
 
 def _finding(item: CodeFinding) -> list[tuple[str, ...]]:
     word = "repaired" if item.fixed else item.level
-    rows = [(word, f"{item.rule} {item.name}: {item.message}")]
+    rows: list[tuple[str, ...]] = [(word, f"{item.rule} {item.name}: {item.message}")]
     rows.append(("", f"{item.file}:{item.line}: {item.text}" if item.file else f"at {item.node}"))
     if item.advice is not None:
         rows.append(("", f"why: {item.advice.why}"))
