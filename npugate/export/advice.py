@@ -13,7 +13,8 @@ from npugate.export.values import Advice
 _SIX_AXES: Final = Advice(
     "a view of more axes than the compiler takes",
     "keep four axes: fold the groups into the channels and use a grouped convolution, "
-    "nn.Conv2d(n * c_in, n * c_out, k, groups=n), with the weights repeated n times",
+    "nn.Conv2d(n * c_in, n * c_out, k, groups=n), with the weights repeated n times; "
+    "where it moves depth to space, nn.PixelShuffle",
     "six-axis-view",
 )
 _BATCH: Final = Advice(
@@ -46,6 +47,20 @@ _MASK: Final = Advice(
     "multiply by the mask as float, (x * (x > 0).float()).sum(), or use relu or clamp",
     "boolean-mask",
 )
+_SELECT: Final = Advice(
+    "a choice between two tensors, element by element, runs on the processor",
+    "use arithmetic: relu and clamp, or mask * a + (1 - mask) * b with a mask of 0.0 and 1.0",
+    "masked-fill",
+)
+_NORM: Final = Advice(
+    "a norm over the numbers of one image is computed when the network runs, on the processor",
+    "nn.BatchNorm2d: in evaluation mode it is constant and goes into the convolution",
+    "group-norm",
+)
+_CONTROL: Final = Advice(
+    "the program takes another way for other numbers, and a graph has one way",
+    "compute both and mix them, or take the decision outside of the network",
+)
 _WILDCARD: Final = Advice(
     "a view with -1 leaves a size to be computed from the rest",
     "write the size, x.reshape(1, 128), or the operation, x.flatten(1)",
@@ -61,17 +76,18 @@ _DYNAMIC: Final = Advice(
 _TABLE: Final = tuple(
     (rule, re.compile(operator), re.compile(line), advised)
     for rule, operator, line, advised in (
-        ("tensor-rank|reshape-rank", "", "", _SIX_AXES),
+        ("tensor-rank|operator-constraint|cpu-operator", "", r"[Aa]daptive", _POOL),
+        ("tensor-rank", "Reshape|Transpose|Unsqueeze|Expand", "", _SIX_AXES),
+        ("reshape-rank", "", "", _SIX_AXES),
         ("batched-layer|batched-input", "", "", _BATCH),
         ("implicit-squeeze|axes-from-constant-node|axes-not-constant", "Squeeze", "", _SQUEEZE),
         ("einsum", "", "", _EINSUM),
         ("reshape-wildcard", "", "", _WILDCARD),
-        (".*", "NonZero|Compress", "", _MASK),
-        ("dynamic-dimension|reshape-runtime-shape", "", r"\[[^\]]*[<>=]|mask|nonzero", _MASK),
+        ("unsupported-operator|dynamic-dimension", "NonZero|Compress", "", _MASK),
         ("dynamic-dimension|reshape-runtime-shape", "", "", _DYNAMIC),
-        (".*", "Resize|Upsample", "", _RESIZE),
-        ("(?!reshape).*", "", r"interpolate|[Uu]psample", _RESIZE),
-        ("(?!reshape).*", "", r"[Aa]daptive", _POOL),
+        ("operator-constraint", "Resize|Upsample", "", _RESIZE),
+        ("cpu-operator", "Where", "", _SELECT),
+        ("cpu-operator", "InstanceNormalization", "", _NORM),
     )
 )
 
@@ -95,6 +111,6 @@ def of_refusal(reason: str) -> Advice | None:
     low = reason.lower()
     if "adaptive" in low:
         return _POOL
-    if "unbacked" in low or "data-dependent" in low or "nonzero" in low:
-        return _MASK
+    if "control-flow" in low or "guardon" in low or "data-dependent" in low:
+        return _CONTROL
     return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -19,7 +20,9 @@ from npugate.selection import suggestion
 
 _OURS: Final = str(Path(__file__).resolve().parents[1])
 _MACHINERY: Final = ("<frozen importlib", "importlib/__init__.py")
-_LIBRARIES: Final = ("site-packages", "dist-packages", f"{sys.prefix}/lib/python", "/lib/python3")
+_LIBRARIES: Final = ("site-packages", "dist-packages", "/lib/python3")
+_ESCAPES: Final = re.compile(r"\x1b\[[0-9;]*m")
+_LONG: Final = 300  # characters of a reason
 _MOST: Final = 12  # frames of a trace that are shown
 
 
@@ -90,13 +93,27 @@ def trace(error: BaseException) -> str:
     return "Traceback (most recent call last):\n" + "".join([*shown, *last]).rstrip()
 
 
+def reason(error: BaseException) -> str:
+    """Return the first sentence of what an exception goes back to, in plain text."""
+    return _ESCAPES.sub("", headline(_chain(error)[-1])).partition(". Please feel free")[0][:_LONG]
+
+
 def own_line(error: BaseException) -> str:
     """Return the innermost line outside of libraries that an exception came through."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        ours = frame.filename.startswith((_OURS, "<"))
-        if not ours and not any(part in frame.filename for part in _LIBRARIES):
-            return f"{Path(frame.filename).name}:{frame.lineno}: {frame.line}"
+    for item in reversed(_chain(error)):
+        for frame in reversed(traceback.extract_tb(item.__traceback__)):
+            ours = frame.filename.startswith((_OURS, "<"))
+            if not ours and not any(part in frame.filename for part in _LIBRARIES):
+                return f"{Path(frame.filename).name}:{frame.lineno}: {frame.line}"
     return ""
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return an exception and those that it was raised from, the first cause last."""
+    found = [error]
+    while found[-1].__cause__ is not None and found[-1].__cause__ not in found:
+        found.append(found[-1].__cause__)
+    return found
 
 
 def _imported(place: str, folder: Path) -> ModuleType:

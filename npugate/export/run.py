@@ -117,9 +117,10 @@ def _tried(job: ExportJob, subject: Subject, exporter: str, by: Judge) -> Made:
     except UsageError:
         raise
     except Exception as error:  # noqa: BLE001 - torch refuses a module in many ways
-        where = entry.own_line(error)
-        fault = f"torch refuses: {entry.headline(error)}" + (f" (at {where})" if where else "")
-        return Made(Attempt(exporter, fault=fault), ModelProto())
+        where, reason = entry.own_line(error), entry.reason(error)
+        advised = advice.of_refusal(f"{reason} {where}")
+        fault = f"torch refuses: {reason}"
+        return Made(Attempt(exporter, fault=fault, where=where, advice=advised), ModelProto())
     lines.relocate(written, job.folder.resolve())
     return attempt.finish(written, exporter, by, subject, (job.seeds, job.repairs))
 

@@ -111,11 +111,14 @@ class Attempt:
     Attributes:
         exporter: ``dynamo`` or ``torchscript``.
         fault: why there is no usable model; empty when there is one.
+        where: the line of Python at which torch refused, ``file:line: text``; empty otherwise.
+        advice: what to write instead of it; None when there is no known rewrite.
         opset_written: as the exporter wrote it; ``opset`` is that of the result.
         nodes: of the result.
         errors, warnings: of the target's rules, before repairs and after.
         cpu_operators: of the result, that leave the NPU; None when that cannot be estimated.
         repairs: names of those that were applied, with proof.
+        converted: what bringing it to the wanted opset changed.
         agreement: with PyTorch; None when it did not come to that.
     """
 
@@ -131,6 +134,8 @@ class Attempt:
     repairs: tuple[str, ...] = ()
     converted: str = ""
     agreement: Agreement | None = None
+    where: str = ""
+    advice: Advice | None = None
 
     @property
     def is_usable(self) -> bool:

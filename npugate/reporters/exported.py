@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Final
 
-from npugate.export.values import Attempt, CodeFinding, ExportReport
+from npugate.export.values import Advice, Attempt, ExportReport
 from npugate.reporters import escape, sections
 from npugate.reporters.sections import Section
 
@@ -69,7 +69,8 @@ def _sections(report: ExportReport) -> list[Section]:
             has_head=True,
         ),
         Section("Chosen", chosen),
-        Section("From the code", [row for item in report.findings for row in _finding(item)]),
+        Section("Refused", [row for item in report.attempts for row in _refusal(item)]),
+        Section("From the code", _from_code(report)),
         Section("Errors left", [(rule, node, message) for rule, message, node in report.left]),
         Section("Note", [(line,) for line in report.notices]),
     ]
@@ -91,13 +92,30 @@ def _attempt(item: Attempt) -> tuple[str, ...]:
     return (item.exporter, opset, str(item.nodes), errors, cpu, result)
 
 
-def _finding(item: CodeFinding) -> list[tuple[str, ...]]:
-    word = "repaired" if item.fixed else item.level
-    rows: list[tuple[str, ...]] = [(word, f"{item.rule} {item.name}: {item.message}")]
-    rows.append(("", f"{item.file}:{item.line}: {item.text}" if item.file else f"at {item.node}"))
-    if item.advice is not None:
-        rows.append(("", f"why: {item.advice.why}"))
-        rows.append(("", f"write: {item.advice.rewrite}"))
-        if item.advice.guide:
-            rows.append(("", f"see: {_GUIDE}#{item.advice.guide}"))
+def _refusal(item: Attempt) -> list[tuple[str, ...]]:
+    if not item.where:
+        return []
+    return [(item.exporter, item.where), *_advice(item.advice)]
+
+
+def _from_code(report: ExportReport) -> list[tuple[str, ...]]:
+    """Return every finding with its line; an advice only where it comes up first."""
+    rows: list[tuple[str, ...]] = []
+    told: set[Advice | None] = set()
+    for item in report.findings:
+        rows.append(
+            ("repaired" if item.fixed else item.level, f"{item.rule} {item.name}: {item.message}")
+        )
+        at = f"{item.file}:{item.line}: {item.text}" if item.file else f"at {item.node}"
+        rows.append(("", at))
+        if item.advice not in told:
+            rows += _advice(item.advice)
+        told.add(item.advice)
     return rows
+
+
+def _advice(advice: Advice | None) -> list[tuple[str, ...]]:
+    if advice is None:
+        return []
+    rows = [("", f"why: {advice.why}"), ("", f"write: {advice.rewrite}")]
+    return [*rows, ("", f"see: {_GUIDE}#{advice.guide}")] if advice.guide else rows
