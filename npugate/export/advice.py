@@ -55,11 +55,12 @@ _SELECT: Final = Advice(
 _NORM: Final = Advice(
     "a norm over the numbers of one image is computed when the network runs, on the processor",
     "nn.BatchNorm2d: in evaluation mode it is constant and goes into the convolution",
-    "group-norm",
+    "what-has-no-equal",
 )
 _CONTROL: Final = Advice(
     "the program takes another way for other numbers, and a graph has one way",
     "compute both and mix them, or take the decision outside of the network",
+    "what-has-no-equal",
 )
 _WILDCARD: Final = Advice(
     "a view with -1 leaves a size to be computed from the rest",

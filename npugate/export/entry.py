@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import linecache
 import re
 import sys
 import traceback
@@ -22,6 +23,7 @@ _OURS: Final = str(Path(__file__).resolve().parents[1])
 _MACHINERY: Final = ("<frozen importlib", "importlib/__init__.py")
 _LIBRARIES: Final = ("site-packages", "dist-packages", "/lib/python3")
 _ESCAPES: Final = re.compile(r"\x1b\[[0-9;]*m")
+_IN_TEXT: Final = re.compile(r"([^\s()]+\.py)\((\d+)\): ")
 _LONG: Final = 300  # characters of a reason
 _MOST: Final = 12  # frames of a trace that are shown
 
@@ -105,6 +107,11 @@ def own_line(error: BaseException) -> str:
             ours = frame.filename.startswith((_OURS, "<"))
             if not ours and not any(part in frame.filename for part in _LIBRARIES):
                 return f"{Path(frame.filename).name}:{frame.lineno}: {frame.line}"
+    # TorchScript names the place in its text, innermost frame first.
+    for name, number in _IN_TEXT.findall(str(_chain(error)[-1])):
+        if not any(part in name for part in _LIBRARIES):
+            text = linecache.getline(name, int(number)).strip()
+            return f"{Path(name).name}:{number}: {text}"
     return ""
 
 

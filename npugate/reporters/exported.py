@@ -93,7 +93,7 @@ def _attempt(item: Attempt) -> tuple[str, ...]:
 
 
 def _refusal(item: Attempt) -> list[tuple[str, ...]]:
-    if not item.where:
+    if not item.where and item.advice is None:
         return []
     return [(item.exporter, item.where), *_advice(item.advice)]
 
@@ -117,5 +117,8 @@ def _from_code(report: ExportReport) -> list[tuple[str, ...]]:
 def _advice(advice: Advice | None) -> list[tuple[str, ...]]:
     if advice is None:
         return []
-    rows = [("", f"why: {advice.why}"), ("", f"write: {advice.rewrite}")]
+    rows: list[tuple[str, ...]] = [
+        ("", f"why: {advice.why}"),
+        ("", f"write: {advice.rewrite}"),
+    ]
     return [*rows, ("", f"see: {_GUIDE}#{advice.guide}")] if advice.guide else rows
