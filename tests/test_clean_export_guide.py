@@ -1,4 +1,4 @@
-"""Each heading of docs/clean-export.md: "before" has its finding, "after" has none, both are equal."""
+"""Each heading of docs/clean-export.md: before has its finding, after has none, both are equal."""
 
 import re
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from torch_extra import needs_torch
 
 from npugate.export import advice
 from npugate.export.run import export
 from npugate.export.values import ExportJob
 from npugate.proof.samples import Port, generated
 from npugate.proof.sessions import Session
+from tests.torch_extra import needs_torch
 
 GUIDE = Path(__file__).resolve().parents[1] / "docs" / "clean-export.md"
 SECTION = re.compile(r"^## (.+?)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
