@@ -65,7 +65,7 @@ _CONTROL: Final = Advice(
 _WILDCARD: Final = Advice(
     "a view with -1 leaves a size to be computed from the rest",
     "write the size, x.reshape(1, 128), or the operation, x.flatten(1)",
-    "view-with-1",
+    "wildcard-view",
 )
 _DYNAMIC: Final = Advice(
     "the shape depends on the numbers, so no memory can be planned",
