@@ -1,5 +1,4 @@
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -201,15 +200,14 @@ def test_without_torch_the_command_says_what_to_install(folder, monkeypatch, cap
 
 @needs_torch
 def test_the_command_prints_the_report_and_writes_it_as_json(folder):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     arguments = ["export", "net:net", "--output", "o.onnx", "--exporter", "torchscript"]
+    arguments += ["--seeds", "1", "--report", "json=r.json"]
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        f"from npugate.cli import main; sys.exit(main({arguments!r}))"
+    )
     done = subprocess.run(
-        [sys.executable, "-m", "npugate", *arguments, "--seeds", "1", "--report", "json=r.json"],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "PASSED: wrote o.onnx" in done.stdout
