@@ -1,7 +1,7 @@
 # The same commands on a laptop, in our CI and on GitHub. The first call makes .venv from the lock.
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help gate test lint format docs validate bench accuracy lock clean venv
+.PHONY: help gate test lint format docs validate bench accuracy demo demo-networks lock clean venv
 
 # The first Python that is new enough; PYTHON=… names another.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -63,6 +63,25 @@ bench: $(INSTALLED) ## CPU time and memory against the bare load and a peer
 	$(BIN)/python tools/bench.py $(if $(PEER),--peer $(PEER)) $(if $(MODELS),--models $(MODELS))
 
 venv: $(INSTALLED) ## make .venv and stop
+
+demo: $(INSTALLED) ## the road to the board on the heart-rate network: repair, int8, evaluation, report
+	@mkdir -p build/demo
+	$(BIN)/python -m examples.rppg.data calibration 200 build/demo/calibration.npz
+	$(BIN)/python -m examples.rppg.data test 200 build/demo/test.npz
+	$(BIN)/npugate deploy --plan both --output-dir build/demo/deploy \
+	  --model tests/fixtures/models/rppg_4d_fp32.onnx --clean tests/fixtures/models/rppg_stm32_clean_fp32.onnx \
+	  --calibration build/demo/calibration.npz --data build/demo/test.npz --labels bpm --metric mae --unit BPM \
+	  --limit=--max-mae-increase=1.5 --limit=--min-grade=GOOD --expect-range 30:180
+
+demo-networks: ## the same for three networks that are trained first (needs torch; minutes)
+	$(MAKE) --no-print-directory $(EXPORTED)
+	for name in shapes keywords blobs; do \
+	  metric=accuracy; [ $$name = blobs ] && metric=miou; folder=build/networks/$$name; \
+	  $(BIN)/python -m examples.networks.train $$name $$folder && \
+	  $(BIN)/npugate deploy --plan clean --output-dir $$folder/deploy --clean examples.networks.model:$$name \
+	    --weights $$folder/weights.pt --calibration $$folder/calibration.npz --data $$folder/test.npz \
+	    --labels label --metric $$metric --limit=--min-grade=GOOD || exit 1; \
+	done
 
 accuracy: $(INSTALLED) ## estimates against real reports: make accuracy EVIDENCE=DIR
 	$(BIN)/python tools/accuracy.py $(EVIDENCE)

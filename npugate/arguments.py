@@ -127,3 +127,56 @@ def _add_reports(command: argparse.ArgumentParser) -> None:
     add("--format", choices=_FORMATS, default="text", help="of standard output")
     add("--report", action="append", metavar="FORMAT=FILE", help="also write a report; repeatable")
     add("--quiet", action="store_true", help="no report on standard output")
+
+
+_DEPLOY: Final = (
+    "Take a model to the board: repair it or take a clean one, diagnose, quantise, evaluate, run, "
+    "diagnose again, estimate, and write a deployment report. Each step is a command of npugate; a "
+    "step is done again only when something that decides it has changed. Without arguments on a "
+    "terminal, it asks; [deploy] of npugate.toml is read, too."
+)
+
+
+def add_deploy(command: argparse.ArgumentParser) -> None:
+    """Add the options of ``npugate deploy``."""
+    command.description = _DEPLOY
+    add = command.add_argument
+    add(
+        "--plan", choices=("fix", "clean", "both"), help="repair a model, take a clean one, or both"
+    )
+    add("--model", metavar="MODEL", help="the model to repair")
+    add("--clean", metavar="MODEL|MODULE:CALLABLE", help="a clean model, or what makes the network")
+    add("--weights", metavar="FILE", help="a state dict for MODULE:CALLABLE")
+    add("--calibration", metavar="DATA", help=_DATA)
+    add("--data", metavar="DATA", help="other samples, to evaluate on")
+    add("--labels", metavar="LABELS", help=_LABELS)
+    add("--preprocess", action="append", metavar="TOML", help=f"{_PREPROCESS}limits; repeatable")
+    add("--samples", type=int, metavar="N", help="most that are used to calibrate (200)")
+    add("--metric", metavar="METRIC", help="see npugate evaluate")
+    add("--unit", metavar="UNIT", help="of the output, for example BPM")
+    add("--limit", action="append", dest="limits", metavar="ARGUMENT", help=_LIMIT)
+    add("--expect-range", metavar="LEAST:MOST", help="that every output must keep to")
+    add("--output-dir", metavar="DIR", help="of everything that is made (npugate-deploy)")
+    add("--target", help="by which rules the models are judged")
+    add("--toolchain", help="version of the target's compiler")
+    add("--board", help="whose memories to fill")
+    add("--config", metavar="FILE", help="instead of the nearest npugate.toml or pyproject.toml")
+    add("--stedgeai", metavar="WHERE", help="also ask ST's compiler, see npugate stedgeai")
+    add("--stedgeai-accept-license", action="store_true", help="you accept ST's licence of it")
+
+
+_LIMIT: Final = "a threshold of npugate evaluate, --limit=--max-mae-increase=1.5; repeatable"
+
+
+def add_verify(command: argparse.ArgumentParser) -> None:
+    """Add the options of ``npugate verify``."""
+    command.description = (
+        "Run a model in ONNX Runtime on samples, fed in float and rounded to its own integers. "
+        "Exit status 1 when an output is not finite, not in the range, or differs between the two."
+    )
+    add = command.add_argument
+    add("model", metavar="MODEL", help="an int8 model, or a float one")
+    add("--data", metavar="DATA", help=f"{_DATA}; random numbers without")
+    add("--samples", type=int, default=50, metavar="N", help="most that are run (50)")
+    add("--expect-range", metavar="LEAST:MOST", help="that every output must keep to")
+    _add_both(command)

@@ -141,6 +141,8 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_export(commands.add_parser("export", help="make a model of a PyTorch module"))
     arguments.add_quantize(commands.add_parser("quantize", help="make an int8 model"))
     arguments.add_evaluate(commands.add_parser("evaluate", help="compare an int8 model"))
+    arguments.add_verify(commands.add_parser("verify", help="run a model on samples"))
+    arguments.add_deploy(commands.add_parser("deploy", help="take a model to the board"))
     explain = commands.add_parser("explain", help="explain a rule or a repair")
     explain.add_argument("rule", help="id or name, for example NPU101, tensor-rank or lower-rank")
     listing = commands.add_parser("rules", help="list the rules")

@@ -20,7 +20,7 @@ _JUDGEMENT: Final = (
     *("target", "toolchain", "board", "budget", "select", "ignore", "severity", "shapes"),
     "fail-on",
 )
-_TOP: Final = (*_JUDGEMENT, "exclude", "baseline", "models", "ignores")
+_TOP: Final = (*_JUDGEMENT, "exclude", "baseline", "models", "ignores", "deploy")
 _MODELS: Final = (*_JUDGEMENT[:-1], "paths")  # one threshold holds for the whole run
 _IGNORES: Final = ("rule", "paths", "node", "reason", "expires")
 T = TypeVar("T")

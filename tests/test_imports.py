@@ -65,6 +65,7 @@ LAYERS = (
     ("npugate.arguments", "npugate.cli"),
     ("npugate.github", "npugate.github.*"),
     ("npugate.docs_targets", "npugate.docs_pictures", "npugate.docs"),
+    ("npugate.deploy", "npugate.deploy.*"),
     ("npugate.commands", "npugate.commands.*", "npugate.__main__"),
 )
 # Rows that say more than the layer does: all that these may import of ours.
@@ -79,6 +80,7 @@ ONLY = {
         "npugate.types",
     },
     "npugate.reporters.*": {
+        "npugate.deploy.values",
         "npugate.digest",
         "npugate.evaluation.values",
         "npugate.export.values",

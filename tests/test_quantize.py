@@ -324,3 +324,11 @@ def test_an_interrupted_run_leaves_nothing(place):
     assert started.returncode == 130, told
     assert not (place / "q.onnx").exists()
     assert left_in(place / "tmp") == []
+
+
+def test_labels_that_are_maps_choose_by_chance_and_say_so(place, capsys):
+    np.savez("maps.npz", x=samples(60), label=np.zeros((60, 4, 4), np.int64))
+    found = done(capsys, "--calibration", "maps.npz", "--labels", "label", "--samples", "50")
+    assert found["calibration"]["used"] == 50
+    assert not found["calibration"]["strata"]
+    assert any("taken by chance" in notice for notice in found["notices"])

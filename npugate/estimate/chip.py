@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from npugate.estimate.values import Interval
 
-_FILE: Final = Path(__file__).parent / "data" / "stm32n6-timing.toml"
+_FILE: Final = Path(__file__).parent / "data" / "timing.toml"
 
 
 @dataclass(frozen=True, slots=True)

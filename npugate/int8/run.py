@@ -35,6 +35,7 @@ from npugate.target import Target
 from npugate.types import Limits, Rule, Severity
 
 _FEW = 50  # samples below which ranges are chance
+_MAPS = "a sample has many labels: the samples were taken by chance, not evenly over the labels"
 Progress = scheme.Progress
 
 
@@ -129,7 +130,7 @@ def _work(job: QuantizeJob, limits: Limits, progress: Progress) -> _Made:
         islands=inspect.islands(subject),
         violations=tuple((rule, before[rule], after[rule]) for rule in sorted({*before, *after})),
     )
-    report = replace(report, notices=_notices(report, stride))
+    report = replace(report, notices=(*_notices(report, stride), *feed.notes))
     return _Made(made.SerializeToString(), report)
 
 
@@ -166,6 +167,7 @@ class _Feed:
     available: int
     used: int
     strata: tuple[Covered, ...] = ()
+    notes: tuple[str, ...] = ()
     digests: list[str] = field(default_factory=list)
     lowest: dict[str, float] = field(default_factory=dict)
     highest: dict[str, float] = field(default_factory=dict)
@@ -213,7 +215,8 @@ def _given(job: QuantizeJob, ports: tuple[Port, ...]) -> _Feed:
     how = preprocessing.parse(job.preprocess)
     dataset = data.open_data(job.calibration, ports, how)
     known = labels.read(job.labels, dataset)
-    choice = sampling.choose(dataset.count, job.samples, known, job.seed)
+    is_map = known is not None and known.values.ndim != 1
+    choice = sampling.choose(dataset.count, job.samples, None if is_map else known, job.seed)
     first = dataset.sample(choice.indices[0])
     strata = tuple(Covered(s.name, s.available, s.taken) for s in choice.strata)
     return _Feed(
@@ -225,6 +228,7 @@ def _given(job: QuantizeJob, ports: tuple[Port, ...]) -> _Feed:
         dataset.count,
         len(choice.indices),
         strata,
+        (_MAPS,) if is_map else (),
     )
 
 

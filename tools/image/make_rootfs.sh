@@ -32,8 +32,12 @@ mkdir -p "$root$site"
 cp -a "$packages/." "$root$site/"
 cd "$root$site"
 rm -rf pip pip-* onnx/backend/test onnx/bin onnxruntime/capi/libonnxruntime.so.* \
-  onnxruntime/datasets onnxruntime/tools onnxruntime/transformers \
+  onnxruntime/datasets onnxruntime/tools \
   numpy/_core/include numpy/_core/lib numpy/f2py numpy/random/lib numpy/random/_examples
+# onnxruntime's quantiser takes a few modules of its transformers.
+find onnxruntime/transformers -mindepth 1 -maxdepth 1 ! -name __init__.py ! -name onnx_utils.py \
+  ! -name fusion_utils.py ! -name onnx_model.py ! -name float16.py \
+  -exec rm -rf {} +
 find . -depth -type d \( -name tests -o -name testdata \) -exec rm -rf {} +
 find . -type f \( -name '*.pyi' -o -name '*.pxd' -o -name '*.h' -o -name '*.cc' -o -name '*.c' \
   -o -name '*.proto' -o -name '*.a' \) -delete

@@ -1,0 +1,1 @@
+"""Three small networks of other kinds, each with data made from a seed: see README.md."""

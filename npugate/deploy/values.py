@@ -1,0 +1,150 @@
+"""What a deployment is asked for, its steps, and what came of them; free of onnx and numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+PLANS: Final = ("fix", "clean")
+"""Repair the model that there is; or take one that was exported for the target."""
+
+
+class Verdict(StrEnum):
+    """What came of a step."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"  # an earlier step failed, or nothing to do it with
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that decides a deployment.
+
+    Attributes:
+        plans: of ``PLANS``, in order.
+        model: the model to repair, for ``fix``.
+        clean: a clean model, or ``module:callable`` that makes the network, for ``clean``.
+        weights: a state dict for ``module:callable``.
+        calibration, data: samples to calibrate with, and others to evaluate on.
+        labels: the true answers in both.
+        preprocess: as ``npugate quantize`` takes it.
+        samples: most samples to calibrate with.
+        metric, unit: what the evaluation measures, and its unit.
+        limits: further arguments of ``npugate evaluate``: its thresholds.
+        expect: least and largest value that an output may have; None for any.
+        target, toolchain, board: what the models are for; empty for the defaults.
+        stedgeai: ask the vendor's compiler, by these arguments; empty leaves it out.
+        output: folder of everything that is made.
+    """
+
+    plans: tuple[str, ...]
+    output: Path
+    model: Path | None = None
+    clean: str = ""
+    weights: Path | None = None
+    calibration: Path | None = None
+    data: Path | None = None
+    labels: str = ""
+    preprocess: tuple[str, ...] = ()
+    samples: int = 0
+    metric: str = ""
+    unit: str = ""
+    limits: tuple[str, ...] = ()
+    expect: tuple[float, float] | None = None
+    target: str = ""
+    toolchain: str = ""
+    board: str = ""
+    stedgeai: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One command of npugate.
+
+    Attributes:
+        name: unique within a plan; also the stem of its report.
+        title: what it is for, for people.
+        arguments: of ``npugate``; the paths in them are made by earlier steps or given.
+        reads: files and folders whose content decides the result.
+        makes: files that must be there afterwards.
+        report: its JSON report.
+        advice: what to do when it fails.
+        gates: a failure stops the plan; else it is told and the plan goes on.
+        source: what ``npugate fix`` was given: its result, or the source where nothing was to be
+            repaired, becomes the first of ``makes``.
+    """
+
+    name: str
+    title: str
+    arguments: tuple[str, ...]
+    reads: tuple[Path, ...]
+    makes: tuple[Path, ...]
+    report: Path
+    advice: str
+    gates: bool = True
+    source: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a step.
+
+    Attributes:
+        command: as it can be run again.
+        is_cached: nothing that decides it has changed since it ran.
+        seconds: of the run that is reported.
+        figures: what it found, as (what, how much).
+        made: (path, sha256) of the files that it made.
+        reason: why it failed or was skipped; empty when it passed.
+    """
+
+    name: str
+    title: str
+    verdict: Verdict
+    command: str
+    is_cached: bool = False
+    seconds: float = 0.0
+    figures: tuple[tuple[str, str], ...] = ()
+    made: tuple[tuple[str, str], ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """A condition of success; ``is_met`` is None where nothing tells."""
+
+    text: str
+    is_met: bool | None
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A plan, its steps in order, and whether it succeeded."""
+
+    plan: str
+    steps: tuple[Result, ...]
+    criteria: tuple[Criterion, ...]
+
+    @property
+    def passed(self) -> bool:
+        """True when every step that was not skipped passed and no criterion is missed."""
+        steps = all(step.verdict is not Verdict.FAILED for step in self.steps)
+        return steps and all(criterion.is_met is not False for criterion in self.criteria)
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A whole run."""
+
+    version: str
+    outcomes: tuple[Outcome, ...]
+    given: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """True when every plan succeeded."""
+        return all(outcome.passed for outcome in self.outcomes)
