@@ -27,9 +27,18 @@ gate: $(INSTALLED) ## check models: make gate MODELS="a.onnx models/"; without M
 	  else echo "gate verdict: exit status $$code, where the demo intends 1" >&2; exit 1; fi; \
 	fi
 
-test: lint ## lint, types, generated pages, tests with coverage
+# torch is large and of its own: EXPORT=0 goes without, and the tests that need it are skipped.
+EXPORT ?= 1
+ifeq ($(EXPORT),0)
+TORCH :=
+else
+TORCH := $(VENV)/.export
+endif
+
+test: lint $(TORCH) ## lint, types, pages, tests; EXPORT=0 goes without torch
+	@if [ "$(EXPORT)" = 0 ]; then echo "EXPORT=0: the tests of npugate export are skipped"; fi
 	$(BIN)/python -m npugate.docs --check
-	$(BIN)/python -m pytest --cov --cov-report=term
+	NPUGATE_EXPORT=$(EXPORT) $(BIN)/python -m pytest --cov --cov-report=term
 
 lint: $(INSTALLED) ## ruff and mypy
 	$(BIN)/ruff check
@@ -92,6 +101,10 @@ $(INSTALLED): requirements/dev.lock pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.export: $(INSTALLED) requirements/export.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/export.txt
 	@touch $@
 
 $(VALIDATE)/.installed: requirements/validate.lock

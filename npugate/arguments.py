@@ -1,4 +1,4 @@
-"""The options of ``quantize`` and ``evaluate``; loads nothing heavy."""
+"""The options of ``export``, ``quantize`` and ``evaluate``; loads nothing heavy."""
 
 from __future__ import annotations
 
@@ -16,12 +16,36 @@ _EVALUATE: Final = (
     "Hold an int8 model against its float original on samples that it was not calibrated with. "
     "Exit status 1 when a threshold fails."
 )
+_EXPORT: Final = (
+    "Export a PyTorch module: static shapes, batch 1, in the operator set that the target's vendor "
+    "recommends; repaired where needed, and written only when it computes what PyTorch computes. "
+    "This runs the code of MODULE. Exit status 1 when errors are left in the model."
+)
+_EXPORTER: Final = "auto tries both and takes the better model"
 _DATA: Final = (
     "a .npz with an array for each input, a .npy, or a folder of images or arrays, whose "
     "sub-folders are labels"
 )
 _LABELS: Final = "a .npy, .npz or .csv file, or the name of an array in the data's .npz"
 _PREPROCESS: Final = "a TOML file, or key=value: resize, colour, source, layout, scale, mean, std, "
+
+
+def add_export(command: argparse.ArgumentParser) -> None:
+    """Add the options of ``npugate export``."""
+    command.description = _EXPORT
+    add = command.add_argument
+    add("entry", metavar="MODULE:CALLABLE", help="or FILE.py:CALLABLE; returns (module, inputs)")
+    add("--output", required=True, metavar="FILE", help="where the ONNX model goes")
+    add("--weights", metavar="FILE", help="a state dict for the module; no code of it is run")
+    add("--exporter", choices=("auto", "dynamo", "torchscript"), default="auto", help=_EXPORTER)
+    add("--input-name", action="append", metavar="NAME", help="of an input, in order; repeatable")
+    add("--output-name", action="append", metavar="NAME", help="of an output, in order; repeatable")
+    add("--seeds", type=int, default=3, metavar="N", help="of the inputs for the comparison (3)")
+    add("--no-repair", action="store_true", help="keep the graph as the exporter wrote it")
+    add("--target", default="stm32n6", help="by which rules the result is judged (stm32n6)")
+    add("--toolchain", help="version of the target's compiler")
+    add("--timeout", type=float, default=900.0, metavar="S", help="seconds for all of it (900)")
+    _add_reports(command)
 
 
 def add_quantize(command: argparse.ArgumentParser) -> None:
@@ -95,6 +119,11 @@ def _add_both(command: argparse.ArgumentParser) -> None:
     add("--preprocess", action="append", metavar="TOML", help=f"{_PREPROCESS}limits; repeatable")
     add("--seed", type=int, default=0, metavar="N", help="of the choice of samples (0)")
     add("--timeout", type=float, default=3600.0, metavar="S", help="seconds for all of it (3600)")
+    _add_reports(command)
+
+
+def _add_reports(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
     add("--format", choices=_FORMATS, default="text", help="of standard output")
     add("--report", action="append", metavar="FORMAT=FILE", help="also write a report; repeatable")
     add("--quiet", action="store_true", help="no report on standard output")

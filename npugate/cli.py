@@ -138,6 +138,7 @@ def parser() -> argparse.ArgumentParser:
     _add_report(commands.add_parser("report", help="show models on a page", description=_REPORT))
     _add_snapshot(commands.add_parser("snapshot", help="write text twins", description=_SNAPSHOT))
     _add_stedgeai(commands.add_parser("stedgeai", help="ask ST's compiler", description=_STEDGEAI))
+    arguments.add_export(commands.add_parser("export", help="make a model of a PyTorch module"))
     arguments.add_quantize(commands.add_parser("quantize", help="make an int8 model"))
     arguments.add_evaluate(commands.add_parser("evaluate", help="compare an int8 model"))
     arguments.add_verify(commands.add_parser("verify", help="run a model on samples"))

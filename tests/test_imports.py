@@ -55,9 +55,10 @@ LAYERS = (
     ("npugate.surgery", "npugate.surgery.*"),
     ("npugate.proof", "npugate.proof.*", "npugate.graphdiff", "npugate.storage", "npugate.bench"),
     ("npugate.repair",),
-    ("npugate.int8.values", "npugate.evaluation.values"),
+    ("npugate.int8.values", "npugate.evaluation.values", "npugate.export.values"),
     ("npugate.calibration", "npugate.calibration.*", "npugate.modelfiles", "npugate.apart"),
     ("npugate.int8", "npugate.int8.*", "npugate.evaluation", "npugate.evaluation.*"),
+    ("npugate.export", "npugate.export.*"),
     ("npugate.worker",),
     ("npugate.opinion",),
     ("npugate.pipeline",),
@@ -82,6 +83,7 @@ ONLY = {
         "npugate.deploy.values",
         "npugate.digest",
         "npugate.evaluation.values",
+        "npugate.export.values",
         "npugate.int8.values",
         "npugate.estimate.values",
         "npugate.graphview",
@@ -247,6 +249,33 @@ def test_onnxruntime_has_two_importers():
         if any(m.partition(".")[0] == "onnxruntime" for m in imported(path))
     }
     assert users == {"npugate.proof.sessions", "npugate.int8.scheme"}
+
+
+def test_torch_has_one_importer_which_is_loaded_in_the_child_only():
+    users = {
+        name
+        for name, path in MODULES.items()
+        if any(m.partition(".")[0] in {"torch", "onnxscript"} for m in imported(path))
+    }
+    assert users == {"npugate.export.pytorch"}
+    tops = {
+        name
+        for name, path in MODULES.items()
+        for node in ast.parse(path.read_text("utf-8")).body
+        if "npugate.export.pytorch" in set(_named_in(ast.Module([node], []), path))
+        and not isinstance(node, ast.FunctionDef | ast.If)
+    }
+    assert tops == set()
+
+
+def test_nothing_that_the_action_runs_can_run_the_users_code():
+    users = {
+        name
+        for name, path in MODULES.items()
+        if any(covers("npugate.export.*", m) for m in imported(path))
+        and not covers("npugate.export.*", name)
+    }
+    assert users == {"npugate.commands.export", "npugate.reporters.exported"}
 
 
 def test_only_the_edges_read_the_environment():

@@ -54,14 +54,15 @@ class Sample:
     feeds: Mapping[str, Array]
 
 
-def generated(ports: Sequence[Port], count: int) -> Iterator[Sample]:
+def generated(ports: Sequence[Port], count: int, seeds: Sequence[int] = SEEDS) -> Iterator[Sample]:
     """Yield seeded samples, every kind once before the next seed.
 
     Args:
         ports: what to feed.
-        count: how many; at most ``len(KINDS) * len(SEEDS)``.
+        count: how many; at most ``len(KINDS) * len(seeds)``.
+        seeds: in order.
     """
-    for seed, kind in list(product(SEEDS, KINDS))[:count]:
+    for seed, kind in list(product(seeds, KINDS))[:count]:
         rng = np.random.default_rng([seed, KINDS.index(kind)])
         yield Sample(f"{kind}/{seed}", {port.name: _values(port, kind, rng) for port in ports})
 
