@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import io
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from npugate import cli, config, files, gitfiles
 from npugate.cli import Console
 from npugate.commands.verify import expected
 from npugate.deploy import run as work
+from npugate.deploy.cache import digest_of
 from npugate.deploy.run import Ended
 from npugate.deploy.values import PLANS, Settings
 from npugate.errors import UsageError
@@ -38,6 +40,7 @@ _KEYS: Final[Mapping[str, type]] = {
     "expect-range": str,
     "output-dir": str,
 }
+_FILES: Final = ("target", "board", "baseline")  # of a configuration that may name a file
 _QUESTIONS: Final = (
     ("model", "the ONNX model to repair", ("fix", "both")),
     ("clean", "the clean model, or module:callable that makes the network", ("clean", "both")),
@@ -119,16 +122,32 @@ def _given(chosen: argparse.Namespace) -> dict[str, object]:
     return found
 
 
+def _place(chosen: argparse.Namespace) -> Path | None:
+    cwd = Path.cwd()
+    if chosen.config:
+        return Path(chosen.config)
+    return config.find(cwd, gitfiles.root_above(cwd) or cwd)
+
+
+def _judging(chosen: argparse.Namespace) -> str:
+    """Return a digest of what the steps judge by: the configuration and the files that it names."""
+    place = _place(chosen)
+    said = {} if place is None else dict(config.table(place))
+    said.pop("deploy", None)  # these reach the steps as arguments
+    digest = hashlib.sha256(repr(said).encode())
+    beside = [] if place is None else [place.parent / str(said.get(key, "")) for key in _FILES]
+    for path in (*beside, Path(chosen.target or ""), Path(chosen.board or "")):
+        digest.update(f"\0{digest_of(path)}".encode())
+    return digest.hexdigest()
+
+
 def _configured(chosen: argparse.Namespace) -> dict[str, object]:
     """Return ``[deploy]`` of the configuration; paths in it are from its folder.
 
     Raises:
         UsageError: an unknown key, or a value of another type.
     """
-    cwd = Path.cwd()
-    place = (
-        Path(chosen.config) if chosen.config else config.find(cwd, gitfiles.root_above(cwd) or cwd)
-    )
+    place = _place(chosen)
     section = config.table(place).get("deploy") if place is not None else None
     if section is None or place is None:
         return {}
@@ -185,6 +204,8 @@ def _settings(values: Mapping[str, object], chosen: argparse.Namespace) -> Setti
         toolchain=chosen.toolchain or "",
         board=chosen.board or "",
         stedgeai=_compiler(chosen),
+        config=Path(chosen.config) if chosen.config else None,
+        judging=_judging(chosen),
     )
 
 

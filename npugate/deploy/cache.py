@@ -17,10 +17,14 @@ _SCHEMA: Final = "npugate-deploy-state/1"
 
 def key(step: Step) -> str:
     """Return a digest of everything that decides a step: version, arguments, content of files."""
-    digest = hashlib.sha256(f"{__version__}\0{chr(0).join(step.arguments)}".encode())
+    words = (__version__, step.judging, *step.arguments)
+    digest = hashlib.sha256("\0".join(words).encode("utf-8", "surrogateescape"))
     for path in step.reads:
         for file in _files(path):
-            digest.update(f"\0{file.name}\0{digest_of(file)}".encode())
+            # Below a folder the path counts, too: the folders of samples are their labels.
+            name = file.relative_to(path).as_posix() if file != path else file.name
+            line = f"\0{name}\0{digest_of(file)}"
+            digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 

@@ -140,7 +140,8 @@ def _ran(report: Json) -> Iterator[tuple[str, str]]:
     yield "samples", str(report["samples"])
     for row in report["outputs"]:
         yield f"output {row['name']}", f"{row['lowest']:.6g} to {row['highest']:.6g}"
-    yield "int8 inputs", "equal" if report["int8_inputs_equal"] else "differ"
+    words = {True: "equal", False: "differ", None: "none: the model takes float"}
+    yield "int8 inputs", words[report["int8_inputs_equal"]]
 
 
 _READERS: Final[Mapping[str, Callable[[Json], Iterator[tuple[str, str]]]]] = {

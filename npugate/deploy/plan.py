@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from npugate.calibration import sidecar
 from npugate.deploy.values import Settings, Step
 from npugate.errors import UsageError
 
@@ -37,7 +40,8 @@ def check(settings: Settings) -> None:
 
 def steps(settings: Settings, plan: str) -> tuple[Step, ...]:
     """Return the steps of one plan, in order; ``check`` has accepted the settings."""
-    return tuple(_steps(settings, plan, settings.output / plan))
+    made = _steps(settings, plan, settings.output / plan)
+    return tuple(replace(step, judging=settings.judging) for step in made)
 
 
 def _steps(settings: Settings, plan: str, folder: Path) -> Iterator[Step]:
@@ -89,12 +93,17 @@ def _first(settings: Settings, plan: str, folder: Path) -> tuple[Step, Path]:
         "source",
         "repair the model" if plan == "fix" else "take the clean model",
         (*arguments, "--report", f"json={report}", "--quiet"),
-        (source,),
+        (source, *_beside(source)),
         (made, report),
         report,
         "what is left names the line of Python to change; npugate explain RULE says how",
         source=source,
     ), made
+
+
+def _beside(model: Path) -> tuple[Path, ...]:
+    """Return the files beside a model that may hold its weights, by the names that are usual."""
+    return tuple(sorted(model.parent.glob(f"{glob.escape(model.stem)}*.data")))
 
 
 def _sources(entry: str) -> tuple[Path, ...]:
@@ -125,8 +134,8 @@ def _quantise(settings: Settings, model: Path, int8: Path, folder: Path) -> Step
         "quantize",
         "quantise to int8",
         (*arguments, "--report", f"json={report}", "--quiet"),
-        _existing(model, settings.calibration),
-        (int8, report),
+        (*_existing(model, settings.calibration), *_described(settings)),
+        (int8, sidecar.place_of(int8), report),
         report,
         "give more and better spread calibration samples; docs/quantize.md",
     )
@@ -142,7 +151,7 @@ def _evaluate(settings: Settings, model: Path, int8: Path, folder: Path) -> Step
         "evaluate",
         "evaluate on other samples",
         (*arguments, *settings.limits, "--report", f"json={report}", "--quiet"),
-        _existing(model, int8, settings.data),
+        (*_existing(model, int8, sidecar.place_of(int8), settings.data), *_described(settings)),
         (report,),
         report,
         "the report names the layers that lose most: --exclude one, or calibrate with more samples",
@@ -160,7 +169,7 @@ def _verify(settings: Settings, int8: Path, folder: Path) -> Step:
         "verify",
         "run the int8 model",
         (*arguments, "--report", f"json={report}", "--quiet"),
-        _existing(int8, settings.data),
+        (*_existing(int8, settings.data), *_described(settings)),
         (report,),
         report,
         "an output is not what was expected: compare it with the float model's (npugate evaluate)",
@@ -182,6 +191,15 @@ def _data_options(settings: Settings) -> list[str]:
     return found
 
 
+def _described(settings: Settings) -> Iterator[Path]:
+    """Yield the files that say how to read the samples: labels, preprocessing, code of a metric."""
+    for value in (settings.labels, *settings.preprocess):
+        if value and Path(value).is_file():
+            yield Path(value)
+    if ":" in settings.metric:
+        yield from _sources(settings.metric.partition(":")[0])
+
+
 def _existing(*paths: Path | None) -> tuple[Path, ...]:
     return tuple(path for path in paths if path is not None)
 
@@ -193,4 +211,5 @@ def _target(settings: Settings) -> tuple[str, ...]:
 
 def _for(settings: Settings) -> tuple[str, ...]:
     board = ("--board", settings.board) if settings.board else ()
-    return (*_target(settings), *board)
+    config = ("--config", str(settings.config)) if settings.config is not None else ()
+    return (*_target(settings), *board, *config)

@@ -38,6 +38,8 @@ class Settings:
         target, toolchain, board: what the models are for; empty for the defaults.
         stedgeai: ask the vendor's compiler, by these arguments; empty leaves it out.
         output: folder of everything that is made.
+        config: configuration that the steps are told to read; None leaves them the nearest one.
+        judging: digest of what that configuration, profiles and baselines say.
     """
 
     plans: tuple[str, ...]
@@ -58,6 +60,8 @@ class Settings:
     toolchain: str = ""
     board: str = ""
     stedgeai: tuple[str, ...] = ()
+    config: Path | None = None
+    judging: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ class Step:
         gates: a failure stops the plan; else it is told and the plan goes on.
         source: what ``npugate fix`` was given: its result, or the source where nothing was to be
             repaired, becomes the first of ``makes``.
+        judging: digest of the configuration by which it judges.
     """
 
     name: str
@@ -86,6 +91,7 @@ class Step:
     advice: str
     gates: bool = True
     source: Path | None = None
+    judging: str = ""
 
 
 @dataclass(frozen=True, slots=True)
