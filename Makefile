@@ -73,8 +73,7 @@ demo: $(INSTALLED) ## the road to the board on the heart-rate network: repair, i
 	  --calibration build/demo/calibration.npz --data build/demo/test.npz --labels bpm --metric mae --unit BPM \
 	  --limit=--max-mae-increase=1.5 --limit=--min-grade=GOOD --expect-range 30:180
 
-demo-networks: ## the same for three networks that are trained first (needs torch; minutes)
-	$(MAKE) --no-print-directory $(EXPORTED)
+demo-networks: $(VENV)/.export ## the same for three networks that are trained first (needs torch; minutes)
 	for name in shapes keywords blobs; do \
 	  metric=accuracy; [ $$name = blobs ] && metric=miou; folder=build/networks/$$name; \
 	  $(BIN)/python -m examples.networks.train $$name $$folder && \
