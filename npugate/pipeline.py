@@ -285,6 +285,7 @@ class _Old:
 
     findings: tuple[Finding, ...] = ()
     estimate: Estimate | None = None
+    added: bool = False
 
 
 def _model_report(job: Job, found: Examined, context: _Context) -> ModelReport:
@@ -323,7 +324,8 @@ def _model_report(job: Job, found: Examined, context: _Context) -> ModelReport:
 def _findings(job: Job, context: _Context, hits: Sequence[tuple[str, Hit]]) -> tuple[Finding, ...]:
     """Turn hits into findings: level, fingerprint, source line, suppression; worst first."""
     path, options = job.candidate.path, context.options
-    pairs = [(key, _overridden(key, hit, job.judgement)) for key, hit in hits]
+    levels = job.judgement.severity
+    pairs = [(key, replace(hit, severity=levels.get(key, hit.severity))) for key, hit in hits]
     marks = fingerprints((key, hit.location) for key, hit in pairs)
     findings = [
         _finding(context.rules[key], hit, mark, context.checkout)
@@ -357,11 +359,12 @@ def _base(
     lost = len(chosen) - len(readable) + sum(found.unreadable for found in examined)
     if lost:
         notify(f"models whose base version cannot be examined: {lost}; their findings count as new")
-    return {
+    known = {
         job.candidate.path: _Old(_findings(job, context, found.hits), found.estimate)
         for job, found in zip(old, examined, strict=True)
         if not found.unreadable
     }
+    return {c.path: _Old(added=True) for c in candidates if c.path not in places} | known
 
 
 def _moved(job: Job, places: Mapping[str, Path]) -> Job:
@@ -383,13 +386,7 @@ def _against(findings: Sequence[Finding], old: _Old) -> Against:
     mine = frozenset(finding.fingerprint for finding in findings)
     others = frozenset(finding.fingerprint for finding in old.findings)
     fixed = tuple(finding for finding in old.findings if finding.fingerprint not in mine)
-    return Against(mine - others, mine & others, fixed, old.estimate)
-
-
-def _overridden(key: str, hit: Hit, judgement: Judgement) -> Hit:
-    """Return a hit at the level that the user gave its rule, if any."""
-    level = judgement.severity.get(key)
-    return hit if level is None else replace(hit, severity=level)
+    return Against(mine - others, mine & others, fixed, old.estimate, old.added)
 
 
 def _finding(rule: Rule, hit: Hit, mark: str, checkout: Checkout) -> Finding:

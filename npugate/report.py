@@ -126,12 +126,14 @@ class Against:
         unchanged: fingerprints that both have.
         fixed: findings that only the base has.
         estimate: of the base version; None when none was made.
+        added: the base has no such model, so that everything in it is new.
     """
 
     new: frozenset[str]
     unchanged: frozenset[str]
     fixed: tuple[Finding, ...]
     estimate: Estimate | None = None
+    added: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ class ModelReport:
         unreadable: True when the model could not be examined.
         seconds: wall time spent on it; not part of any report that is compared.
         repair: None when no repair was asked for.
-        against: None when there is no base version to compare with.
+        against: None when there is no base to compare with, or its version cannot be examined.
         as_found: True judges the model as it was found, whatever the repairs left.
         estimate: None when none was asked for, or the model could not be examined.
         graph: the same; only for reports that draw it.

@@ -111,11 +111,18 @@ def test_the_reports_say_what_is_new_and_what_is_fixed(repository, capsys, form)
     assert "against the base: 2 new, 0 unchanged, 0 fixed" in out
 
 
+def whole(model):
+    """What the report says of a model that the base does not have."""
+    marks = sorted(found["fingerprint"] for found in model["findings"])
+    return {"new": marks, "unchanged": [], "fixed": [], "added": True}
+
+
 def test_a_new_model_has_no_base_and_counts_whole(repository, capsys):
     repository.commit(added=data(BATCHED))
     code, models, _, _ = check(capsys, "--base", "main")
     assert code == 1
-    assert "base" not in models["added.onnx"]
+    assert models["added.onnx"]["base"] == whole(models["added.onnx"])
+    assert "added" not in models["old.onnx"]["base"]
 
 
 def test_a_renamed_model_keeps_its_base(repository, capsys):
@@ -215,7 +222,7 @@ def test_a_model_that_is_not_among_the_changes_is_its_own_base(repository, capsy
     code, models, _, _ = check(capsys, "--base-folder", str(old))
     assert code == 1
     assert len(models["old.onnx"]["base"]["unchanged"]) == 1
-    assert "base" not in models["added.onnx"]
+    assert models["added.onnx"]["base"] == whole(models["added.onnx"])
     (old / ".changes").write_bytes(b"nonsense")
     assert cli.main(["check", "--base-folder", str(old)]) == 2
 

@@ -56,6 +56,27 @@ def test_a_model_that_is_as_the_base_has_it_says_so():
     assert "<details>" not in page
 
 
+def test_a_model_that_the_base_does_not_have_says_so():
+    report, against = compared(unchanged=0, fixed=0)
+    page = page_of(report, replace(against, added=True))
+    assert rows(page)[1].endswith("| new model |")
+    assert "a new model" in page
+
+
+@pytest.mark.parametrize(
+    ("fix", "shown"),
+    [
+        ("Merge axes in the `view`, say `x.view(1, -1)`.", "the <code>view</code>, say <code>x.v"),
+        ("`view` <b>", "- <code>view</code> &#60;b&#62;"),
+        ("one ` alone", "one &#96; alone"),
+    ],
+)
+def test_code_in_a_rules_advice_is_set_as_code(fix, shown):
+    rule = replace(RANK, doc=f"Summary.\n\n**Why.** So.\n\n**Fix.** {fix}")
+    report = of(finding(rule, "rank 6", Location("", "n"), 1))
+    assert shown in markdown.render(replace(report, rules={rule.id: rule}))
+
+
 def test_the_verdicts_before_and_after_repair_stand_side_by_side():
     for as_found in (True, False):
         models = tuple(replace(model, as_found=as_found) for model in REPAIRED.models)

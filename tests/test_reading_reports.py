@@ -31,7 +31,8 @@ def compared(report):
     new = replace(new, sketch=SKETCH)
     against = Against(frozenset({new.fingerprint}), frozenset({old.fingerprint}), tuple(rest[:2]))
     last = replace(last, findings=(new, old, *rest), against=against)
-    return replace(report, models=(*others, last))
+    added = replace(others[0], against=Against(frozenset(), frozenset(), (), added=True))
+    return replace(report, models=(added, *others[1:], last))
 
 
 COMPARED = compared(REPORT)

@@ -81,6 +81,7 @@ def _against(against: Against) -> dict[str, object]:
         "unchanged": sorted(against.unchanged),
         "fixed": [_finding(finding) for finding in against.fixed],
         **({} if against.estimate is None else {"estimate": _estimate(against.estimate)}),
+        **({"added": True} if against.added else {}),
     }
 
 

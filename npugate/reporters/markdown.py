@@ -162,8 +162,19 @@ def _base(model: ModelReport) -> str:
     found = model.against
     if found is None:
         return "not compared"
+    if found.added:
+        return "new model"
     counts = (len(found.new), "new"), (len(found.fixed), "fixed"), (len(found.unchanged), "old")
     return ", ".join(f"{count} {word}" for count, word in counts if count) or "the same"
+
+
+def _prose(text: str) -> str:
+    """Return a sentence of a rule's page, its code set as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # a backtick without its partner
+        return escape.markdown(text)
+    shown = (escape.markdown_code, escape.markdown)
+    return "".join(shown[at % 2 == 0](part) for at, part in enumerate(parts) if part)
 
 
 def _row(model: ModelReport, threshold: Severity | None, more: Sequence[str]) -> str:
@@ -241,7 +252,7 @@ def _item(number: int, group: outline.Group, page: _Page, explained: set[str]) -
     fix = "" if first.rule in explained else outline.fix_of(page.report.rules.get(first.rule))
     explained.add(first.rule)
     if fix:
-        yield f"{pad}- {escape.markdown(fix)}\n"
+        yield f"{pad}- {_prose(fix)}\n"
 
 
 def _line(source: Source, blob: str) -> str:

@@ -120,6 +120,8 @@ def against(model: ModelReport) -> str:
     found = model.against
     if found is None:
         return ""
+    if found.added:
+        return "against the base: a new model"
     counts = len(found.new), len(found.unchanged), len(found.fixed)
     text = "against the base: {} new, {} unchanged, {} fixed".format(*counts)
     rules = sorted({f"{finding.rule} {finding.name}" for finding in found.fixed})

@@ -202,7 +202,8 @@ def _against(row: Json) -> Against:
     fixed = tuple(_finding(item) for item in _rows(row, "fixed"))
     estimate = _estimate(_row(row, "estimate")) if "estimate" in row else None
     new, unchanged = frozenset(_texts(row, "new")), frozenset(_texts(row, "unchanged"))
-    return Against(new, unchanged, fixed, estimate)
+    added = _get(row, "added", default=False)
+    return Against(new, unchanged, fixed, estimate, added)
 
 
 def _finding(row: Json) -> Finding:
