@@ -182,8 +182,23 @@ def test_the_result_speaks_of_the_epochs_as_placed(tmp_path):
     empty = Epoch(1, Engine.NPU, ())
     found = plan((one, empty, replace(joined, index=2)), facts, DK)
     lives = {b.tensor: (b.first, b.last) for b in found.buffers}
-    assert lives == {"x": (-1, 0), "h": (0, 2), "i": (2, 2), "y": (2, 2)}
-    assert (len(found.live), found.lower_bound) == (3, 64)
+    assert lives == {"x": (-1, 0), "h": (0, 2), "i": (1, 2), "y": (2, 2)}
+    assert (found.live, found.lower_bound) == ((64, 64, 64), 64)
+
+
+def test_epochs_that_are_computed_as_one_need_the_memory_of_all(tmp_path):
+    text = """(float[1, 1, 8, 8] x) => (float[1, 1, 4, 4] y) <float[1, 1, 1, 1] w = {2.0}>
+        { c = Conv <kernel_shape = [1, 1]> (x, w)  r = Relu (c)
+          p = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (r)  y = Exp (p) }"""
+    facts = facts_of(text, tmp_path)
+    together, last = outline(facts)
+    apart = [
+        replace(together, index=at, operators=(operator,))
+        for at, operator in enumerate(together.operators)
+    ]
+    found = plan((*apart, replace(last, index=3)), facts, DK)
+    assert found.live == (320, 320, 320, 128)
+    assert (found.peak, [b.tensor for b in found.alive]) == (0, ["x", "p"])
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from the compiler's reports, over networks whose family had no part in the figur
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -108,12 +109,13 @@ def _bound(needed: Iterable[Buffer], count: int) -> int:
 
 def _in_epochs(layout: Plan, order: Sequence[Step]) -> Plan:
     """Return a plan whose times are epochs instead of steps."""
+    starts = _starts(order)
     return replace(
         layout,
         buffers=tuple(
             replace(
                 item,
-                first=order[item.first].epoch if item.first >= 0 else -1,
+                first=starts[item.first] if item.first >= 0 else -1,
                 last=order[item.last].epoch,
             )
             for item in layout.buffers
@@ -124,9 +126,20 @@ def _in_epochs(layout: Plan, order: Sequence[Step]) -> Plan:
 def _by_epoch(alive: Sequence[int], order: Sequence[Step], epochs: int) -> tuple[int, ...]:
     """Return the most bytes alive in each epoch, given those of each step."""
     most = [0] * epochs
-    for size, step in zip(alive, order, strict=True):
-        most[step.epoch] = max(most[step.epoch], size)
+    for size, start, step in zip(alive, _starts(order), order, strict=True):
+        for epoch in range(start, step.epoch + 1):
+            most[epoch] = max(most[epoch], size)
     return tuple(most)
+
+
+def _starts(order: Sequence[Step]) -> list[int]:
+    """Return the epoch in which each step begins.
+
+    An epoch without a step of its own runs within the next one that has: layers that are computed
+    as one, of which the step has the place of the last.
+    """
+    ends = [-1, *(step.epoch for step in order)]
+    return [min(before + 1, end) for before, end in itertools.pairwise(ends)]
 
 
 @cache
