@@ -132,7 +132,7 @@ def test_summary_and_comment_say_the_same_of_a_bad_and_then_of_a_clean_model(job
         (body,) = api.bodies()
         summary = (job.folder / "summary.md").read_text("utf-8")
         assert summary.strip() in body
-        assert ("```mermaid" in body) == (verdict == "fail")
+        assert ("flowchart TB" in body) == (verdict == "fail")
     assert [method for method, _ in api.wrote()] == ["POST", "PATCH"]
 
 

@@ -1,6 +1,7 @@
 """An estimate in the reports: as JSON, read back, as a line, and against the base."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,19 @@ import pytest
 
 import npugate
 from npugate import cli
-from npugate.estimate.values import Engine, Epoch, Estimate, Fit, Interval, Memory, Operator, Time
+from npugate.estimate.values import (
+    Engine,
+    Epoch,
+    Estimate,
+    Fit,
+    Interval,
+    Memory,
+    Operator,
+    Pool,
+    Time,
+)
 from npugate.report import Against
-from npugate.reporters import estimates, reading
+from npugate.reporters import estimates, markdown, mermaid, reading
 from npugate.reporters import json as json_report
 from npugate.types import Location
 from tests.sample_report import CLEAN
@@ -63,6 +74,62 @@ def test_the_line_says_what_changed_against_the_base():
     assert "1.5 ms (1.2 to 1.8) (-50.0%)" in line
     assert "activations 2.0 KiB (+100.0%), fits" in line
     assert "weights 4.0 KiB," in line
+
+
+def drawn(live, took, *pools):
+    """An estimate with so many bytes alive and so many microseconds in each step."""
+    epochs = tuple(Epoch(i, Engine.NPU, (), microseconds=span(us)) for i, us in enumerate(took))
+    memory = replace(estimate().memory, live=tuple(live), pools=pools)
+    return replace(estimate(), epochs=epochs, memory=memory)
+
+
+def test_the_charts_have_a_bar_for_each_step_and_the_limit_of_the_chip():
+    chip, flash = Pool("npuRAM", 4096), Pool("octoFlash", 2**30, is_external=True)
+    memory, time = mermaid.charts(drawn([1024, 3072, 512], [250.0, 1500.0, 0.5], chip, flash))
+    assert "  bar [1, 3, 0.5]\n  line [4, 4, 4]\n" in memory
+    assert 'y-axis "KiB" 0 --> 4.4\n' in memory
+    assert "  bar [0.25, 1.5, 0.0005]\n" in time
+    assert "line" not in time
+    assert 'x-axis "step" 0 --> 2\n' in time
+
+
+@pytest.mark.parametrize(
+    ("chip", "shown"), [(1024, True), (12 * 1024, True), (12 * 1024 + 1, False)]
+)
+def test_a_limit_far_above_the_peak_is_left_out(chip, shown):
+    memory, _ = mermaid.charts(drawn([1024, 3072], [1.0, 1.0], Pool("npuRAM", chip)))
+    assert ("line [" in memory) == shown
+
+
+def test_no_number_of_a_chart_has_an_exponent():
+    # The drawing library takes 1e-05 for a syntax error, and shows nothing else then.
+    text = "".join(mermaid.charts(drawn([1, 2**40], [1e-3, 1e9], Pool("npuRAM", 2**41))))
+    assert "bar [0.001, 1073741824]" in text
+    assert "bar [0, 1000000]" in text
+    assert not re.search(r"[0-9]e[+-]?[0-9]", text)
+
+
+def test_many_steps_share_a_bar_and_few_or_unknown_ones_have_no_chart():
+    memory, time = mermaid.charts(drawn([1024] * 99 + [2048], [10.0] * 100))
+    assert memory.count("1,") == 33
+    assert "3 steps a bar" in memory
+    assert "bar [1, " in memory
+    assert ", 2]" in memory
+    assert "bar [0.03, " in time
+    assert ", 0.01]" in time
+    assert list(mermaid.charts(drawn([1024], [10.0]))) == []
+    unknown = replace(drawn([], [10.0, 10.0]), epochs=estimate().epochs)
+    assert list(mermaid.charts(unknown)) == []
+
+
+def test_the_charts_of_the_report_are_those_of_its_json():
+    report = report_of(drawn([1024, 3072], [1 / 3, 2 / 3], Pool("npuRAM", 4096)))
+    read = reading.read(json_report.render(report).encode())
+    page = markdown.render(read)
+    assert page == markdown.render(report)
+    assert page.count("xychart-beta") == 2
+    model = replace(report.models[0], estimate=estimate())  # without steps there is nothing to fold
+    assert "step by step" not in markdown.render(replace(report, models=(model,)))
 
 
 def test_check_says_what_a_model_costs(capsys):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from npugate.errors import UsageError
+from npugate.estimate.values import Engine, Epoch, Estimate, Interval
 from npugate.github import action, log, outputs
 from npugate.github.inputs import OUTPUTS
 from npugate.github.summary import annotation_lines
@@ -144,6 +145,19 @@ def test_the_page_is_among_the_reports_and_links_to_the_commit_that_was_checked(
     assert "--pictured" in run.asked
     run.run(**where)
     assert "h.example" not in (tmp_path / "npugate-report" / "npugate.html").read_text("utf-8")
+
+
+def test_the_plots_are_beside_the_page_and_only_there(step, tmp_path):
+    epoch = Epoch(0, Engine.NPU, (), microseconds=Interval(1, 2, 3))
+    estimate = Estimate("stm32n6", "2.2", "dk", (epoch,), 0, 0)
+    models = tuple(replace(model, estimate=estimate) for model in CLEAN.models)
+    run = step(replace(CLEAN, models=models))
+    run.run(INPUT_REPORTS="json")
+    assert not (tmp_path / "npugate-report/plots").exists()
+    run.run(INPUT_REPORTS="html")
+    (plot, *_) = (tmp_path / "npugate-report/plots").iterdir()
+    assert plot.name.endswith(".onnx.time.svg")
+    assert plot.read_text("utf-8").startswith("<svg")
 
 
 def test_without_the_page_no_graph_is_kept(step):

@@ -18,12 +18,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final, TextIO
 
-from npugate import __version__, gitfiles
+from npugate import __version__, files, gitfiles
 from npugate.errors import NpugateError, UsageError
 from npugate.github import event, gate, inputs, log, outputs, places, summary
 from npugate.github.inputs import Inputs
 from npugate.report import ModelReport, Report
-from npugate.reporters import REPORTERS, escape, html, outline, sarif
+from npugate.reporters import REPORTERS, escape, html, outline, plots, sarif
 from npugate.types import Severity
 
 Run = Callable[[Sequence[str]], Report]
@@ -39,6 +39,7 @@ _FILES: Final = {
     "text": "npugate.txt",
 }
 _RECORD: Final = "stedgeai"  # below the same folder; without paths and serial numbers
+_PLOTS: Final = "plots"  # of RAM and time, beside the page
 _REPAIRED: Final = "repaired"  # below the folder of the reports, so that one artifact has both
 _CONFIGURATIONS: Final = frozenset({"npugate.toml", "pyproject.toml"})
 
@@ -70,7 +71,7 @@ def main(environment: Mapping[str, str], stdout: TextIO, run: Run) -> int:
         report = _no_verdict(f"this is a fault of npugate: {error!r}", 3, stdout)
     try:
         paths = _write_reports(report, chosen, environment)
-    except OSError as error:
+    except (OSError, UsageError) as error:
         reason = f"the reports cannot be written: {error}"
         report, paths = _no_verdict(reason, 3, stdout), {}
     _tell(report, chosen, environment, stdout)
@@ -247,13 +248,10 @@ def _write_reports(
     paths = {"folder": str(folder)}
     for form in chosen.reports:
         path = folder / _FILES[form]
-        path.write_text(
-            _rendered(report, form, chosen.name, environment),
-            encoding="utf-8",
-            newline="\n",
-            errors="backslashreplace",
-        )
+        files.write_text(path, _rendered(report, form, chosen.name, environment))
         paths[form] = str(path)
+    for name, picture in plots.named(report) if "html" in chosen.reports else ():
+        files.write_text(folder / _PLOTS / name, picture)
     return paths
 
 

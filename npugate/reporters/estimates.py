@@ -52,6 +52,20 @@ def document(found: Estimate) -> dict[str, object]:
     }
 
 
+def steps(found: Estimate) -> list[dict[str, object]]:
+    """Return each epoch in running order, with what a chart of it needs."""
+    live = found.memory.live if found.memory else ()
+    return [
+        {
+            "engine": epoch.engine.value,
+            "macs": epoch.macs,
+            "microseconds": epoch.microseconds.likely if epoch.microseconds else None,
+            "live_bytes": live[at] if at < len(live) else None,
+        }
+        for at, epoch in enumerate(found.epochs)
+    ]
+
+
 def _macs(found: Estimate, engine: Engine) -> int:
     return sum(epoch.macs for epoch in found.epochs if epoch.engine is engine)
 

@@ -69,7 +69,7 @@ def _model(model: ModelReport, threshold: Severity | None) -> dict[str, object]:
             if model.compiled is None
             else {"stedgeai": _clipped(compiler.document(model.compiled))}
         ),
-        **({} if model.estimate is None else {"estimate": _estimate(model.estimate)}),
+        **({} if model.estimate is None else {"estimate": _estimated(model.estimate)}),
         **({} if model.against is None else {"base": _against(model.against)}),
         **({} if model.repair is None else {"repair": _repair(model, model.repair, threshold)}),
     }
@@ -83,6 +83,10 @@ def _against(against: Against) -> dict[str, object]:
         **({} if against.estimate is None else {"estimate": _estimate(against.estimate)}),
         **({"added": True} if against.added else {}),
     }
+
+
+def _estimated(found: Estimate) -> object:
+    return _clipped({**estimates.document(found), "steps": estimates.steps(found)})
 
 
 def _estimate(found: Estimate) -> object:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from npugate.estimate.values import Estimate
 from npugate.report import ModelReport, RepairReport, Report
 from npugate.reporters import compiler, escape, estimates, mermaid, outline, repairs
 from npugate.stedgeai.values import Compiled
@@ -203,6 +204,8 @@ def _section(model: ModelReport, page: _Page, items: int) -> Iterator[str]:
     if model.estimate is not None:
         before = model.against.estimate if model.against else None
         yield f"{escape.markdown(estimates.line(model.estimate, before))}\n\n"
+        if items == _ITEMS[0]:  # the first to go where there is little room
+            yield from _charts(model.estimate)
     if compared := outline.against(model):
         yield f"{escape.markdown(compared)}\n\n"
     if known := [row for row in outline.reasons(model.left) if row[2] == "base"]:
@@ -220,6 +223,13 @@ def _section(model: ModelReport, page: _Page, items: int) -> Iterator[str]:
     if model.repair is not None:
         yield from _repair(model, model.repair, page.report.threshold)
     yield "\n</details>\n"
+
+
+def _charts(found: Estimate) -> Iterator[str]:
+    charts = "\n".join(mermaid.charts(found))
+    if charts:
+        yield "<details><summary>RAM and time, step by step</summary>\n\n"
+        yield f"{charts}\n</details>\n\n"
 
 
 def _sketch(groups: Sequence[outline.Group]) -> Iterator[str]:

@@ -6,12 +6,14 @@ style.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from math import ceil, floor, log10
 from typing import Final
 
 from npugate.estimate.values import Engine, Estimate, Memory
+from npugate.report import Report
 from npugate.reporters import escape
 
 _WIDTH: Final = 860
@@ -28,6 +30,8 @@ _STYLE: Final = (
     ".g{stroke:#2a3542}.m{stroke:#a2aebc}.l{stroke:#10151c}}</style>"
 )
 _KIB: Final = 1024
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
+_NAME: Final = 100  # characters of a model's path in the name of a file
 _LABEL_APART: Final = 14
 _MOST_LINES: Final = 6
 
@@ -40,6 +44,19 @@ def of(estimate: Estimate) -> dict[str, str]:
     if any(epoch.microseconds for epoch in estimate.epochs):
         found["time"] = time(estimate)
     return found
+
+
+def named(report: Report) -> Iterator[tuple[str, str]]:
+    """Yield each picture with a file name of its own; a model without an estimate has none."""
+    names: dict[str, int] = {}
+    for model in report.models:
+        name = _UNSAFE.sub("_", model.path)[-_NAME:].lstrip(".") or "model"
+        names[name] = names.get(name, 0) + 1
+        stem = name if names[name] == 1 else f"{name}-{names[name]}"
+        if model.estimate is None:
+            continue
+        for kind, picture in of(model.estimate).items():
+            yield f"{stem}.{kind}.svg", picture
 
 
 def memory(found: Memory) -> str:

@@ -9,10 +9,11 @@ single epochs, the differing nodes of a repair, the text of a twin's line.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, TypeVar, cast
 
-from npugate.estimate.values import Engine, Epoch, Estimate, Fit, Interval, Memory, Time
+from npugate.estimate.values import Engine, Epoch, Estimate, Fit, Interval, Memory, Pool, Time
 from npugate.report import (
     Against,
     Figures,
@@ -141,13 +142,9 @@ def _model(row: Json) -> ModelReport:
 
 
 def _estimate(row: Json) -> Estimate:
-    """Return the figures of an estimate; its epochs are told by their number only."""
-    counts, macs = _row(row, "epochs"), _row(row, "macs_by_engine")
-    epochs: list[Epoch] = []
-    for engine in Engine:
-        number = min(_get(counts, engine.value, 0), _MOST_EPOCHS)
-        work = [_get(macs, engine.value, 0), *[0] * number][:number]
-        epochs += [Epoch(len(epochs), engine, (), macs=each) for each in work]
+    """Return the figures of an estimate, and of its epochs what a chart needs."""
+    steps = _rows(row, "steps")[:_MOST_EPOCHS]
+    epochs = [_epoch(at, step) for at, step in enumerate(steps)] or _counted(row)
     memory, time = _row(row, "memory"), _row(row, "time")
     return Estimate(
         "",
@@ -156,18 +153,50 @@ def _estimate(row: Json) -> Estimate:
         tuple(epochs),
         _get(row, "macs", 0),
         _get(row, "compiler_macs", 0),
-        _memory(memory) if memory else None,
+        _memory(memory, steps) if memory else None,
         _time(time) if time else None,
         _texts(row, "notes"),
     )
 
 
-def _memory(row: Json) -> Memory:
+def _epoch(at: int, step: Json) -> Epoch:
+    took = cast("float | None", step["microseconds"])
+    span = None if took is None else Interval(took, took, took)
+    engine = Engine(_get(step, "engine", ""))
+    return Epoch(at, engine, (), macs=_get(step, "macs", 0), microseconds=span)
+
+
+def _counted(row: Json) -> list[Epoch]:
+    """Return epochs of which only the number and the work are told, as of a base version."""
+    counts, macs = _row(row, "epochs"), _row(row, "macs_by_engine")
+    epochs: list[Epoch] = []
+    for engine in Engine:
+        number = min(_get(counts, engine.value, 0), _MOST_EPOCHS)
+        work = [_get(macs, engine.value, 0), *[0] * number][:number]
+        epochs += [Epoch(len(epochs), engine, (), macs=each) for each in work]
+    return epochs
+
+
+def _memory(row: Json, steps: Sequence[Json]) -> Memory:
     spans = [_interval(_row(row, key)) for key in ("weights", "activations", "external")]
     weights, activations, external = spans
     fit = Fit(_get(row, "fit", ""))
     bound, peak = _get(row, "lower_bound", 0), _get(row, "peak_epoch", 0)
-    return Memory(fit, (), weights, activations, bound, peak, external=external)
+    pools = tuple(_pool(item) for item in _rows(row, "pools"))
+    sizes = [cast("int | None", step["live_bytes"]) for step in steps]
+    live = tuple(size for size in sizes if size is not None)
+    live = live if len(live) == len(sizes) else ()
+    return Memory(fit, pools, weights, activations, bound, peak, live=live, external=external)
+
+
+def _pool(row: Json) -> Pool:
+    return Pool(
+        _get(row, "name", ""),
+        _get(row, "size_bytes", 0),
+        _get(row, "weight_bytes", 0),
+        _get(row, "activation_bytes", 0),
+        _get(row, "external", default=False),
+    )
 
 
 def _time(row: Json) -> Time:
