@@ -150,6 +150,13 @@ def test_an_epoch_reads_and_writes_what_crosses_its_border(tmp_path):
     assert (epoch.window.channels_in, epoch.window.size_out) == (3, (8, 8))
 
 
+def test_an_operator_has_the_module_that_the_exporter_wrote():
+    file = Path(__file__).parent / "fixtures/models/rppg_4d_fp32_dynamo.onnx"
+    epochs = place(Facts(load(file, file.name, Limits())), targets.load("stm32n6"))
+    found = [epoch.operators[0].scope for epoch in epochs]
+    assert {"spatial/1", "temporal/0", "head/2"} <= set(found), found
+
+
 def test_the_two_counts_differ_as_the_reports_do(tmp_path):
     facts = facts_of(CASES["a float model"][0], tmp_path)
     assert plain_macs(facts) == 768

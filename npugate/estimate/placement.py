@@ -12,6 +12,7 @@ from npugate.estimate.lowering import Made, lower, of_row
 from npugate.estimate.values import Access, Engine, Epoch, Operator, Window
 from npugate.facts import Facts, Node, Tensor
 from npugate.facts.quantization import dequantize
+from npugate.facts.topology import scope_of
 from npugate.figures import macs
 from npugate.target import Target
 
@@ -65,7 +66,7 @@ class _Builder:
 
     def _place(self, node: Node, made: Made, *, is_integer: bool) -> None:
         operator = Operator(
-            made.kind, made.engine, node.location(), scope_of(node), made.reason, made.advice,
+            made.kind, made.engine, node.location(), scope_of(node.proto), made.reason, made.advice,
             made.rule,
         )  # fmt: skip
         home = self._home(node) if made.joins else None
@@ -148,7 +149,7 @@ class _Builder:
     def _convert(self, rule: str, kind: str, node: Node, root: Tensor) -> None:
         made = of_row(rule, kind, self.target)
         operator = Operator(
-            kind, made.engine, node.location(), scope_of(node), made.reason, made.advice, rule
+            kind, made.engine, node.location(), scope_of(node.proto), made.reason, made.advice, rule
         )
         to_float = kind == "DequantizeLinear"
         shape = root.static_shape or (0,)
@@ -244,11 +245,6 @@ def _writes(node: Node, *, is_integer: bool) -> Iterator[Access]:
     for tensor in node.outputs:
         if tensor is not None and tensor.static_shape is not None:
             yield Access(tensor.name, tensor.static_shape, _BITS[is_integer])
-
-
-def scope_of(node: Node) -> str:
-    """Return the module that a node belongs to, from the path that exporters put into its name."""
-    return node.name.strip("/").rpartition("/")[0]
 
 
 def window_of(node: Node) -> Window | None:
