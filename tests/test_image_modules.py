@@ -34,3 +34,10 @@ def test_every_module_that_the_code_names_is_in_the_image_or_left_out_by_name():
     }
     assert named - set(sys.stdlib_module_names) - {"npugate"} - brought - tool.ABSENT == set()
     assert tool.ABSENT.isdisjoint(brought)
+
+
+def test_modules_that_begin_with_an_extra_are_not_imported_in_the_image():
+    tool = precompile()
+    top = ROOT / "npugate"
+    found = {tool._module(p, top) for p in top.rglob("*.py") if tool._needs_what_is_absent(p)}
+    assert found == {"npugate.docs_pictures", "npugate.export.pytorch"}

@@ -29,8 +29,6 @@ LATE = (
 ABSENT = frozenset(
     {"torch", "onnxscript", "PIL", "matplotlib", "pytest", "hypothesis", "drawsvg", "grandalf"}
 )
-# Draws the pictures of the documentation, with libraries that only its authors install.
-LEFT_OUT = "npugate.docs_pictures"
 
 
 def main() -> None:
@@ -38,10 +36,12 @@ def main() -> None:
     spec = importlib.util.find_spec("npugate")
     if spec is None or spec.origin is None:
         raise SystemExit("npugate is not installed")
-    own = sorted(Path(spec.origin).parent.rglob("*.py"))
+    top = Path(spec.origin).parent
+    own = sorted(top.rglob("*.py"))
+    left_out = {_module(path, top) for path in own if _needs_what_is_absent(path)}
     named = {name for path in own for name in _names(path)}
     for name in sorted(named.union(LATE)):
-        if name.partition(".")[0] not in ABSENT and name != LEFT_OUT:
+        if name.partition(".")[0] not in ABSENT and name not in left_out:
             importlib.import_module(name)
     wanted = {*own, *_imported()}
     for path in sorted(wanted):
@@ -53,13 +53,27 @@ def main() -> None:
     sys.stdout.write(f"{len(wanted)} modules compiled\n")
 
 
+def _module(path: Path, top: Path) -> str:
+    return ".".join((top.name, *path.relative_to(top).with_suffix("").parts))
+
+
+def _needs_what_is_absent(path: Path) -> bool:
+    """Tell whether a module cannot be imported in the image, for it begins with an extra."""
+    body = ast.parse(path.read_bytes()).body
+    return any(name.partition(".")[0] in ABSENT for node in body for name in _imports(node))
+
+
 def _names(path: Path) -> Iterator[str]:
     """Yield the modules that a file imports; rules are files, and so no modules to import."""
     for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
+        yield from _imports(node)
+
+
+def _imports(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        yield node.module
 
 
 def _imported() -> list[Path]:
