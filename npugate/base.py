@@ -15,7 +15,7 @@ from npugate.discover import Candidate
 from npugate.errors import UsageError
 
 _CHANGES: Final = ".changes"
-_LONGEST: Final = 2**40  # bytes of a file without blocks that every file system takes
+LONGEST: Final = 2**40  # bytes of a file without blocks that every file system takes
 
 
 def from_git(
@@ -49,7 +49,7 @@ def from_git(
         place = folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(gitfiles.blob(root, commit, name, environment))
-        for sibling in _named_in(place.read_bytes(), PurePosixPath(name).parent, sizes):
+        for sibling in named_in(place.read_bytes(), PurePosixPath(name).parent, sizes):
             beside = folder / sibling
             if not beside.exists():
                 beside.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def from_git(
     return found
 
 
-def _named_in(model: bytes, parent: PurePosixPath, paths: Iterable[str]) -> list[str]:
+def named_in(model: bytes, parent: PurePosixPath, paths: Iterable[str]) -> list[str]:
     """Return the files below a model's folder whose names occur in it, its weights among them."""
     found: list[str] = []
     for path in paths:
@@ -75,7 +75,7 @@ def _length(root: Path, commit: str, path: str, size: int, environment: Mapping[
     if size > filekind.POINTER_BYTES:
         return size
     stands_for = filekind.lfs_size(gitfiles.blob(root, commit, path, environment))
-    return size if stands_for is None else min(stands_for, _LONGEST)
+    return size if stands_for is None else min(stands_for, LONGEST)
 
 
 def from_folder(folder: Path, candidates: Iterable[Candidate]) -> Mapping[str, Path]:

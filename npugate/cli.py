@@ -153,6 +153,7 @@ def parser() -> argparse.ArgumentParser:
     completion = commands.add_parser("completion", help="print a shell completion script")
     completion.add_argument("shell", choices=SHELLS)
     commands.add_parser("action", help="run as a GitHub Action (reads INPUT_* and GITHUB_*)")
+    commands.add_parser("base", help="fetch what a pull request is against (for the action)")
     commands.add_parser("comment", help="tell a pull request what the action found")
     return root
 

@@ -2,12 +2,16 @@
 # List, where there is git, what the container without git needs to know: the models that git tracks,
 # and what the event changed. Writes both to a new folder and tells the later steps where.
 #
+# Where git has no way to the commit to compare with, it tells the next step to ask GitHub's API
+# (output base), and leaves it what git says of the checkout.
+#
 # Reads: NPUGATE_CHANGED_ONLY, NPUGATE_BASE (the commit the event is against; may be empty),
+#        NPUGATE_RELEASED_IMAGE (handed on to the steps that run it),
 #        GITHUB_EVENT_NAME, GITHUB_OUTPUT, GITHUB_SHA, GITHUB_WORKSPACE, RUNNER_TEMP
 set -euo pipefail
 
 state=$(mktemp -d "${RUNNER_TEMP:?}/npugate.XXXXXX")
-printf 'state=%s\n' "$state" >>"${GITHUB_OUTPUT:?}"
+printf 'state=%s\nreleased-image=%s\n' "$state" "${NPUGATE_RELEASED_IMAGE-}" >>"${GITHUB_OUTPUT:?}"
 cd "${GITHUB_WORKSPACE:?}"
 
 # The checkout may be a stranger's: nothing that its configuration names is started.
@@ -126,8 +130,24 @@ keep_settings() { # COMMIT
   done < <(git ls-tree -r -l -z "$1")
 }
 
+ask_the_api() { # leave the next step what git says of the checkout
+  mkdir "$state/listed"
+  if git rev-parse --verify --quiet HEAD >"$state/listed/commit" 2>/dev/null; then
+    git ls-tree -r -l -z HEAD >"$state/listed/head"
+    {
+      git diff --no-ext-diff --no-textconv --no-renames --name-only -z HEAD --
+      git ls-files -z --others -- ':(icase)*.onnx'
+    } >"$state/listed/touched"
+    git diff --no-ext-diff --no-textconv --no-renames --diff-filter=D --name-only -z HEAD -- \
+      >"$state/listed/deleted"
+  fi
+  printf 'base=missing\n' >>"$GITHUB_OUTPUT"
+}
+
 if ! git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
   echo "the workspace is no git checkout: the folders are searched instead"
+  # Without git, actions/checkout takes the files from the API; without that step there is nothing.
+  if wanted && [[ -n $(ls -A) ]]; then ask_the_api; fi
   exit 0
 fi
 git ls-files -z -- ':(icase)*.onnx' >"$state/tracked"
@@ -145,6 +165,6 @@ if wanted; then
     keep_settings "$commit"
     echo "compared with $commit"
   else
-    echo "::notice title=npugate::the commit to compare with is not to be had; with fetch-depth: 2 in the checkout step it is"
+    ask_the_api
   fi
 fi

@@ -4,11 +4,11 @@
 # here. Ends with 0 whatever comes out: the gate is a later step, after the uploads.
 #
 # Reads: INPUT_* (the action's inputs), NPUGATE_STATE (the folder of list-models.sh), GITHUB_*,
-# NPUGATE_RELEASED_IMAGE (action.yml's)
+# NPUGATE_RELEASED_IMAGE (of action.yml)
 # Every value stays in a variable; no text from a model, a path or an input becomes shell.
 set -uo pipefail
 
-state=${NPUGATE_STATE:?} action=${GITHUB_ACTION_PATH:?} workspace=${GITHUB_WORKSPACE:?}
+state=${NPUGATE_STATE:?} workspace=${GITHUB_WORKSPACE:?}
 out=$state/out
 mkdir -p "$out"
 
@@ -18,26 +18,15 @@ give_up() {
   exit 0
 }
 
-if docker version >/dev/null 2>&1; then
-  engine=docker
-elif command -v podman >/dev/null; then
-  engine=podman
-else
-  give_up 'this runner has no container engine that answers (docker or podman)'
-fi
-
-digest() { # of everything that the build reads
-  cd "$action" || return 1
-  find .dockerignore Dockerfile LICENSE README.md pyproject.toml entrypoint.py \
-    checks fixers npugate requirements third_party tools/image -type f ! -name '*.pyc' -print0 |
-    LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-16
-}
+# shellcheck source-path=SCRIPTDIR source=engine.sh
+source "$(dirname "${BASH_SOURCE[0]}")/engine.sh"
+choose_engine
 
 # ST's compiler, where it was asked for and this runner has it: its folder is shown read-only, and
 # programs may run from /tmp, where it unpacks itself. It needs more of a system than our image has, so
 # the build stage is run, a plain Debian. Everything else stays as closed as it was.
 temporary='/tmp:rw,nosuid,nodev,noexec,size=256m'
-compiler=() program=(action) stage=()
+compiler=() program=(action)
 stedgeai=${INPUT_STEDGEAI:-off}
 if [[ $stedgeai = docker://* || $stedgeai = cloud ]]; then
   give_up 'the input stedgeai takes auto, off or a path; docker://... and cloud are for the command line'
@@ -56,25 +45,12 @@ elif [[ $stedgeai != off ]]; then
   fi
 fi
 
-# A release names the image that was built and tested for it; without one it is built from the action.
-image=${INPUT_IMAGE:-${NPUGATE_RELEASED_IMAGE-}}
-name=npugate-action
 if [[ -z ${INPUT_IMAGE-} && ${#compiler[@]} -gt 0 ]]; then
-  image='' name=npugate-action-build stage=(--target build)
+  build_image npugate-action-build --target build
   compiler+=(--entrypoint /opt/venv/bin/python)
   program=(-I /src/entrypoint.py action)
-fi
-if [[ -z $image ]]; then
-  tag=$(digest) || give_up 'the files of the action cannot be read'
-  image=$name:$tag
-  if ! "$engine" image inspect "$image" >/dev/null 2>&1; then
-    echo '::group::Build the image'
-    "$engine" build ${stage[@]+"${stage[@]}"} --tag "$image" "$action" ||
-      give_up 'the image could not be built'
-    echo '::endgroup::'
-  fi
-elif [[ $image = -* ]]; then
-  give_up 'the input image is an option, not an image'
+else
+  choose_image
 fi
 
 # For the step that comments. The container below sees this folder, but may not write to it.

@@ -2,17 +2,54 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 BODY_LIMIT = 65_536
 PATH = "/repos/o/r"
+
+
+def _git(root: Path, *words: str) -> bytes:
+    return subprocess.run(["git", *words], cwd=root, check=True, capture_output=True).stdout
+
+
+def _commit(root, name):
+    parents = _git(root, "rev-parse", f"{name}^{{commit}}^@").decode().split()
+    return {"sha": name, "parents": [{"sha": parent} for parent in parents]}
+
+
+def _compare(root, name):
+    base, _, head = name.partition("...")
+    merged = _git(root, "merge-base", base, head).decode().strip()
+    return {"merge_base_commit": {"sha": merged}, "files": []}
+
+
+def _tree(root, name):
+    rows = []
+    for line in _git(root, "ls-tree", "-r", "-t", "-l", "-z", name).decode().split("\0")[:-1]:
+        about, path = line.split("\t", 1)
+        mode, kind, sha, size = about.split()
+        row = {"path": path, "mode": mode, "type": kind, "sha": sha}
+        rows.append(row | ({"size": int(size)} if size != "-" else {}))
+    return {"sha": name, "tree": rows, "truncated": False}
+
+
+def _blob(root, name):
+    data = _git(root, "cat-file", "blob", name)
+    content = base64.encodebytes(data).decode()  # in lines, as GitHub writes it
+    return {"sha": name, "size": len(data), "content": content, "encoding": "base64"}
+
+
+OBJECTS = {"git/commits": _commit, "compare": _compare, "git/trees": _tree, "git/blobs": _blob}
 
 
 @dataclass
@@ -69,6 +106,7 @@ class Api:
     url: str = ""
     after: Callable[[], None] | None = None  # called once, when something was created
     number: int = 1_000
+    repository: Path | None = None  # whose commits, trees and blobs are told
 
     def say(self, body: str, login: str = "github-actions[bot]", where: str = "issue", **more):
         """Write a comment as somebody did before the run."""
@@ -168,7 +206,8 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/user":
             return 200, {}, {"login": token.login}
         if self.command == "GET":
-            return self._list(path, query)
+            found = self._object(path.removeprefix(f"{PATH}/"))
+            return self._list(path, query) if found is None else found
         if self.command == "POST":
             return self._create(path, body, token)
         return self._change(path, body)
@@ -184,6 +223,17 @@ class _Handler(BaseHTTPRequestHandler):
         if (is_user and token.is_app) or (self.command != "GET" and not token.may_write):
             return 403, {}, {"message": "Resource not accessible by integration"}
         return None
+
+    def _object(self, path):
+        """Answer for what a repository holds, by git; None when something else is asked for."""
+        root = self.state.repository
+        kind, _, name = path.rpartition("/")
+        if root is None or kind not in OBJECTS:
+            return None
+        try:
+            return 200, {}, OBJECTS[kind](root, name)
+        except subprocess.CalledProcessError:
+            return 404, {}, {"message": "Not Found"}
 
     def _list(self, path, query):
         api = self.state

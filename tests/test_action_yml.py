@@ -78,13 +78,21 @@ def test_the_container_gets_every_input_and_nothing_secret():
     assert "docker.sock" not in script
 
 
-def test_the_comment_step_has_a_token_and_neither_the_workspace_nor_a_model():
-    holders = [step["name"] for step in steps(COMPOSITE) if "token" in str(step).lower()]
-    assert holders == ["Comment on the pull request"]
-    script = (ROOT / "scripts" / "comment.sh").read_text(encoding="utf-8")
-    assert "GITHUB_WORKSPACE" not in script
-    assert re.findall(r"source=([^,]*),", script) == ["$state/out", "$GITHUB_EVENT_PATH"]
-    assert script.count(",readonly") == 2
+@pytest.mark.parametrize(
+    ("name", "mounted"),
+    [
+        ("comment.sh", ["$state/out", "$GITHUB_EVENT_PATH"]),
+        ("fetch-base.sh", ["$state/listed", "$fetched", "$GITHUB_EVENT_PATH"]),
+    ],
+)
+def test_a_step_with_a_token_has_neither_the_workspace_nor_a_model(name, mounted):
+    holders = [step["run"] for step in steps(COMPOSITE) if "token" in str(step).lower()]
+    assert [run.rpartition("/")[2].strip('"') for run in holders] == ["fetch-base.sh", "comment.sh"]
+    script = (ROOT / "scripts" / name).read_text(encoding="utf-8")
+    (container,) = re.findall(r"^run=\($.*^timeout", script, re.MULTILINE | re.DOTALL)
+    assert "GITHUB_WORKSPACE" not in container
+    assert re.findall(r"source=([^,]*),", container) == mounted
+    assert container.count(",readonly") == 2
     for flag in ("--cap-drop ALL", "--read-only", "no-new-privileges"):
         assert flag in script
     assert "docker.sock" not in script
@@ -139,11 +147,12 @@ def test_a_workflow_grants_nothing_that_a_job_does_not_ask_for(path):
 
 
 def test_a_released_image_is_named_with_its_digest_or_not_at_all():
-    check = next(step for step in steps(COMPOSITE) if step.get("id") == "check")
-    assert re.fullmatch(
-        r"|ghcr\.io/\S+@sha256:[0-9a-f]{64}", check["env"]["NPUGATE_RELEASED_IMAGE"]
-    )
-    script = (ROOT / "scripts" / "run-container.sh").read_text(encoding="utf-8")
+    first, *others = steps(COMPOSITE)
+    image = first["env"]["NPUGATE_RELEASED_IMAGE"]
+    assert re.fullmatch(r"|ghcr\.io/\S+@sha256:[0-9a-f]{64}", image)
+    handed_on = {step["env"].get("NPUGATE_RELEASED_IMAGE") for step in others if "env" in step}
+    assert handed_on == {None, "${{ steps.list.outputs.released-image }}"}
+    script = (ROOT / "scripts" / "engine.sh").read_text(encoding="utf-8")
     assert "image=${INPUT_IMAGE:-${NPUGATE_RELEASED_IMAGE-}}" in script
 
 
@@ -153,7 +162,8 @@ def test_every_script_is_run_by_the_action_and_is_there():
         for step in steps(COMPOSITE)
         for match in re.findall(r"[\w-]+\.sh", step.get("run", ""))
     }
-    assert named == {path.name for path in SCRIPTS}
+    sourced = {"engine.sh"}
+    assert named | sourced == {path.name for path in SCRIPTS}
 
 
 def test_the_readme_shows_the_table():
@@ -172,7 +182,7 @@ def test_only_files_that_the_build_reads_go_to_the_builder():
         for name in line.split()[:-1]
     }
     assert copied == set(kept)
-    digest = (ROOT / "scripts" / "run-container.sh").read_text(encoding="utf-8")
+    digest = (ROOT / "scripts" / "engine.sh").read_text(encoding="utf-8")
     listed = re.search(r"find (.*?)-type f", digest, re.DOTALL)
     assert listed
     hashed = {name for name in listed[1].split() if name != "\\"}

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from npugate.github.client import MAX_PAGES, ApiError, Client, Clock
+from npugate.github.client import MAX_PAGES, ApiError, Client, Clock, Purpose
 from tests.github_api import PATH, Api, Fault, Token, serving
 
 COMMENTS = f"{PATH}/issues/7/comments"
@@ -173,8 +173,8 @@ def test_an_answer_that_trickles_ends_the_wait(api):
         client.get(COMMENTS)
 
 
-def test_an_answer_without_end_is_not_kept(api, client, monkeypatch):
-    monkeypatch.setattr("npugate.github.client._MAX_BYTES", 1_000)
+def test_an_answer_without_end_is_not_kept(api, passing):
+    client = Client(api.url, "ghs_good", passing.clock(), Purpose({}, most_bytes=1_000))
     api.say("x" * 2_000)
     with pytest.raises(ApiError, match="longer than 1000 bytes"):
         client.get(COMMENTS)

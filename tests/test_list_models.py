@@ -75,8 +75,14 @@ def listed(work: Path, event: str, base: str = "", changed_only: str = "auto", s
     done = subprocess.run(
         ["bash", str(SCRIPT)], env=PATH | environment, check=True, capture_output=True, text=True
     )
-    state = Path(output.read_text().removeprefix("state=").strip())
+    state = Path(said(work)["state"])
     return _names(state / "tracked"), _names(state / "changes"), done.stdout + done.stderr
+
+
+def said(work: Path) -> dict[str, str]:
+    """Return the outputs of the script's last run."""
+    lines = (work.parent / "output").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines)
 
 
 def _names(path: Path) -> list[str] | None:
@@ -138,15 +144,16 @@ def test_what_may_judge_is_kept_as_the_base_has_it(origin):
 @pytest.mark.parametrize("base", ["", "0" * 40, "e" * 40, "--upload-pack=touch x", "main"])
 def test_a_base_that_is_not_to_be_had_is_said_so_and_not_taken_for_no_change(origin, base):
     work = clone(origin, "merge")
-    _, changes, log = listed(work, "push", base, changed_only="true")
+    _, changes, _ = listed(work, "push", base, changed_only="true")
     assert changes is None
-    assert "::notice title=npugate::the commit to compare with is not to be had" in log
+    assert said(work)["base"] == "missing"  # the next step asks GitHub's API, or says so
 
 
 def test_a_base_that_is_the_checkout_itself_is_not_taken_for_no_change(origin):
     work = clone(origin, "main")
     head = git(work, "rev-parse", "HEAD")
     assert listed(work, "pull_request_target", head)[1] is None
+    assert said(work)["base"] == "missing"
 
 
 def test_a_model_that_the_workflow_made_or_changed_counts_as_changed(origin):
@@ -177,6 +184,12 @@ def test_without_a_checkout_nothing_is_listed(tmp_path):
     tracked, changes, log = listed(work, "push")
     assert (tracked, changes) == (None, None)
     assert "no git checkout" in log
+    assert "base" not in said(work)
+    listed(work, "pull_request")
+    assert "base" not in said(work)  # nothing is there to compare
+    (work / "net.onnx").touch()  # as actions/checkout leaves it where there is no git
+    listed(work, "pull_request")
+    assert said(work)["base"] == "missing"
 
 
 def test_programs_that_the_checkout_configures_are_not_started(origin):
@@ -190,7 +203,7 @@ def test_programs_that_the_checkout_configures_are_not_started(origin):
 def kept(work: Path, base: str, sha: str) -> dict[str, str]:
     """Return the text of every file below the folder of base versions."""
     listed(work, "pull_request", base, sha=sha)
-    state = Path((work.parent / "output").read_text().removeprefix("state=").strip())
+    state = Path(said(work)["state"])
     folder = state / "base"
     return {
         path.relative_to(folder).as_posix(): path.read_text()

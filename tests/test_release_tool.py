@@ -84,7 +84,7 @@ def test_the_image_is_written_into_both_actions_and_nothing_else_changes(checkou
     }
     status, _ = run(checkout, "pin", IMAGE)
     after = {n: yaml.safe_load((checkout / n).read_text()) for n in before}
-    (step,) = [s for s in before["action.yml"]["runs"]["steps"] if s.get("id") == "check"]
+    (step,) = [s for s in before["action.yml"]["runs"]["steps"] if s.get("id") == "list"]
     step["env"]["NPUGATE_RELEASED_IMAGE"] = IMAGE
     before["docker/action.yml"]["runs"]["image"] = f"docker://{IMAGE}"
     assert (status, after) == (0, before)

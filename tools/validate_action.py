@@ -88,6 +88,8 @@ class Case:
         fork: the pull request comes from another repository.
         comments: how many there are on the pull request afterwards.
         may_write: what the token may do.
+        cut_off: the checkout has the head alone, and git cannot reach the rest. No container of an
+            engine reaches the loopback, so it is always the stand-in that asks the API.
     """
 
     event: str
@@ -98,6 +100,7 @@ class Case:
     fork: bool = False
     comments: int = 0
     may_write: bool = True
+    cut_off: bool = False
 
 
 _FAIL: Final = {"verdict": "fail", "exit-code": "1"}
@@ -122,6 +125,14 @@ CASES: Final = {
     "a pull request that touches no model": Case("pull_request", (), {**_PASS, "models": "0"}),
     "a pull request that deletes the bad model": Case(
         "pull_request", (), {**_PASS, "models": "0"}, removed=("old",)
+    ),
+    "a pull request whose base only the API has": Case(
+        "pull_request",
+        ("bad", "clean"),
+        {**_FAIL, "models": "2", "failed": "1"},
+        ("bad.onnx", "new model"),
+        comments=1,
+        cut_off=True,
     ),
     "a pull request from a fork": Case(
         "pull_request",
@@ -188,7 +199,8 @@ def main(arguments: Sequence[str]) -> int:
     for name, case in CASES.items():
         with tempfile.TemporaryDirectory(dir=_temporary()) as folder:
             try:
-                _serve(case, Path(folder), options.act.resolve(), standin=standin)
+                alone = standin or case.cut_off
+                _serve(case, Path(folder), options.act.resolve(), standin=alone)
             except (
                 Mismatch,
                 OSError,
@@ -216,7 +228,8 @@ def _temporary() -> str | None:
 
 def _serve(case: Case, folder: Path, act: Path, *, standin: bool) -> None:
     """Run a case beside an API of its own."""
-    with serving(Api(tokens={_TOKEN: Token(may_write=case.may_write)})) as api:
+    tokens = {_TOKEN: Token(may_write=case.may_write)}
+    with serving(Api(tokens=tokens, repository=folder / "origin.git")) as api:
         _run(case, Bench(folder, act, _programs(folder) if standin else None, api))
 
 
@@ -264,6 +277,13 @@ def _repository(bench: Bench, case: Case) -> None:
     for name in case.removed:
         (models / f"{name}.onnx").unlink()
     bench.commits["head"] = bench.commit("head")
+    bench.git("clone", "-q", "--bare", ".", str(bench.folder / "origin.git"))
+    if case.cut_off:
+        bench.git("branch", "-q", "-D", "main")
+        (bench.workspace / ".git/shallow").write_text(f"{bench.commits['head']}\n", "utf-8")
+        bench.git("reflog", "expire", "--expire=now", "--all")
+        bench.git("gc", "-q", "--prune=now")
+        bench.git("branch", "kept")  # act copies no empty folder, and git wants refs/heads
 
 
 def _bad(path: Path) -> None:
@@ -366,7 +386,8 @@ def _judge_comments(bench: Bench, case: Case, log: str) -> None:
     _expect("a notice of the missing permission", told, expected=not case.may_write)
     runs = [json.loads(line) for line in (bench.results / "runs").read_text("utf-8").splitlines()]
     holders = [run["command"] for run in runs if "GITHUB_TOKEN" in str(run)]
-    _expect("containers with a token", holders, [["comment"]] if "pull" in case.event else [])
+    expected = [["base"]] * case.cut_off + [["comment"]] * ("pull" in case.event)
+    _expect("containers with a token", holders, expected)
     _expect("the token on a command line", _TOKEN in str(runs), expected=False)
 
 

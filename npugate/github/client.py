@@ -1,4 +1,4 @@
-"""A client of GitHub's REST API: the few calls a comment needs, and every way they go wrong.
+"""A client of GitHub's REST API: the few calls that we need, and every way they go wrong.
 
 The token goes to the API's own address and nowhere else. What GitHub refuses for now is tried
 again within one budget of time; a call that creates something is not, when nobody knows whether it
@@ -25,7 +25,6 @@ from npugate.errors import NpugateError
 
 MAX_PAGES: Final = 100
 PER_PAGE: Final = 100
-_MAX_BYTES: Final = 16 * 1024**2
 _BLOCK: Final = 65_536
 _TRIES: Final = 4
 _REDIRECTS: Final = 3
@@ -41,13 +40,30 @@ _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 _NEXT: Final = re.compile(r'<([^<>]+)>\s*;[^,<]*\brel="?next"?')
 _MESSAGE_LIMIT: Final = 300
 
-_ADVICE: Final = {
-    401: "the token is not accepted",
-    403: "the token may not do this; it takes `permissions: pull-requests: write`, which pull "
-    "requests from forks and of Dependabot do not get",
-    404: "it is not there, or the token may not see it (`permissions: pull-requests: read`)",
-    429: "GitHub's rate limit is reached",
-}
+_RATE_LIMIT: Final = "GitHub's rate limit is reached"
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What a client is for.
+
+    Attributes:
+        advice: what to say of a refusal, by its status.
+        most_bytes: of one answer.
+    """
+
+    advice: Mapping[int, str]
+    most_bytes: int = 16 * 1024**2
+
+
+COMMENTING: Final = Purpose(
+    {
+        401: "the token is not accepted",
+        403: "the token may not do this; it takes `permissions: pull-requests: write`, which pull "
+        "requests from forks and of Dependabot do not get",
+        404: "it is not there, or the token may not see it (`permissions: pull-requests: read`)",
+    }
+)
 
 
 class ApiError(NpugateError):
@@ -117,13 +133,14 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 class Client:
     """One run's connection to the API."""
 
-    def __init__(self, base: str, token: str, clock: Clock) -> None:
+    def __init__(self, base: str, token: str, clock: Clock, purpose: Purpose = COMMENTING) -> None:
         """Remember where to and as whom.
 
         Args:
             base: address of the API, ``GITHUB_API_URL``.
             token: sent with every request.
             clock: measures and waits.
+            purpose: what it is for.
 
         Raises:
             ApiError: the address or the token cannot be used.
@@ -134,6 +151,7 @@ class Client:
         if not _TOKEN.fullmatch(token):
             raise ApiError("there is no usable token in the environment (GITHUB_TOKEN)")
         self.clock = clock
+        self.purpose = purpose
         self._token = token
         self._deadline = clock.now() + _PATIENCE
         self._opener = urllib.request.build_opener(_Stay)
@@ -192,16 +210,18 @@ class Client:
             elif _is_broken(answer) and method in _REPEATABLE and tries < _TRIES:
                 self._wait(2.0 ** (tries - 1), answer)
             else:
-                raise _error(answer, is_unsure=_is_broken(answer) and method not in _REPEATABLE)
+                raise self._error(
+                    answer, is_unsure=_is_broken(answer) and method not in _REPEATABLE
+                )
 
     def _wait(self, seconds: float, answer: _Answer) -> None:
         if self.clock.now() + seconds > self._deadline:
-            raise _error(answer, is_unsure=False)
+            raise self._error(answer)
         self.clock.sleep(seconds)
 
     def _redirected(self, method: str, url: str, answer: _Answer) -> str:
         if method != "GET" and answer.status not in _KEEPS_METHOD:
-            raise _error(answer, is_unsure=False)
+            raise self._error(answer)
         return self._own(urljoin(url, answer.headers.get("location", "")))
 
     def _own(self, url: str) -> str:
@@ -248,8 +268,9 @@ class Client:
         while part := body.read1(_BLOCK):
             parts.append(part)
             size += len(part)
-            if size > _MAX_BYTES:
-                return _Answer(status, found, reason=f"it is longer than {_MAX_BYTES} bytes")
+            if size > self.purpose.most_bytes:
+                reason = f"it is longer than {self.purpose.most_bytes} bytes"
+                return _Answer(status, found, reason=reason)
             if self.clock.now() > until:
                 return _Answer(status, found, reason="it took too long")
         data = b"".join(parts)
@@ -258,6 +279,21 @@ class Client:
         elif data and status < _MOVED:
             reason = _json_fault(data)
         return _Answer(status, found, data, reason)
+
+    def _error(self, answer: _Answer, *, is_unsure: bool = False) -> ApiError:
+        if answer.status == 0:
+            return ApiError(f"GitHub does not answer: {answer.reason}", 0, is_unsure=is_unsure)
+        parts = [f"GitHub answers {answer.status}"]
+        if answer.reason:
+            parts.append(answer.reason)
+        elif _is_limited(answer):
+            parts.append(_RATE_LIMIT)
+        elif answer.status in self.purpose.advice:
+            parts.append(self.purpose.advice[answer.status])
+        elif answer.status >= _BROKEN:
+            parts.append("it has a fault of its own; run the job again")
+        told = f"{': '.join(parts)}{_message(answer)}"
+        return ApiError(told, answer.status, is_unsure=is_unsure)
 
 
 def _json_fault(data: bytes) -> str:
@@ -299,22 +335,6 @@ def _asked_wait(answer: _Answer, date: float) -> float:
 def _is_broken(answer: _Answer) -> bool:
     """Tell whether GitHub failed, rather than refused."""
     return answer.status == 0 or answer.status >= _BROKEN or bool(answer.reason)
-
-
-def _error(answer: _Answer, *, is_unsure: bool) -> ApiError:
-    if answer.status == 0:
-        return ApiError(f"GitHub does not answer: {answer.reason}", 0, is_unsure=is_unsure)
-    parts = [f"GitHub answers {answer.status}"]
-    if answer.reason:
-        parts.append(answer.reason)
-    elif _is_limited(answer):
-        parts.append(_ADVICE[_TOO_MANY])
-    elif answer.status in _ADVICE:
-        parts.append(_ADVICE[answer.status])
-    elif answer.status >= _BROKEN:
-        parts.append("it has a fault of its own; run the job again")
-    told = f"{': '.join(parts)}{_message(answer)}"
-    return ApiError(told, answer.status, is_unsure=is_unsure)
 
 
 def _message(answer: _Answer) -> str:
