@@ -33,6 +33,8 @@ def frames(node: NodeProto) -> tuple[Frame, ...]:
 
 def _dynamo(text: str) -> tuple[Frame, ...]:
     matches = list(_DYNAMO.finditer(text))
+    if not matches:  # it is not what the exporter writes
+        return ()
     ends = [match.start() for match in matches[1:]] + [len(text)]
     found = [
         Frame(match[1], int(match[2]), match[3], _line_after(text[match.end() : end]))
