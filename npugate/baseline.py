@@ -10,6 +10,7 @@ from typing import Final
 from npugate.errors import UsageError
 from npugate.files import write_text
 from npugate.report import ModelReport
+from npugate.reporters import escape
 
 SCHEMA: Final = "npugate-baseline/1"
 Known = Mapping[str, Mapping[str, str]]
@@ -33,7 +34,7 @@ def write(path: Path, models: Iterable[ModelReport]) -> None:
             for model in models
         },
     }
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=True) + "\n")
+    write_text(path, escape.json_document(content))
 
 
 def read(path: Path) -> Known:

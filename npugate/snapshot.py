@@ -283,7 +283,8 @@ def _name(name: str) -> str:
 def _quoted(text: str) -> str:
     """Return a text in quotes; of a long one the digest tells what the cut would hide."""
     mark = f"#{_short(text)}" if len(text) > escape.NAME_LIMIT else ""
-    shown = json.dumps(text, ensure_ascii=False)[1:-1]
+    # A twin may be printed in a log, where ## begins a command.
+    shown = json.dumps(text, ensure_ascii=False)[1:-1].replace("##", "#\\u0023")
     return f'"{escape.visible(shown, escape.NAME_LIMIT)}"{mark}'
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from npugate.reporters import escape
+
 VERSION: Final = 1
 _LARGEST: Final = 64 << 20
 
@@ -53,7 +55,7 @@ def write(sidecar: Sidecar, more: Mapping[str, object]) -> str:
         "limits": {name: list(pair) for name, pair in sidecar.limits.items()},
         "samples": list(sidecar.samples),
     }
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    return escape.json_document(document)
 
 
 def read(model: Path, digest: str) -> Sidecar | str:
