@@ -6,16 +6,22 @@ import contextlib
 import os
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from npugate.errors import UsageError
+
+_HEAD: Final = 65_536  # bytes; weights have a zero in fewer
 
 
 def write_text(path: Path, text: str) -> None:
     """Replace a file with a text in UTF-8; parent folders are made.
 
     Raises:
-        UsageError: the place cannot be written; what stood there before is untouched.
+        UsageError: the place cannot be written, or has a file that is no text, such as a model;
+            what stood there before is untouched.
     """
+    if path.is_file() and _is_data(path):
+        raise UsageError(f"cannot write {path}: the file there is no text; choose another name")
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
@@ -37,6 +43,17 @@ def write_bytes(path: Path, data: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             Path(beside).unlink()
+        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _is_data(path: Path) -> bool:
+    """Tell whether a file is a model or other data, which no report may take the place of."""
+    if path.suffix.lower() == ".onnx":
+        return True
+    try:
+        with path.open("rb") as file:
+            return b"\0" in file.read(_HEAD)
+    except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
 
 

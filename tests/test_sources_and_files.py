@@ -139,6 +139,17 @@ def test_a_file_is_replaced_whole_and_keeps_its_mode(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["a.txt"]
 
 
+@pytest.mark.parametrize(
+    ("name", "data"), [("net.onnx", b"\x08\x08"), ("w.data", b"\x01\0"), ("NET.ONNX", b"")]
+)
+def test_a_text_takes_the_place_of_no_model(tmp_path, name, data):
+    path = tmp_path / name
+    path.write_bytes(data)
+    with pytest.raises(UsageError, match="the file there is no text"):
+        files.write_text(path, "a report")
+    assert path.read_bytes() == data
+
+
 def test_a_new_file_has_the_mode_that_the_umask_leaves(tmp_path):
     before = os.umask(0o027)
     try:
