@@ -58,7 +58,15 @@ def test_what_is_no_model_is_said_and_ends_with_1(capsys, tmp_path, data):
 
 def test_a_target_without_an_accelerator_is_not_estimated(capsys):
     out = ended(capsys, str(MODELS / "rppg_4d_fp32.onnx"), "--target", "stm32h7")[1]
-    assert "not estimated" in out
+    assert "not estimated: the target has no NPU" in out
+
+
+def test_a_file_that_is_no_model_is_told_why(tmp_path, capsys):
+    path = tmp_path / "net.onnx"
+    path.write_text("hello")
+    code, out = ended(capsys, str(path))[:2]
+    assert code == 1
+    assert "not estimated: the file is no ONNX model" in " ".join(out.split())
 
 
 def test_time_and_memory_are_told_with_their_intervals():

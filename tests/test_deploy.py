@@ -131,7 +131,18 @@ def test_wrong_settings_are_refused_before_anything_is_done(place, capsys, chang
     assert not list(place.glob("npugate-deploy/*/*"))
 
 
+def test_a_step_that_fails_on_findings_names_the_worst(place, capsys):
+    (place / "text.onnx").write_text("hello")
+    words = [word if word != FIX.name else "text.onnx" for word in given()]
+    code, out, _ = deploy(capsys, *words)
+    assert code == 1
+    assert "NPU001 unreadable-model: the file is no ONNX model" in out
+
+
 def test_missing_data_is_named(place, capsys):
+    code, _, err = deploy(capsys)
+    assert code == 2
+    assert "say what to deploy: --model MODEL.onnx repairs a model" in err
     code, _, err = deploy(capsys, "--model", FIX.name)
     assert code == 2
     assert "--calibration DATA is missing" in err

@@ -18,6 +18,11 @@ def check(settings: Settings) -> None:
     Raises:
         UsageError: something is missing or does not exist; the text says which option gives it.
     """
+    if settings.model is None and not settings.clean:
+        raise UsageError(
+            "deploy: say what to deploy: --model MODEL.onnx repairs a model, --clean MODEL.onnx or "
+            "--clean module:callable takes a clean one"
+        )
     if "fix" in settings.plans and settings.model is None:
         raise UsageError("deploy: the plan fix needs --model MODEL.onnx")
     if "clean" in settings.plans and not settings.clean:

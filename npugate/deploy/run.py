@@ -127,12 +127,24 @@ def _failed(step: Step, ended: Ended, missing: Sequence[Path], seconds: float) -
     if lines:
         reason = lines[-1].removeprefix("npugate: error: ")
     elif ended.code:
-        reason = f"it ended with status {ended.code}: see {step.report}"
+        reason = _found(step) or f"it ended with status {ended.code}: see {step.report}"
     else:
         reason = f"it made no {', '.join(path.name for path in missing)}"
     made = tuple((str(path), cache.digest_of(path)) for path in step.makes if path.exists())
     result = Result(step.name, step.title, Verdict.FAILED, _command(step), seconds=seconds)
     return replace(result, figures=_figures(step), made=made, reason=reason)
+
+
+def _found(step: Step) -> str:
+    """Return the worst finding of a step's report, and how many more there are; empty without."""
+    if not step.report.exists():
+        return ""
+    models = figures.read(step.report).get("models") or [{}]
+    found = [f for f in models[0].get("findings", []) if f["severity"] == "error"]
+    if not found:
+        return ""
+    more = f"; {len(found) - 1} more in {step.report}" if len(found) > 1 else ""
+    return f"{found[0]['rule']} {found[0]['name']}: {found[0]['message']}{more}"
 
 
 def _figures(step: Step) -> figures.Figures:

@@ -33,7 +33,8 @@ def render(report: Report, *, every: bool = False) -> str:
 def _model(model: ModelReport, most: int) -> Iterator[str]:
     yield escape.visible(model.path, escape.DATA_LIMIT)
     if model.estimate is None:
-        yield from _wrapped("not estimated: it could not be examined, or the target has no NPU")
+        why = [finding.message for finding in model.findings if model.unreadable]
+        yield from _wrapped(f"not estimated: {'; '.join(why) or 'the target has no NPU'}")
         return
     found = model.estimate
     yield f"  for {escape.visible(found.board)}, toolchain {escape.visible(found.toolchain)}"
