@@ -31,15 +31,16 @@ class StoredArray:
         name: for errors.
     """
 
-    def __init__(self, file: IO[bytes], name: str) -> None:
+    def __init__(self, file: IO[bytes], name: str, length: int) -> None:
         """Read the header.
 
         Args:
             file: at the beginning of the ``.npy`` data; must be seekable.
             name: for errors.
+            length: bytes of the file.
 
         Raises:
-            UsageError: it is no array, or one of Python objects.
+            UsageError: it is no array, one of Python objects, or larger than its file.
         """
         self.name = name
         self._file = file
@@ -59,6 +60,8 @@ class StoredArray:
             raise UsageError(
                 f"{name}: it holds Python objects, which are not loaded; store numbers"
             )
+        if self._start + prod(self.shape) * self.dtype.itemsize > length:
+            raise self._cut_short()
 
     def row(self, index: int) -> Array:
         """Return ``array[index]``.
@@ -94,9 +97,12 @@ class StoredArray:
         except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise UsageError(f"{self.name}: cannot be read: {error}") from error
         if len(data) != size:
-            raise UsageError(f"{self.name}: the file ends before its array does; copy it again")
+            raise self._cut_short()
         array: Array = np.frombuffer(data, self.dtype).reshape(shape)
         return array
+
+    def _cut_short(self) -> UsageError:
+        return UsageError(f"{self.name}: the file ends before its array does; copy it again")
 
 
 def stored(path: Path) -> Mapping[str, StoredArray]:
@@ -107,13 +113,13 @@ def stored(path: Path) -> Mapping[str, StoredArray]:
     """
     try:
         if path.suffix.lower() == ".npy":
-            return {"": StoredArray(path.open("rb"), str(path))}
+            return {"": StoredArray(path.open("rb"), str(path), path.stat().st_size)}
         archive = zipfile.ZipFile(path)
-        names = [name for name in archive.namelist() if name.endswith(".npy")]
-        found = {
-            name.removesuffix(".npy"): StoredArray(archive.open(name), f"{path}, {name[:-4]}")
-            for name in names
-        }
+        found: dict[str, StoredArray] = {}
+        for entry in archive.infolist():
+            name = entry.filename.removesuffix(".npy")
+            if name != entry.filename:
+                found[name] = StoredArray(archive.open(entry), f"{path}, {name}", entry.file_size)
     except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise UsageError(f"{path}: no file of arrays that can be read: {error}") from error
     if not found:

@@ -187,9 +187,15 @@ class _Feed:
 
         Raises:
             NpugateError: the quantiser did not take every sample.
+            UsageError: no range can be measured on them.
         """
         if len(self.digests) != self.used:
             raise NpugateError(f"the quantiser took {len(self.digests)} of {self.used} samples")
+        if self.used > 1 and len(set(self.digests)) == 1:
+            raise UsageError(f"{self.place}: all {self.used} samples are the same one")
+        if self.lowest and self.lowest == self.highest:
+            value = next(iter(self.lowest.values()))
+            raise UsageError(f"{self.place}: every number in it is {value:g}: these are no samples")
         return Calibration(
             self.kind,
             self.place,
@@ -260,6 +266,9 @@ def _notices(report: QuantizeReport, stride: int) -> tuple[str, ...]:
         found.append(UNKNOWN_ACCURACY)
     elif calibration.used < _FEW:
         found.append(f"{calibration.used} samples are few: 200 to 500 over every case are usual")
+    twice = calibration.used - len(set(calibration.digests))
+    if twice:
+        found.append(f"{twice} of the {calibration.used} samples are in the data more than once")
     gaps = [stratum.label for stratum in calibration.strata if not stratum.used]
     if gaps:
         found.append(f"no sample has a label in: {', '.join(gaps)}")
