@@ -299,7 +299,9 @@ def loaded(cwd, *arguments):
     code = (
         "import sys\nfrom npugate.cli import main\n"
         f"status = main({list(arguments)!r})\n"
-        "sys.stderr.write(' '.join({m.partition('.')[0] for m in sys.modules}))\n"
+        "tops = {m.partition('.')[0] for m in sys.modules}\n"
+        "ours = {m for m in sys.modules if m.startswith('npugate.')}\n"
+        "sys.stderr.write(' '.join(tops | ours))\n"
         "sys.exit(status)"
     )
     done = subprocess.run(
@@ -327,6 +329,7 @@ def test_a_check_loads_no_runtime(tmp_path):
     assert status == 0
     assert "onnx" in found
     assert not found & {"onnxruntime", "onnx_graphsurgeon", "torch", "shtab", "tqdm"}
+    assert not found & {"npugate.stedgeai.consult", "npugate.github", "npugate.deploy"}
 
 
 def test_what_has_the_token_loads_nothing_that_reads_models(tmp_path):

@@ -15,7 +15,6 @@ from typing import Final, Self
 
 from npugate import __version__, config, files, gitfiles, pipeline, registry
 from npugate.cli import FORMATS, Console, parser
-from npugate.commands import compiler
 from npugate.discover import Search
 from npugate.errors import NpugateError, UsageError
 from npugate.options import Judgement, Options, Settings
@@ -91,7 +90,7 @@ def examine(chosen: argparse.Namespace, console: Console, progress: ProgressOf) 
     """
     rules = registry.rules()
     chosen_options = options(chosen, rules, console, progress)
-    return pipeline.run(compiler.applied(chosen_options, chosen, console.environment), rules)
+    return pipeline.run(asking(chosen_options, chosen, console.environment), rules)
 
 
 def options(
@@ -145,6 +144,19 @@ def _base_folder(chosen: argparse.Namespace) -> Path | None:
     if not folder.is_dir():
         raise UsageError(f"--base-folder {folder}: there is no such folder")
     return folder
+
+
+def asking(options: Options, chosen: argparse.Namespace, environment: Mapping[str, str]) -> Options:
+    """Return the options with the vendor's compiler, where the arguments ask for it.
+
+    Raises:
+        UsageError: the arguments are wrong, or what they name is not there.
+    """
+    if not getattr(chosen, "stedgeai", None) and not getattr(chosen, "replay", None):
+        return options
+    from npugate.commands import compiler  # noqa: PLC0415 - its driver is not small
+
+    return compiler.applied(options, chosen, environment)
 
 
 def _present(settings: Settings, chosen: argparse.Namespace) -> Path | None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from npugate import pipeline, registry, storage
 from npugate.cli import Console
-from npugate.commands import check, compiler
+from npugate.commands import check
 from npugate.errors import UsageError
 from npugate.facts import Array
 from npugate.options import Fixing
@@ -48,7 +48,7 @@ def report_of(arguments: Sequence[str], environment: Mapping[str, str]) -> Repor
 def _repaired(chosen: argparse.Namespace, console: Console, progress: check.ProgressOf) -> Report:
     rules, repairs = registry.rules(), registry.repairs()
     options = check.options(chosen, rules, console, progress)
-    options = compiler.applied(options, chosen, console.environment)
+    options = check.asking(options, chosen, console.environment)
     keep = None if chosen.dry_run else partial(_keep, chosen)
     return pipeline.run(replace(options, fixing=fixing(chosen, repairs)), rules, keep)
 
