@@ -1,5 +1,6 @@
 """The base of a change through GitHub's API: what git would have found, on its bad days, too."""
 
+import base64
 import io
 import json
 import shutil
@@ -348,6 +349,15 @@ def test_a_path_that_leads_elsewhere_is_refused(api, tmp_path, path):
     ]
     assert "no tree can hold" in run(api, tmp_path / "state")
     assert [path.name for path in tmp_path.rglob("*") if path.name.startswith("x")] == []
+
+
+def test_a_content_that_its_name_does_not_fit_is_refused(origin, api, tmp_path):
+    size = int(git(origin, "cat-file", "-s", "main:edited.onnx"))
+    content = base64.b64encode(b"x" * size).decode()
+    swapped = {"content": content, "encoding": "base64"}
+    sha = git(origin, "rev-parse", "main:edited.onnx")
+    api.faults = [Fault("GET", f".*/blobs/{sha}", 200, body=swapped)]
+    assert "another content than the tree names" in run(api, tmp_path)
 
 
 def test_a_list_that_is_none_is_refused():

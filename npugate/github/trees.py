@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +17,7 @@ _OBJECT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _LINE: Final = re.compile(
     r"([0-7]{6}) (blob|commit|tree) ([0-9a-f]{40,64}) +([0-9]+|-)\t(.+)", re.DOTALL
 )
+_LONG_NAME: Final = 64
 _MOST_BYTES: Final = 512 * 2**20
 _MOST_REQUESTS: Final = 600  # of the thousand that a repository's token has in an hour
 
@@ -70,6 +72,8 @@ class Blobs:
             raise ApiError(f"GitHub's answer holds no content: {error}") from error
         if len(data) != entry.size:
             raise ApiError(f"GitHub's answer holds {len(data)} bytes of {entry.size}")
+        if _name_of(data, entry.sha) != entry.sha:
+            raise ApiError("GitHub's answer holds another content than the tree names")
         return data
 
     def length(self, entry: Entry) -> int:
@@ -78,6 +82,14 @@ class Blobs:
             return min(entry.size, LONGEST)
         stands_for = filekind.lfs_size(self.read(entry))
         return entry.size if stands_for is None else min(stands_for, LONGEST)
+
+
+def _name_of(data: bytes, like: str) -> str:
+    """Return git's name of a content, by SHA-1 or, where the name is that long, by SHA-256."""
+    kind = "sha256" if len(like) == _LONG_NAME else "sha1"
+    digest = hashlib.new(kind, f"blob {len(data)}\0".encode(), usedforsecurity=False)
+    digest.update(data)
+    return digest.hexdigest()
 
 
 def tree_of(client: Client, here: str, commit: str) -> dict[str, Entry]:
