@@ -41,7 +41,7 @@ def apply(draft: Draft, target: Target, options: RepairOptions) -> RepairResult:
     views.fuse(draft)
     gone = before - len(draft.nodes)
     if gone:
-        edits.append(f"number of nodes that fusing the Reshapes saved: {gone}")
+        edits.append(f"Reshapes in a row are one now: {gone} fewer")
     return Applied(tuple(edits))
 
 
