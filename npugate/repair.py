@@ -227,14 +227,20 @@ def _step(state: _State, name: str, bench: Bench) -> None:
         if fault:
             result = Declined(fault)
         else:
-            state.model = model
-            state.applied.append(name)
-            state.per_sample = max(state.per_sample, result.per_sample)
-            if repair.legalises:
-                state.legalised = _copy(model)
+            _keep(state, repair, model, result)
     if not isinstance(result, Applied | Skipped):
         state.draft = None
     state.outcomes[name] = _outcome(name, result)
+
+
+def _keep(state: _State, repair: Repair, model: ModelProto, result: Applied) -> None:
+    state.model = model
+    state.applied.append(repair.name)
+    state.per_sample = max(state.per_sample, result.per_sample)
+    if repair.legalises:
+        state.legalised = _copy(model)
+    if repair.edit_message is not None:
+        state.draft = None  # it is of the model before this
 
 
 def _apply(state: _State, repair: Repair, bench: Bench) -> tuple[RepairResult, ModelProto | None]:

@@ -265,6 +265,22 @@ def test_what_a_repair_needs_runs_first_and_only_with_it():
     assert order == ["first", "last"]
 
 
+def test_a_repair_goes_on_where_one_that_works_on_the_bare_message_ended():
+    def stamp(model, _target, _options):
+        if model.producer_name == "stamped":
+            return Skipped("it is stamped")
+        model.producer_name = "stamped"
+        return Applied(("stamped",))
+
+    look = Repair("look", "Look.", edit=lambda _draft, _target, _options: Skipped("nothing"))
+    stamped = Repair("stamp", "Stamp.", edit_message=stamp, after=("look",))
+    last = replace(HONEST, needs=("look", "stamp"), after=("look", "stamp"))
+    result = mended(cube(), bench(look, stamped, last))
+    assert [outcome(result, name).state for name in ("stamp", "flatten")] == ["applied"] * 2
+    assert result.model.producer_name == "stamped"
+    assert [node.op_type for node in result.model.graph.node] == ["Relu", "Tanh"]
+
+
 def test_a_model_that_cannot_be_linked_is_declined_with_the_reason():
     def refuse(_draft, _target, _options):
         raise EditError("the model holds sparse tensors")
