@@ -51,6 +51,24 @@ NETWORKS = {
 }
 
 
+SHARED = {
+    "a number": """net (float[4, 3, 8, 8] x, float s) => (float[4, 1, 8, 8] y)
+        <float[1, 3, 1, 1] w> { c = Conv (x, w)  y = Mul (c, s) }""",
+    "a row": """net (float[4, 3, 8, 8] x, float[8] s) => (float[4, 1, 8, 8] y)
+        <float[1, 3, 1, 1] w> { c = Conv (x, w)  y = Add (c, s) }""",
+}
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_an_input_that_all_samples_share_stays_as_it_is(name):
+    result, outcomes = mended(SHARED[name])
+    assert outcomes["take-one-sample"].state == "applied", outcomes["take-one-sample"].reason
+    assert result.report.verification.equal is True
+    first, second = result.model.graph.input
+    assert first.type.tensor_type.shape.dim[0].dim_value == 1
+    assert [dim.dim_value for dim in second.type.tensor_type.shape.dim] in ([], [8])
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_takes_one_sample_and_computes_each_as_before(name):
     result, outcomes = mended(NETWORKS[name])

@@ -156,7 +156,7 @@ class _Comparison:
                 if len(wanted) != len(got):
                     raise _UnequalError(f"{pair.repaired!r} has {len(got)} parts on {sample.label}")
                 for left, right in zip(wanted, got, strict=True):
-                    reference = self._slice(left, index)
+                    reference = self._slice(left, right, index)
                     found = difference(reference, right, partial(noise_of, pair.original))
                     _count_in(tally, pair, sample, found, reference)
 
@@ -171,7 +171,7 @@ class _Comparison:
         feeds: dict[str, Array] = {}
         for name, array in sample.feeds.items():
             dims = self._shapes.get(name)
-            if self._per_sample > 1:
+            if self._is_batched(name, array):
                 parts = [self._part({name: array}, i)[name] for i in range(self._per_sample)]
                 feeds[name] = np.concatenate(parts)
             elif dims is not None and len(dims) != array.ndim:
@@ -186,11 +186,25 @@ class _Comparison:
             return feeds
         return {
             name: np.roll(array.reshape(-1), index * (array.size // 3 + 1)).reshape(array.shape)
+            if self._is_batched(name, array)
+            else array
             for name, array in feeds.items()
         }
 
-    def _slice(self, array: Array, index: int) -> Array:
-        return array if self._per_sample == 1 else array[index : index + 1]
+    def _is_batched(self, name: str, array: Array) -> bool:
+        """Tell whether the original takes an input of all samples, the repaired model of one."""
+        dims = self._shapes.get(name)
+        if self._per_sample == 1 or not array.ndim or dims == ():
+            return False
+        first = dims[0] if dims else None
+        return not isinstance(first, int) or first == self._per_sample * len(array)
+
+    def _slice(self, whole: Array, one: Array, index: int) -> Array:
+        """Return a sample's block of the leading axis; all of what does not hang on the samples."""
+        if self._per_sample == 1 or not whole.ndim or whole.shape == one.shape:
+            return whole
+        block = whole.shape[0] // self._per_sample
+        return whole[index * block : (index + 1) * block]
 
     def _other_kernels(self) -> Session:
         if self._other is None:
