@@ -52,6 +52,9 @@ NETWORKS = {
 
 
 SHARED = {
+    "a switch that is off": """net (float[4, 3, 8, 8] x, float s) => (float[4, 1, 8, 8] y)
+        <float[1, 3, 1, 1] w, bool off = {0}>
+        { c = Conv (x, w)  d = Dropout (c, s, off)  y = Relu (d) }""",
     "a number": """net (float[4, 3, 8, 8] x, float s) => (float[4, 1, 8, 8] y)
         <float[1, 3, 1, 1] w> { c = Conv (x, w)  y = Mul (c, s) }""",
     "a row": """net (float[4, 3, 8, 8] x, float[8] s) => (float[4, 1, 8, 8] y)
@@ -84,6 +87,23 @@ def test_a_network_takes_one_sample_and_computes_each_as_before(name):
 
 
 DECLINED = {
+    "numbers drawn for all samples": (
+        """net (float[4, 3, 8, 8] x, bool on) => (float[4, 3, 1, 1] y) <float half = {0.5}>
+        { g = GlobalMaxPool (x)  y = Dropout <seed = 1> (g, half, on) }""",
+        "Dropout 'n1' draws random numbers",
+    ),
+    "statistics of all samples": (
+        """net (float[4, 3, 8, 8] x) => (float[4, 3, 8, 8] y)
+        <float[3] s = {1, 1, 1}, float[3] b = {0, 0, 0}>
+        { m = MaxPool <kernel_shape = [1, 1]> (x)
+          y = BatchNormalization <training_mode = 1> (m, s, b, b, s) }""",
+        "BatchNormalization 'n1' works across the samples",
+    ),
+    "noise on all samples": (
+        """net (float[4, 3, 8, 8] x) => (float[4, 3, 1, 1] y)
+        { g = GlobalMaxPool (x)  n = RandomNormalLike (g)  y = Add (g, n) }""",
+        "RandomNormalLike 'n1' draws random numbers",
+    ),
     "a softmax across the samples": (
         """net (float[4, 3, 8, 8] x) => (float[4, 3, 1, 1] y)
         { g = GlobalMaxPool (x)  y = Softmax <axis = 0> (g) }""",

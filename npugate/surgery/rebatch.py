@@ -16,6 +16,7 @@ from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 from npugate.facts.graph import Array
 from npugate.surgery import static
+from npugate.surgery.inlining import RANDOM
 from npugate.surgery.node import DEFAULT_DOMAINS, NoFormError
 from npugate.surgery.opsets.scene import integer, integers
 from npugate.surgery.scope import Names
@@ -31,6 +32,7 @@ _ELEMENTWISE: Final = frozenset(
     {"Add", "And", "Concat", "Div", "Equal", "Greater", "Less", "Max", "Min", "Mod", "Mul", "Or"}
     | {"Pow", "PRelu", "Sub", "Sum", "Where", "Xor", "GreaterOrEqual", "LessOrEqual", "Mean"}
 )
+_TRAINING: Final = 2  # input of Dropout that switches it on
 _STATEFUL: Final = frozenset({"LSTM", "GRU", "RNN", "Loop", "Scan", "If", "SequenceMap"})
 
 
@@ -117,9 +119,19 @@ def _change(work: _Work, node: NodeProto) -> bool:
     """Divide what a node has baked in; return True when something was."""
     if node.domain not in DEFAULT_DOMAINS or node.op_type in _STATEFUL:
         raise NoFormError(f"{node.op_type} {node.name!r} is not followed")
+    if _draws(work, node):
+        raise NoFormError(f"{node.op_type} {node.name!r} draws random numbers")
     _refuse_mixing(work, node)
     how = _BAKED.get(node.op_type)
     return how(work, node) if how is not None else _constant_operands(work, node)
+
+
+def _draws(work: _Work, node: NodeProto) -> bool:
+    """Tell whether a node's result hangs on how often and for how many it is asked."""
+    if node.op_type == "Dropout" and len(node.input) > _TRAINING and node.input[_TRAINING]:
+        training = work.array(node.input[_TRAINING])
+        return training is None or bool(training)
+    return node.op_type in RANDOM and node.op_type != "Dropout"
 
 
 def _refuse_mixing(work: _Work, node: NodeProto) -> None:
@@ -137,6 +149,8 @@ def _refuse_mixing(work: _Work, node: NodeProto) -> None:
         mixes = axes is None or any(axis % len(dims) == 0 for axis in axes)
     elif node.op_type == "Gemm":
         mixes = bool(integer(node, "transA", 0)) or node.input[0] not in work.followed
+    elif node.op_type == "BatchNormalization":
+        mixes = bool(integer(node, "training_mode", 0))
     elif node.op_type == "Flatten":
         mixes = integer(node, "axis", 1) % (len(dims) + 1) == 0
     if mixes:
