@@ -1,8 +1,10 @@
 """Give inputs with open axes a static shape.
 
-**Keeps.** Every node. An open leading axis is the batch and becomes 1. Any other takes what
-`--shape NAME=1,3,224,224` or `shapes` in the configuration says, else the first of some usual sizes
-(224 for images, 128 for sequences) that the network takes; the report says that it was chosen.
+**Keeps.** Every node. An open leading axis is the batch and becomes 1; where a window leaves
+nothing of 1, it is an axis of the data. Any other takes what `--shape NAME=1,3,224,224` or `shapes`
+in the configuration says, else the size of the weights that it meets, else the first of some usual
+sizes (224 for images, 128 for sequences) that the network takes; the report says that it was
+chosen.
 
 **Declines.** Shapes that contradict the file or each other, and networks that take none of the
 usual sizes.
@@ -25,6 +27,7 @@ from npugate.api import (
     Target,
 )
 from npugate.surgery import sizes, static
+from npugate.surgery.extent import STARVED, starved
 from npugate.surgery.node import NoFormError
 from npugate.surgery.shapes import InferenceRefusedError, Known
 
@@ -34,7 +37,7 @@ def apply(model: ModelProto, target: Target, options: RepairOptions) -> RepairRe
     chosen: Mapping[str, tuple[int, ...]] = {}
     try:
         try:
-            found = static.plan(model, options.shapes)
+            found = _planned(model, options)
         except NoFormError as reason:
             chosen = _chosen(model, options, str(reason))
             found = static.plan(model, {**options.shapes, **chosen})
@@ -64,12 +67,26 @@ def apply(model: ModelProto, target: Target, options: RepairOptions) -> RepairRe
     return Applied(tuple(edits), tuple(interface))
 
 
+def _planned(model: ModelProto, options: RepairOptions) -> static.Plan:
+    """Plan without choosing sizes; raises NoFormError where one must be chosen."""
+    found = static.plan(model, options.shapes)
+    if found.assumed and (fault := starved(static.shaped(model, found))):
+        raise NoFormError(f"the network takes no batch of 1: {fault}")
+    return found
+
+
 def _chosen(
     model: ModelProto, options: RepairOptions, reason: str
 ) -> Mapping[str, tuple[int, ...]]:
     """Choose sizes; where none fits, the reason to give is that of the open axis."""
+    is_batch = not reason.endswith(STARVED)
     try:
-        chosen = sizes.choose(model, options.shapes)
+        try:
+            chosen = sizes.choose(model, options.shapes, is_batch=is_batch)
+        except NoFormError as error:
+            if not is_batch or not str(error).endswith(STARVED):
+                raise
+            chosen = sizes.choose(model, options.shapes, is_batch=False)
     except NoFormError as error:
         raise NoFormError(f"{reason}; of the usual sizes none fits: {error}") from error
     if not chosen:

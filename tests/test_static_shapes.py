@@ -97,7 +97,12 @@ def test_an_axis_without_a_symbol_is_a_batch_only_in_front():
     assert shapes(model.graph.input) == [[1, 3]]
 
 
-CONSTANTS = "int64[4] s = {1, 3, 48, 8}, int64[5] t = {1, 4, 3, 16, 11}"
+ONES = ", ".join(["1"] * 80)
+CONSTANTS = (
+    "int64[4] s = {1, 3, 48, 8}, int64[5] t = {1, 4, 3, 16, 11}, "
+    f"float[80, 3] v = {{{ONES}, {ONES}, {ONES}}}, float[80, 1] v2 = {{{ONES}}}, "
+    "float[2, 3, 1, 1] k = {1, 1, 1, 1, 1, 1}"
+)
 SQUARE = "axis 1 of input 'x' is symbolic (N): give --shape x=1,SIZE; of the usual sizes none fits"
 
 
@@ -131,6 +136,9 @@ def test_what_takes_a_guess_is_declined(inputs, given, reason):
         ("float[1, 1, T] x", "y = AveragePool <kernel_shape = [256]> (x)", [1, 1, 256]),
         ("float[1, 12, 16, W] x", "z = Reshape (x, t) y = Relu (z)", [1, 12, 16, 11]),
         ("float[1, 3, H, 8] x", "z = Reshape (x, s) y = Relu (z)", [1, 3, 48, 8]),
+        ("float[N, H, W] x", "y = Mul (x, v)", [1, 80, 3]),
+        ("float[N, T, W] x", "y = MatMul (x, v2)", [1, 128, 80]),
+        ("float[N, C, H, W] x", "y = Conv <group = 2> (x, k)", [1, 6, 128, 128]),
     ],
 )
 def test_an_axis_that_nobody_named_gets_a_usual_size_that_fits_and_says_so(inputs, line, shape):
@@ -141,6 +149,25 @@ def test_an_axis_that_nobody_named_gets_a_usual_size_that_fits_and_says_so(input
     option = f"--shape x={','.join(map(str, shape))}"
     assert result.edits[0] == (
         f"input 'x' was open: {shape} was chosen; give {option} with the sizes that you use"
+    )
+
+
+TIME_FIRST = """net (float[T, C] x) => (float[?] y)
+    <float[80] w, int64[1] zero = {0}, int64[1] two = {2}, int64[1] four = {4}> {
+    s = Mul (x, w) t = Transpose <perm = [1, 0]> (s) n = Unsqueeze (t, zero)
+    p = AveragePool <kernel_shape = [7]> (n) y = Slice (p, zero, four, two) }"""
+
+
+@pytest.mark.parametrize("axes", ["T, C", "T, 80"])
+def test_a_leading_axis_of_which_a_window_leaves_nothing_is_one_of_the_data(axes):
+    # onnx's rule for Slice ends the process where an axis is below 0, so nothing may come to it
+    model = text(TIME_FIRST.replace("T, C", axes).replace("w,", f"w = {{{ONES}}},"))
+    result = apply(model)
+    assert result.edits[0].startswith("input 'x' was open: [128, 80] was chosen; give")
+    assert shapes(model.graph.output) == [[1, 80, 4]]
+    given = apply(text(TIME_FIRST.replace("w,", f"w = {{{ONES}}},")), x=(2, 80))
+    assert given.reason == (
+        "the network does not work with these shapes: 'p' has nothing left to compute"
     )
 
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import Final
 
-from onnx import ModelProto
+from onnx import ModelProto, NodeProto
 
 from npugate.surgery import static
+from npugate.surgery.extent import STARVED
 from npugate.surgery.fold import fold
 from npugate.surgery.node import NoFormError
 from npugate.surgery.shapes import Dim, InferenceRefusedError, infer, light
@@ -20,14 +21,19 @@ _IMAGE: Final = (224, 256, 320, 640, 48, 32, 64, 112)
 _SEQUENCE: Final = (128, 256, 512, 1024, 16_000)
 _IMAGE_RANK: Final = 4
 _COLOURS: Final = frozenset({1, 3, 4})
+_BROADCASTING: Final = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "PRelu"})
 
 
-def choose(model: ModelProto, wanted: Mapping[str, Sequence[int]]) -> Mapping[str, tuple[int, ...]]:
+def choose(
+    model: ModelProto, wanted: Mapping[str, Sequence[int]], *, is_batch: bool = True
+) -> Mapping[str, tuple[int, ...]]:
     """Return a shape for every input with an open axis behind the leading one; none, if none is.
 
     Args:
         model: it is left as it is.
         wanted: shapes that the user gave; they are not touched.
+        is_batch: an open leading axis is the batch, 1; else, below four axes, it is an axis of the
+            data such as time, and gets a size as the others do.
 
     Raises:
         NoFormError: none of the sizes goes together with the network.
@@ -36,18 +42,13 @@ def choose(model: ModelProto, wanted: Mapping[str, Sequence[int]]) -> Mapping[st
     wanted = {**wanted, **sure}
     last = NoFormError("no input has an open axis")
     second: Mapping[str, tuple[int, ...]] = {}
+    met = _met(model)
     for step in range(max(len(_IMAGE), len(_SEQUENCE))):
-        chosen = dict(_chosen(model, wanted, step))
+        chosen = dict(_chosen(model, wanted, met, step, is_batch=is_batch))
         chosen |= sure
         if not chosen:
             return {}
-        trial = light(model)
-        try:
-            static.write(trial, static.plan(trial, {**wanted, **chosen}))
-            fold(trial)
-            fault = static.fault(trial) or _misfit(trial)
-        except (NoFormError, InferenceRefusedError) as error:
-            fault = str(error)
+        fault = _fault(model, {**wanted, **chosen})
         if not fault:
             return chosen
         if fault.endswith("stays open"):  # that may hang on data, whatever the size
@@ -58,17 +59,73 @@ def choose(model: ModelProto, wanted: Mapping[str, Sequence[int]]) -> Mapping[st
     raise last
 
 
+def _fault(model: ModelProto, shapes: Mapping[str, Sequence[int]]) -> str:
+    """Return why the network does not take these shapes; empty when it does."""
+    trial = light(model)
+    try:
+        static.write(trial, static.plan(trial, shapes))
+        fold(trial)
+        return static.fault(trial) or _misfit(trial)
+    except (NoFormError, InferenceRefusedError) as error:
+        return str(error)
+
+
 def _chosen(
-    model: ModelProto, wanted: Mapping[str, Sequence[int]], step: int
+    model: ModelProto,
+    wanted: Mapping[str, Sequence[int]],
+    met: Mapping[str, Mapping[int, int]],
+    step: int,
+    *,
+    is_batch: bool,
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
     for name, dims in static.inputs(model.graph):
-        if dims is None or name in wanted or all(static.is_size(dim) for dim in dims[1:]):
+        if dims is None or name in wanted:
+            continue
+        if all(static.is_size(dim) for dim in (dims[1:] if is_batch else dims)):
             continue
         sizes = _IMAGE if _is_image(dims) else _SEQUENCE
         size = sizes[min(step, len(sizes) - 1)]
-        filled = [dim if isinstance(dim, int) and dim > 0 else size for dim in dims]
-        filled[0] = dims[0] if isinstance(dims[0], int) and dims[0] > 0 else 1
+        known = met.get(name, {})
+        filled = [
+            dim if isinstance(dim, int) and dim > 0 else known.get(axis, size)
+            for axis, dim in enumerate(dims)
+        ]
+        if (is_batch or len(dims) >= _IMAGE_RANK) and not static.is_size(dims[0]):
+            filled[0] = 1
         yield name, tuple(filled)
+
+
+def _met(model: ModelProto) -> Mapping[str, Mapping[int, int]]:
+    """Return the size of axes behind the leading one that weights say: input -> axis -> size.
+
+    Broadcasting would also take 1 there; who writes 80 weights has 80 values.
+    """
+    weights = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    ranks = {name: len(dims) for name, dims in static.inputs(model.graph) if dims is not None}
+    found: dict[str, dict[int, int]] = {}
+    for node in model.graph.node:
+        for name, other in (node.input[:2], node.input[1::-1]) if len(node.input) > 1 else ():
+            if name in ranks and weights.get(other):
+                is_first = name == node.input[0]
+                sizes = _aligned(node, ranks[name], weights[other], is_first=is_first)
+                found.setdefault(name, {}).update(
+                    (axis, size) for axis, size in sizes.items() if axis > 0
+                )
+    return found
+
+
+def _aligned(
+    node: NodeProto, rank: int, dims: tuple[int, ...], *, is_first: bool
+) -> dict[int, int]:
+    """Return the sizes that weights of some shape give the axes of a node's other input."""
+    if node.op_type in _BROADCASTING:
+        return {rank - len(dims) + axis: size for axis, size in enumerate(dims) if size > 1}
+    if node.op_type == "Conv" and is_first and len(dims) > 1:
+        group = next((item.i for item in node.attribute if item.name == "group"), 1)
+        return {1: dims[1] * group}
+    if node.op_type == "MatMul" and is_first:
+        return {rank - 1: dims[-2] if len(dims) > 1 else dims[0]}
+    return {}
 
 
 def _deduced(
@@ -96,7 +153,7 @@ def _misfit(model: ModelProto) -> str:
     known = infer(model)
     for node in model.graph.node:
         if any((known[name].static or (1,)).count(0) for name in node.output if name in known):
-            return f"{node.name or node.output[0]!r} has nothing left to compute"
+            return f"{node.name or node.output[0]!r} {STARVED}"
         if node.op_type == "Reshape":
             before, after = (known.get(name) for name in (node.input[0], node.output[0]))
             sizes = [item.static for item in (before, after) if item is not None]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from onnx import GraphProto, ModelProto, TypeProto, ValueInfoProto
 from onnx.shape_inference import InferenceError, infer_shapes
 
+from npugate.surgery.extent import starved
 from npugate.surgery.fold import fold
 from npugate.surgery.node import DEFAULT_DOMAINS, NoFormError
 from npugate.surgery.scope import bodies_of
@@ -62,6 +63,16 @@ def plan(model: ModelProto, wanted: Mapping[str, Sequence[int]]) -> Plan:
         if shape != dims:
             found.shapes[name] = shape
     return found
+
+
+def shaped(model: ModelProto, found: Plan) -> ModelProto:
+    """Return a light copy that has the shapes of a plan."""
+    trial = light(model)
+    for info in trial.graph.input:
+        if info.name in found.shapes:
+            _set_dims(info.type, found.shapes[info.name])
+    _bind_below(trial.graph, found.symbols)
+    return trial
 
 
 def is_size(dim: Dim) -> bool:
@@ -142,6 +153,8 @@ def write(model: ModelProto, found: Plan) -> dict[str, tuple[Known, Known]]:
         if info.name in found.shapes:
             _set_dims(info.type, found.shapes[info.name])
     _bind_below(graph, found.symbols)
+    if was_sound and (reason := starved(model)):
+        raise NoFormError(f"the network does not work with these shapes: {reason}")
     custom = _custom_values(graph)
     kept = [ValueInfoProto.FromString(i.SerializeToString()) for i in graph.value_info]
     del graph.value_info[:]
