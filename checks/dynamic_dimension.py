@@ -5,15 +5,18 @@
 **Fix.** Export without `dynamic_axes` or `dynamic_shapes`, or set the sizes afterwards. A shape
 that depends on data (NonZero, NonMaxSuppression) must be computed on the host.
 
-**Limits.** Only the cause is reported: the input, or the first node whose result depends on data. A
+**Limits.** A window larger than its map has no shape either, and is told here. Only the cause is reported: the input, or the first node whose result depends on data. A
 symbolic leading axis of an input is a rule of its own (`symbolic-batch`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from npugate.api import Example, Facts, Hit, Node, Rule, Severity, Shape, Target, Tensor
+
+_WINDOWED: Final = frozenset({"Conv", "AveragePool", "MaxPool", "LpPool"})
 
 
 def check(facts: Facts, target: Target) -> Iterator[Hit]:
@@ -50,10 +53,11 @@ def _data_dependent(node: Node) -> Iterator[Hit]:
         # A result of unknown rank comes from inference that lacks the operator, not from data.
         if tensor is not None and tensor.shape is not None and tensor.static_shape is None:
             dims = ", ".join(str(d) if isinstance(d, int) else "?" for d in tensor.shape)
-            text = (
-                f"the shape of {tensor.name!r}, made by {node.op_type}, depends on data: [{dims}]"
-            )
-            yield tensor.hit(text)
+            made = f"{tensor.name!r}, made by {node.op_type}"
+            if node.op_type in _WINDOWED:  # no data has a say there: onnx gave it an axis below 0
+                yield tensor.hit(f"the window is larger than its map, nothing is left of {made}")
+            else:
+                yield tensor.hit(f"the shape of {made}, depends on data: [{dims}]")
 
 
 RULE = Rule(
@@ -90,6 +94,24 @@ RULE = Rule(
             good="""
                 <ir_version: 8, opset_import: ["" : 14]>
                 net (float[1, 4] x) => (float[1, 4] y) { y = Relu (x) }
+            """,
+        ),
+        Example(
+            title="a window larger than what it slides over",
+            bad="""
+                <ir_version: 8, opset_import: ["" : 14]>
+                net (float[1, 3, 4] x) => (float[1, 3, n] y) {
+                    y = MaxPool <kernel_shape = [7]> (x)
+                }
+            """,
+            messages=(
+                "the window is larger than its map, nothing is left of 'y', made by MaxPool",
+            ),
+            good="""
+                <ir_version: 8, opset_import: ["" : 14]>
+                net (float[1, 3, 8] x) => (float[1, 3, 2] y) {
+                    y = MaxPool <kernel_shape = [7]> (x)
+                }
             """,
         ),
     ),
