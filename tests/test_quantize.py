@@ -313,9 +313,14 @@ def test_a_full_disk_ends_with_a_sentence_and_leaves_nothing(place):
     assert left_in(place / "tmp") == []
 
 
+def heed():
+    """Let SIGINT end the program, also where a shell in the background has it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupted_run_leaves_nothing(place):
     np.savez(place / "cal.npz", x=samples(20_000))
-    started, _ = run_apart(place, wait=False, samples_wanted="20000")
+    started, _ = run_apart(place, before=heed, wait=False, samples_wanted="20000")
     until = time.monotonic() + 30
     while not list((place / "tmp").glob("npugate-*/*")) and time.monotonic() < until:
         os.sched_yield()
