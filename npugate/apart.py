@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
+
+from msgspec import Struct
 
 from npugate import isolate
 from npugate.errors import NpugateError, UsageError
@@ -19,8 +20,7 @@ from npugate.types import Limits
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class _Refused:
+class _Refused(Struct, frozen=True):
     text: str
     is_usage: bool
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from npugate.facts import Array
 from npugate.target import Target
 from npugate.types import Limits, Repair, RepairOptions, Rule
 
 
-@dataclass(frozen=True, slots=True)
-class Bench:
+class Bench(Struct, frozen=True):
     """What the repairs of one model are judged by.
 
     Attributes:

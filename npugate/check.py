@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from npugate.facts import Facts
 from npugate.target import Target
@@ -13,8 +15,7 @@ from npugate.types import Hit, Location, Rule, Severity
 CRASHED = "rule-crashed"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What the rules said of one model.
 
     Attributes:

@@ -13,9 +13,10 @@ import platform
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Final, TextIO
+
+from msgspec import Struct
 
 from npugate import __version__, arguments
 from npugate.errors import NpugateError
@@ -28,8 +29,7 @@ _INTERRUPTED: Final = 130
 _CRASHED: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Console:
+class Console(Struct, frozen=True):
     """What the program may touch of its surroundings.
 
     Attributes:

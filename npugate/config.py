@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
+
+from msgspec import Struct
 
 from npugate.errors import UsageError
 from npugate.estimate.sizes import Budget, parse_budget
@@ -107,8 +108,7 @@ def _is_size(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
+class _Table(Struct, frozen=True):
     """One table of the file, how to name it, and the folder that its paths are relative to."""
 
     where: str

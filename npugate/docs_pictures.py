@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import drawsvg
 from grandalf.graphs import Edge, Graph, Vertex
 from grandalf.layouts import SugiyamaLayout
+from msgspec import Struct
 from onnx import ModelProto
 
 from npugate import check, registry, repair
@@ -33,8 +33,7 @@ _STROKE: Final = "#57606a"
 _FILLS: Final = {"value": "#ddf4ff", "node": "#ffffff", "made": "#dafbe1"}
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(Struct, frozen=True):
     """A repair's example, before and after.
 
     Attributes:
@@ -46,8 +45,7 @@ class Shown:
     page: str
 
 
-@dataclass(slots=True)
-class _Box:
+class _Box(Struct):
     """What grandalf lays out; ``xy`` is the middle."""
 
     lines: tuple[str, ...]

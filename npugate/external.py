@@ -13,10 +13,10 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from msgspec import Struct
 from onnx import GraphProto, TensorProto
 
 from npugate import filekind
@@ -35,16 +35,14 @@ _MEMORY_MARK: Final = "_ORT_MEM_ADDR_"
 _TENSORS_NAMED: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class _Fault:
+class _Fault(Struct, frozen=True):
     """What is wrong with one tensor's external data; equal faults are reported together."""
 
     rule: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
+class _Span(Struct, frozen=True):
     location: str
     offset: int
     length: int | None

@@ -13,9 +13,10 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from npugate.errors import UsageError
 
@@ -47,8 +48,7 @@ class GitError(Exception):
     """git is missing, failed or took too long; the text says which."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """A path that differs from a revision.
 
     Attributes:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 MOST_NODES: Final = 20_000  # of a view; what is beyond is left out and counted
 
 
-@dataclass(frozen=True, slots=True)
-class ViewNode:
+class ViewNode(Struct, frozen=True):
     """One node.
 
     Attributes:
@@ -29,16 +29,14 @@ class ViewNode:
     is_constant: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ViewEdge:
+class ViewEdge(Struct, frozen=True):
     """A tensor from the node that makes it to one that reads it, by their positions."""
 
     source: int
     target: int
 
 
-@dataclass(frozen=True, slots=True)
-class GraphView:
+class GraphView(Struct, frozen=True):
     """The nodes of a model in file order, and what passes between them.
 
     Attributes:

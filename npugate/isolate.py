@@ -19,9 +19,10 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, Final, Generic, NoReturn, TypeVar
+
+from msgspec import Struct, field
 
 from npugate.types import Limits
 
@@ -44,15 +45,13 @@ _TERMINATED: Final = 128 + 15  # exit status of a program that SIGTERM ended
 _DONE, _NO_MEMORY, _RAISED = range(3)
 
 
-@dataclass(frozen=True, slots=True)
-class Done(Generic[T]):
+class Done(Struct, Generic[T], frozen=True):
     """The work came to its end."""
 
     value: T
 
 
-@dataclass(frozen=True, slots=True)
-class Died:
+class Died(Struct, frozen=True):
     """The work was ended by a crash or a bound.
 
     Attributes:
@@ -65,8 +64,7 @@ class Died:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Raised:
+class Raised(Struct, frozen=True):
     """The work raised: a fault of ours, not of the model.
 
     Attributes:
@@ -165,8 +163,7 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-@dataclass(slots=True)
-class _Child:
+class _Child(Struct):
     """A running child; ``is_silent`` once no more can come out of its pipe."""
 
     index: int

@@ -7,12 +7,13 @@ import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from google.protobuf.message import DecodeError
+from msgspec import Struct
+from msgspec.structs import replace
 from onnx import ModelProto
 
 from npugate import external, filekind, wire
@@ -38,8 +39,7 @@ _FIELDS_PER_NODE: Final = 10
 _PROBLEMS_PER_RULE: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+class Model(Struct, frozen=True):
     """A model as it was found.
 
     Attributes:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
 from onnx import ModelProto
 
 from npugate import storage
@@ -15,8 +15,7 @@ from npugate.proof.samples import Port, bounds
 from npugate.types import Limits
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """A model with its weights.
 
     Attributes:

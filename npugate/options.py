@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, field
 
 from npugate.discover import Search
 from npugate.estimate.boards import DEFAULT_BOARD
@@ -25,8 +26,7 @@ THRESHOLDS: Final[Mapping[str, Severity | None]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Ignore:
+class Ignore(Struct, frozen=True):
     """A finding that the team has decided to live with.
 
     Attributes:
@@ -44,8 +44,7 @@ class Ignore:
     expires: dt.date | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(Struct, frozen=True):
     """By what a model is judged; None and empty mean: as the settings around it say.
 
     Attributes:
@@ -85,16 +84,14 @@ class Judgement:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class PathSection:
+class PathSection(Struct, frozen=True):
     """A judgement for some paths."""
 
     paths: tuple[str, ...]
     judgement: Judgement
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """What a configuration file says.
 
     Attributes:
@@ -112,8 +109,7 @@ class Settings:
     baseline: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Fixing:
+class Fixing(Struct, frozen=True):
     """What ``fix`` does beside checking.
 
     Attributes:
@@ -129,8 +125,7 @@ class Fixing:
     data: Mapping[str, Array] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """A run of ``check`` or ``fix``.
 
     Attributes:

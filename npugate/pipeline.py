@@ -6,11 +6,13 @@ import itertools
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from npugate import (
     __version__,
@@ -267,8 +269,7 @@ def _timed(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
     return replace(found, seconds=monotonic() - start)
 
 
-@dataclass(frozen=True, slots=True)
-class _Context:
+class _Context(Struct, frozen=True):
     """What a report needs beside what a worker found."""
 
     options: Options
@@ -279,8 +280,7 @@ class _Context:
     base: Mapping[str, _Old] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Old:
+class _Old(Struct, frozen=True):
     """What a model was on the base branch."""
 
     findings: tuple[Finding, ...] = ()

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 from typing import Final
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from onnx import ModelProto
 
 from npugate import check
@@ -47,8 +48,7 @@ _ROUNDS: Final = 3  # one repair may uncover what another one removes
 Hits = Sequence[tuple[str, Hit]]
 
 
-@dataclass(slots=True)
-class _State:
+class _State(Struct):
     """A model on its way.
 
     Attributes:
@@ -69,8 +69,7 @@ class _State:
     draft: Draft | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Mended:
+class Mended(Struct, frozen=True):
     """The result for one model.
 
     Attributes:

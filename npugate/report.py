@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from npugate.estimate.values import Estimate
 from npugate.graphview import GraphView
@@ -11,8 +12,7 @@ from npugate.stedgeai.values import Compiled
 from npugate.types import Census, Finding, InterfaceChange, Severity
 
 
-@dataclass(frozen=True, slots=True)
-class RuleInfo:
+class RuleInfo(Struct, frozen=True):
     """A rule as the reports need it, free of onnx."""
 
     id: str
@@ -23,8 +23,7 @@ class RuleInfo:
     repair: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
+class Verification(Struct, frozen=True):
     """What comparing the repaired model with the original showed.
 
     Attributes:
@@ -49,8 +48,7 @@ class Verification:
     reference: str = "original"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What became of one repair.
 
     Attributes:
@@ -68,8 +66,7 @@ class Outcome:
     interface: tuple[InterfaceChange, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(Struct, frozen=True):
     """A model in the numbers that a repair changes.
 
     Attributes:
@@ -88,8 +85,7 @@ class Figures:
     activation_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class RepairReport:
+class RepairReport(Struct, frozen=True):
     """What ``fix`` did to one model.
 
     Attributes:
@@ -117,8 +113,7 @@ class RepairReport:
         return any(outcome.state == "applied" for outcome in self.outcomes)
 
 
-@dataclass(frozen=True, slots=True)
-class Against:
+class Against(Struct, frozen=True):
     """How a model compares with itself on the base branch.
 
     Attributes:
@@ -136,8 +131,7 @@ class Against:
     added: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ModelReport:
+class ModelReport(Struct, frozen=True):
     """One model and what was found in it.
 
     Attributes:
@@ -160,7 +154,7 @@ class ModelReport:
     findings: tuple[Finding, ...]
     unreadable: bool = False
     census: Census = field(default_factory=Census)
-    seconds: float = field(default=0.0, compare=False)
+    seconds: float = 0.0
     repair: RepairReport | None = None
     as_found: bool = False
     against: Against | None = None
@@ -206,8 +200,7 @@ def _reach(findings: Iterable[Finding], threshold: Severity | None) -> bool:
     return any(f.severity >= threshold and f.suppression is None for f in findings)
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """A whole run.
 
     Attributes:

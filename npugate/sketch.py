@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Spot:
+class Spot(Struct, frozen=True):
     """A box of the drawing.
 
     Attributes:
@@ -18,8 +17,7 @@ class Spot:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """An arrow of the drawing.
 
     Attributes:
@@ -32,8 +30,7 @@ class Link:
     shape: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Sketch:
+class Sketch(Struct, frozen=True):
     """A node and what is around it.
 
     Attributes:

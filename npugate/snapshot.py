@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+from msgspec import Struct, field
 from onnx import (
     AttributeProto,
     FunctionProto,
@@ -46,8 +46,7 @@ _FUNCTION_FIELDS: Final = FunctionProto.DESCRIPTOR.fields_by_name
 _MODEL_FIELDS: Final = ModelProto.DESCRIPTOR.fields_by_name
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """A twin.
 
     Attributes:
@@ -81,8 +80,7 @@ def render(facts: Facts, digests: Digests) -> Snapshot:
     return Snapshot("\n".join(page.rows) + "\n", page.lines)
 
 
-@dataclass(slots=True)
-class _Page:
+class _Page(Struct):
     digests: Digests
     rows: list[str] = field(default_factory=list)
     lines: dict[tuple[str, str], int] = field(default_factory=dict)

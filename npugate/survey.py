@@ -8,10 +8,10 @@ shape inference or an inliner walks the graph.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Final
 
+from msgspec import Struct, field
 from onnx import (
     AttributeProto,
     FunctionProto,
@@ -55,8 +55,7 @@ _HOLDERS: Final = frozenset(routes(AttributeProto.DESCRIPTOR))
 _SPARSE_PARTS: Final = {name: _number(SparseTensorProto, name) for name in ("values", "indices")}
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A tensor and where it is.
 
     Attributes:
@@ -79,8 +78,7 @@ class Place:
         return Location(self.graph, label_of(self.node), full_type(self.node), name)
 
 
-@dataclass(slots=True)
-class _Body:
+class _Body(Struct):
     """The main graph or one function: own nodes, depth, and calls of functions.
 
     Attributes:

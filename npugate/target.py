@@ -7,9 +7,10 @@ numbers from here and hold none of their own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec import Struct, field
 
 from npugate.errors import TargetError
 from npugate.estimate.boards import Board
@@ -46,8 +47,7 @@ __all__ = [
 T = TypeVar("T", bound=Row)
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """One profile, narrowed to one toolchain.
 
     Attributes:

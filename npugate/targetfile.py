@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 from string import Formatter
 from typing import Any, Final, get_args
+
+from msgspec import Struct
 
 from npugate.constraints import PREDICATES
 from npugate.errors import TargetError
@@ -49,8 +50,7 @@ _SEVERITIES: Final = {level.label: level for level in Severity}
 _HEADER: Final = {"name": str, "title": str, "npu": bool, "default": str, "extends": str}
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileFile:
+class ProfileFile(Struct, frozen=True):
     """One profile file, checked but not yet narrowed to a toolchain.
 
     Attributes:
@@ -164,15 +164,16 @@ def _rows(file: str, section: str, data: Mapping[str, object]) -> Iterator[Row]:
 
 
 def _row(place: str, kind: type[Row], row: Mapping[str, object]) -> Row:
-    allowed = {item.name: item for item in fields(kind)}
+    allowed: Mapping[str, str] = kind.__annotations__  # in their order, as text
+    optional = kind.__struct_fields__[-len(kind.__struct_defaults__) or len(allowed) :]
     _known(place, row, allowed)
     values: dict[str, Any] = {}
-    for name, item in allowed.items():
+    for name, written in allowed.items():
         if name in row:
-            values[name] = _value(f"{place}, key {name!r}", str(item.type), row[name])
-        elif item.type.startswith("Mapping"):
+            values[name] = _value(f"{place}, key {name!r}", written, row[name])
+        elif written.startswith("Mapping"):
             values[name] = {}
-        elif item.default is MISSING:
+        elif name not in optional:
             raise TargetError(f"{place}: missing key {name!r}")
     return kind(**values)
 

@@ -8,8 +8,9 @@ toolchains; one that is applied to a newer toolchain without a text of its own s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from npugate.types import Severity
 
@@ -19,8 +20,7 @@ Effect = Literal["rejected", "cpu", "decomposed", "slow"]
 MemoryKind = Literal["on-chip", "external-ram", "flash"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limit:
+class Limit(Struct, frozen=True, kw_only=True):
     """A number that a model must keep to, for example ``rank`` 5.
 
     Attributes:
@@ -43,8 +43,7 @@ class Limit:
     carried: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operator:
+class Operator(Struct, frozen=True, kw_only=True):
     """One row of the operator table: where an operator runs when it is quantised to int8.
 
     Attributes:
@@ -71,8 +70,7 @@ class Operator:
     carried: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Constraint:
+class Constraint(Struct, frozen=True, kw_only=True):
     """A condition under which an operator leaves the NPU, is decomposed or is rejected.
 
     Attributes:
@@ -104,8 +102,7 @@ class Constraint:
     carried: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trap:
+class Trap(Struct, frozen=True, kw_only=True):
     """The severity of a whole rule on this target; a rule without a row keeps its own.
 
     Attributes:
@@ -124,8 +121,7 @@ class Trap:
     carried: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Region:
+class Region(Struct, frozen=True, kw_only=True):
     """A memory of the chip or board.
 
     Attributes:
@@ -147,8 +143,7 @@ class Region:
     carried: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Toolchain:
+class Toolchain(Struct, frozen=True, kw_only=True):
     """A version of the compiler that rows can be restricted to."""
 
     version: str
@@ -158,8 +153,7 @@ class Toolchain:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
+class Reference(Struct, frozen=True, kw_only=True):
     """A source that rows name by ``id``; a row's ``source`` may add a place after a colon."""
 
     id: str

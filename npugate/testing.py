@@ -7,12 +7,12 @@ a fixed seed, so that an example with a convolution is three lines.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import onnx
+from msgspec.structs import replace
 from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from npugate import target as targets

@@ -6,9 +6,10 @@ Nothing here imports onnx or numpy, so that ``--help`` and the reporters stay fr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from npugate.sketch import Sketch
 
@@ -33,8 +34,7 @@ class Severity(IntEnum):
         return self.name.lower()
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(Struct, frozen=True):
     """A place in a model. Empty strings mean "does not apply".
 
     Attributes:
@@ -58,8 +58,7 @@ class Location:
         return f"{place}:{self.value}" if place else self.value
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Struct, frozen=True):
     """One frame of an exporter's stack trace, as the file carries it.
 
     Attributes:
@@ -75,8 +74,7 @@ class Frame:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """A line of Python in the checkout that made a node (see ``facts/provenance.py``)."""
 
     file: str
@@ -84,8 +82,7 @@ class Source:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(Struct, frozen=True):
     """What a rule yields: one place, one message.
 
     Attributes:
@@ -101,16 +98,14 @@ class Hit:
     frames: tuple[Frame, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Suppression:
+class Suppression(Struct, frozen=True):
     """Why a finding does not count: ``by`` is ``config`` or ``baseline``."""
 
     by: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """A hit with everything the reports need.
 
     Attributes:
@@ -135,8 +130,7 @@ class Finding:
     sketch: Sketch | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(Struct, frozen=True):
     """A pair of models that shows a rule: the tests run it and the docs print it.
 
     Attributes:
@@ -166,8 +160,7 @@ class Example:
 Check = Callable[["Facts", "Target"], Iterator[Hit]]
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One check of one limit, declared by one file in ``checks/`` as ``RULE``.
 
     Attributes:
@@ -199,8 +192,7 @@ class Rule:
         return self.doc.strip().partition("\n")[0]
 
 
-@dataclass(frozen=True, slots=True)
-class InterfaceChange:
+class InterfaceChange(Struct, frozen=True):
     """An input or output of the model that a repair declared anew.
 
     Attributes:
@@ -213,8 +205,7 @@ class InterfaceChange:
     after: str
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(Struct, frozen=True):
     """A repair edited the model.
 
     Attributes:
@@ -229,15 +220,13 @@ class Applied:
     per_sample: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(Struct, frozen=True):
     """A repair had nothing to do; the model is untouched."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Declined:
+class Declined(Struct, frozen=True):
     """A repair had something to do and no equivalent to put there; the model is dropped."""
 
     reason: str
@@ -246,8 +235,7 @@ class Declined:
 RepairResult = Applied | Skipped | Declined
 
 
-@dataclass(frozen=True, slots=True)
-class RepairOptions:
+class RepairOptions(Struct, frozen=True):
     """What a user may ask of the repairs.
 
     Attributes:
@@ -272,8 +260,7 @@ EditMessage = Callable[["ModelProto", "Target", RepairOptions], RepairResult]
 EditDraft = Callable[["Draft", "Target", RepairOptions], RepairResult]
 
 
-@dataclass(frozen=True, slots=True)
-class Repair:
+class Repair(Struct, frozen=True):
     """One edit that leaves the numbers alone, declared by one file in ``fixers/`` as ``REPAIR``.
 
     It edits the copy it is handed, says each edit in one sentence, and declines with a reason
@@ -308,8 +295,7 @@ class Repair:
         return self.doc.strip().partition("\n")[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """A fault found on the way to the facts (reading, structure, inference); a rule reports it.
 
     Attributes:
@@ -322,8 +308,7 @@ class Problem:
     frames: tuple[Frame, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Bounds that keep a hostile file from costing more than a finding.
 
     Attributes:
@@ -343,8 +328,7 @@ class Limits:
     seconds: float = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Census:
+class Census(Struct, frozen=True):
     """What a model is, in a few figures, for the reports."""
 
     ir_version: int = 0

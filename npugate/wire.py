@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
 
 import numpy as np
 from google.protobuf.descriptor import Descriptor
+from msgspec import Struct, field
 from onnx import ModelProto, TensorProto
 
 KEEP_BYTES: Final = 4096  # payloads up to this stay: axes, shapes, zero points, scales
@@ -77,8 +77,7 @@ class SkeletonTooLargeError(Exception):
     """What is left without the weights is still more than may be looked at."""
 
 
-@dataclass(frozen=True, slots=True)
-class Skeleton:
+class Skeleton(Struct, frozen=True):
     """A model without its large payloads.
 
     Attributes:
@@ -91,8 +90,7 @@ class Skeleton:
     dropped: Mapping[Path, Counts]
 
 
-@dataclass(slots=True)
-class _Copy:
+class _Copy(Struct):
     """Bytes to write: ranges of the file and literal bytes, neighbouring ranges joined."""
 
     pieces: list[Range | bytes] = field(default_factory=list)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from npugate import check, isolate
 from npugate.bench import Bench
@@ -27,8 +29,7 @@ MENDING: Final = "mending: "
 """The stages of a repair begin with it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """One model and by what it is judged."""
 
     candidate: Candidate
@@ -42,8 +43,7 @@ class Job:
     pictured: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Examined:
+class Examined(Struct, frozen=True):
     """What a worker sends back about one model; free of onnx, so that it can be pickled.
 
     Attributes:
@@ -74,8 +74,7 @@ class Examined:
     estimate: Estimate | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Repaired:
+class Repaired(Struct, frozen=True):
     """What a worker sends back about the repairs of a model.
 
     Attributes:

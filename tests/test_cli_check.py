@@ -4,11 +4,12 @@ import io
 import json
 import subprocess
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import jsonschema
 import pytest
+from msgspec.structs import replace
 
 import npugate
 from npugate import cli, pipeline, registry, testing

@@ -1,10 +1,10 @@
 """``npugate estimate``: what it prints, what it ends with."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from npugate import cli
 from npugate.reporters import costs

@@ -48,6 +48,16 @@ PYTHON = [n for n in TRACKED if n.endswith(".py") and n.partition("/")[0] in (*C
 RULE_FILES = sorted((ROOT / "checks").glob("*.py"))
 
 
+def test_values_are_structs_since_dataclasses_are_compiled_at_every_start():
+    found = [
+        name
+        for name in PYTHON
+        if name.partition("/")[0] in {"npugate", "checks", "fixers"}
+        and re.search(r"^\s*@dataclass", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert found == ["npugate/stedgeai/web.py"]
+
+
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
 def test_a_rule_is_documented_as_the_reports_print_it(rule):
     assert re.fullmatch(r"NPU\d{3}", rule.id)

@@ -2,10 +2,10 @@ import html
 import io
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from npugate.errors import UsageError
 from npugate.github import action, log, outputs

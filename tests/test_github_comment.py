@@ -1,10 +1,11 @@
 """The comments on a pull request, against an API on the loopback with its limits and bad days."""
 
+import copy
 import json
 import re
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from npugate.github import log, pages, places, threads
 from npugate.report import Report
@@ -327,7 +328,7 @@ BAD_DAYS = {
 
 @pytest.mark.parametrize("day", BAD_DAYS)
 def test_on_a_bad_day_the_comment_is_right_and_there_once(api, step, day):
-    api.faults = [replace(fault) for fault in BAD_DAYS[day]]
+    api.faults = [copy.copy(fault) for fault in BAD_DAYS[day]]
     step.run(REPORT)
     assert "FAIL" in step.body
     api.faults = [Fault("PATCH", status=502, times=2, is_done=True), Fault("PATCH", drop=True)]

@@ -1,8 +1,7 @@
 """Comments on the files of failing models, against an API on the loopback."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from tests.comment_step import api, no_proxy, step
 from tests.github_api import Fault

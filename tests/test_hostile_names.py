@@ -3,13 +3,13 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import jsonschema
 import junitparser
 import pytest
+from msgspec.structs import replace
 
 from npugate.reporters import REPORTERS, markdown
 from tests.sample_report import HOSTILE, hostile

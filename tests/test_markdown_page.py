@@ -1,8 +1,7 @@
 """What the page says beside the findings: the base, the repairs, estimates, links, folds."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from npugate.estimate.values import Engine, Epoch, Estimate, Fit, Interval, Memory, Time
 from npugate.report import Against

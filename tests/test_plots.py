@@ -1,10 +1,10 @@
 """The pictures of memory and time: well formed, alone, with units, and true to the figures."""
 
 import re
-from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
+from msgspec.structs import replace
 
 from npugate.estimate.values import Fit, Interval, Memory, Pool
 from npugate.reporters import plots

@@ -1,11 +1,11 @@
 """Reports that are read back from their JSON, honest ones and others."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
 import pytest
+from msgspec.structs import replace
 
 from npugate.report import Against, Report
 from npugate.reporters import REPORTERS, markdown, reading, schema

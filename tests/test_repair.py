@@ -1,9 +1,8 @@
 """The gate, held against repairs that lie, crash or do half the work."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from onnx import ModelProto, helper, numpy_helper
 
 from npugate import registry, repair, target

@@ -2,9 +2,9 @@
 
 import os
 import subprocess
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from npugate import check, files, registry, target
 from npugate.errors import UsageError

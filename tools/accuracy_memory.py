@@ -190,7 +190,7 @@ def _case(
 
 
 def _target(toolchain: str, board: str) -> Target:
-    from dataclasses import replace  # noqa: PLC0415 (one use)
+    from msgspec.structs import replace  # noqa: PLC0415 (one use)
 
     return replace(load_target("stm32n6", toolchain), board=boards.load(board))
 

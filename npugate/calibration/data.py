@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 import numpy as np
+from msgspec import Struct
 from onnx import helper
 
 from npugate.calibration import preprocessing
@@ -42,8 +42,7 @@ class _Source(Protocol):
         """Return the arrays by input name, whether they are an image, and the sample's name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dataset:
+class Dataset(Struct, frozen=True):
     """Samples by index; open files stay open as long as it lives.
 
     Attributes:
@@ -123,8 +122,7 @@ def open_data(path: Path, ports: Sequence[Port], how: Preprocessing) -> Dataset:
     return Dataset(str(path), ports, how, source)
 
 
-@dataclass(slots=True)
-class _Stacked:
+class _Stacked(Struct):
     arrays: Mapping[str, StoredArray]
     path: Path
     count: int
@@ -157,8 +155,7 @@ def _named(
     return {port.name: arrays[port.name] for port in ports}
 
 
-@dataclass(slots=True)
-class _Files:
+class _Files(Struct):
     """A file for each sample."""
 
     files: Sequence[Path]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from msgspec import Struct
 
 from npugate.calibration.arrays import stored
 from npugate.calibration.data import Dataset
@@ -14,8 +14,7 @@ from npugate.errors import UsageError
 from npugate.facts.graph import Array
 
 
-@dataclass(frozen=True, slots=True)
-class Labels:
+class Labels(Struct, frozen=True):
     """One label for each sample.
 
     Attributes:

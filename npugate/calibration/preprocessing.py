@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from npugate.errors import UsageError
 from npugate.facts.graph import Array
@@ -26,8 +26,7 @@ COLOURS: Final = ("rgb", "bgr", "gray")
 _PLANES: Final = 3  # axes of one image or feature map
 
 
-@dataclass(frozen=True, slots=True)
-class Preprocessing:
+class Preprocessing(Struct, frozen=True):
     """What is done with each sample, in the order of the attributes.
 
     Attributes:
@@ -59,9 +58,9 @@ class Preprocessing:
         """Write what differs from doing nothing, for the reports."""
         base = Preprocessing()
         parts = [
-            f"{item.name} = {_written(getattr(self, item.name))}"
-            for item in fields(self)
-            if getattr(self, item.name) != getattr(base, item.name)
+            f"{name} = {_written(getattr(self, name))}"
+            for name in self.__struct_fields__
+            if getattr(self, name) != getattr(base, name)
         ]
         return ", ".join(parts) or "none"
 
@@ -77,7 +76,7 @@ def parse(lines: Sequence[str]) -> Preprocessing:
         table = tomllib.loads("\n".join(texts))
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"--preprocess: {error}; write a TOML file or key=value") from error
-    known = {item.name for item in fields(Preprocessing)}
+    known = set(Preprocessing.__struct_fields__)
     for key in table:
         if key not in known:
             raise UsageError(f"--preprocess: no key {key!r}{suggestion(key, known)}")

@@ -7,10 +7,10 @@ that a heart rate of 150 counts as much as one of 70 however few people have it.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
 
 from npugate.calibration.labels import Labels
 from npugate.errors import UsageError
@@ -20,8 +20,7 @@ BINS: Final = 12
 _MOST_CLASSES: Final = 1000  # more distinct integers than these are measured numbers
 
 
-@dataclass(frozen=True, slots=True)
-class Stratum:
+class Stratum(Struct, frozen=True):
     """One label, or one range of labels.
 
     Attributes:
@@ -34,8 +33,7 @@ class Stratum:
     taken: int
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """Chosen samples.
 
     Attributes:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from npugate.reporters import escape
 
@@ -18,8 +19,7 @@ VERSION: Final = 1
 _LARGEST: Final = 64 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Sidecar:
+class Sidecar(Struct, frozen=True):
     """The calibration of one model.
 
     Attributes:

@@ -8,10 +8,11 @@ import hashlib
 import io
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final, TextIO
+
+from msgspec.structs import replace
 
 from npugate import cli, config, files, gitfiles
 from npugate.cli import Console

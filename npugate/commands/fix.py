@@ -6,12 +6,12 @@ import argparse
 import sys
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 import numpy as np
+from msgspec.structs import replace
 
 from npugate import pipeline, registry, storage
 from npugate.cli import Console

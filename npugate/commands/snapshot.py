@@ -6,11 +6,12 @@ import argparse
 import os
 import stat
 import sys
-from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from npugate import files, isolate, snapshot, weights
 from npugate.cli import Console
@@ -31,14 +32,12 @@ _CALMER: Final[dict[Inference, Inference]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
+class _Job(Struct, frozen=True):
     candidate: Candidate
     inference: Inference = "full"
 
 
-@dataclass(frozen=True, slots=True)
-class _Failed:
+class _Failed(Struct, frozen=True):
     """A model that has no twin, and why."""
 
     reason: str

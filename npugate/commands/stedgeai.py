@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from functools import partial
+
+from msgspec.structs import replace
 
 from npugate import pipeline, registry
 from npugate.cli import Console

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+
+from msgspec import to_builtins
 
 from npugate.cli import Console
 from npugate.commands import data
@@ -56,7 +57,7 @@ def expected(value: str | None) -> tuple[float, float] | None:
 
 
 def _document(report: VerifyReport) -> str:
-    content = {**asdict(report), "passed": report.passed, "exit_code": report.exit_code}
+    content = {**to_builtins(report), "passed": report.passed, "exit_code": report.exit_code}
     return escape.json_document({"schema": "npugate-verify/1", **content})
 
 

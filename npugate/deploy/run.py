@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Final
 
 import onnx
+from msgspec import Struct
+from msgspec.structs import replace
 
 from npugate import __version__, files
 from npugate.deploy import cache, figures, plan
@@ -29,8 +30,7 @@ INTERRUPTED: Final = 130
 _GRADES: Final = ("EXCELLENT", "GOOD")
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """How a command ended: its exit code and what it said on standard error."""
 
     code: int

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 PLANS: Final = ("fix", "clean")
 """Repair the model that there is; or take one that was exported for the target."""
@@ -19,8 +20,7 @@ class Verdict(StrEnum):
     SKIPPED = "skipped"  # an earlier step failed, or nothing to do it with
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """Everything that decides a deployment.
 
     Attributes:
@@ -64,8 +64,7 @@ class Settings:
     judging: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One command of npugate.
 
     Attributes:
@@ -94,8 +93,7 @@ class Step:
     judging: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """What came of a step.
 
     Attributes:
@@ -118,8 +116,7 @@ class Result:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Criterion:
+class Criterion(Struct, frozen=True):
     """A condition of success; ``is_met`` is None where nothing tells."""
 
     text: str
@@ -127,8 +124,7 @@ class Criterion:
     found: str
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """A plan, its steps in order, and whether it succeeded."""
 
     plan: str
@@ -142,8 +138,7 @@ class Outcome:
         return steps and all(criterion.is_met is not False for criterion in self.criteria)
 
 
-@dataclass(frozen=True, slots=True)
-class Deployment:
+class Deployment(Struct, frozen=True):
     """A whole run."""
 
     version: str

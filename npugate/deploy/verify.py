@@ -7,11 +7,12 @@ come out the same as what is fed in float; else the input is used before it is q
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from npugate import apart, isolate, modelfiles
 from npugate.calibration import data, preprocessing
@@ -22,8 +23,7 @@ from npugate.proof.sessions import CannotRunError, Session
 from npugate.types import Limits
 
 
-@dataclass(frozen=True, slots=True)
-class VerifyJob:
+class VerifyJob(Struct, frozen=True):
     """What to run.
 
     Attributes:
@@ -44,8 +44,7 @@ class VerifyJob:
     seconds: float = 600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Struct, frozen=True):
     """The values of one output over all samples."""
 
     name: str
@@ -55,8 +54,7 @@ class Output:
     in_range: bool
 
 
-@dataclass(frozen=True, slots=True)
-class VerifyReport:
+class VerifyReport(Struct, frozen=True):
     """What running it showed.
 
     Attributes:
@@ -96,8 +94,7 @@ def verify(job: VerifyJob) -> VerifyReport:
     return apart.run(partial(_work, job, limits), limits)
 
 
-@dataclass(slots=True)
-class _Seen:
+class _Seen(Struct):
     lowest: dict[str, float] = field(default_factory=dict)
     highest: dict[str, float] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from npugate.errors import UsageError
 from npugate.estimate.sizes import parse_size
@@ -28,8 +29,7 @@ class BoardError(UsageError):
     """A board is not known, or its pool file cannot be used."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bank:
+class Bank(Struct, frozen=True):
     """One memory.
 
     Attributes:
@@ -56,8 +56,7 @@ class Bank:
         return self.address >= EXTERNAL
 
 
-@dataclass(frozen=True, slots=True)
-class Board:
+class Board(Struct, frozen=True):
     """What the compiler is told of a board.
 
     Attributes:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from npugate.estimate.values import Interval
 
 _FILE: Final = Path(__file__).parent / "data" / "timing.toml"
 
 
-@dataclass(frozen=True, slots=True)
-class Clocks:
+class Clocks(Struct, frozen=True):
     """Clock frequencies of a board.
 
     Attributes:
@@ -26,8 +26,7 @@ class Clocks:
     npu_mhz: float = 1000.0
 
 
-@dataclass(frozen=True, slots=True)
-class Units:
+class Units(Struct, frozen=True):
     """The convolution accelerators; see the data file.
 
     Attributes:
@@ -55,16 +54,14 @@ class Units:
     small_map: int
 
 
-@dataclass(frozen=True, slots=True)
-class CpuRate:
+class CpuRate(Struct, frozen=True):
     """Cycles per output element: as the compiler counts, and of the CPU as measured."""
 
     compiler: float
     measured: float
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
+class Rates(Struct, frozen=True):
     """What published times show, where it differs from the compiler's model.
 
     Attributes:

@@ -9,15 +9,15 @@ stream in at a byte per cycle, which binds on small maps.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil, prod
+
+from msgspec import Struct
 
 from npugate.estimate.chip import Units
 from npugate.estimate.values import Window
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Struct, frozen=True):
     """What a convolution takes.
 
     Attributes:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from math import prod
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from npugate.estimate.lowering import parts
 from npugate.facts import Facts, Node
@@ -22,8 +23,7 @@ _FILE: Final = Path(__file__).parent / "data" / "counting.toml"
 _CONVOLUTIONS: Final = frozenset({"Conv", "Gemm", "MatMul", "QLinearConv"})
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
+class Count(Struct, frozen=True):
     """What one toolchain adds; a row of the data.
 
     Attributes:
@@ -46,7 +46,7 @@ def count_of(toolchain: str) -> Count:
     """Return how a toolchain counts; the newest row for one that is not in the data."""
     rows: list[dict[str, Any]] = tomllib.loads(_FILE.read_text(encoding="utf-8"))["counts"]
     row = next((row for row in rows if toolchain in row["toolchains"]), rows[-1])
-    values = {key: row[key] for key in Count.__dataclass_fields__}
+    values = {key: row[key] for key in Count.__struct_fields__}
     return Count(**{**values, "skipped": frozenset(row["skipped"])})
 
 

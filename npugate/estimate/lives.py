@@ -11,8 +11,9 @@ are memory, too. Time is counted in steps, of which such an epoch has two: parts
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from npugate.estimate.values import Access, Buffer, Engine, Epoch
 from npugate.facts import Facts, Tensor
@@ -35,8 +36,7 @@ _MOST_PARTS: Final = 5
 """Sums alive at once: 5 of the 6 of a 7x7 kernel with stride 1 (report of Core 2.2)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """What is read and written at one time.
 
     Attributes:
@@ -82,8 +82,7 @@ def partial_sums(epoch: Epoch) -> Iterator[Access]:
         yield Access(f"{made.tensor}{OWN}{number}", shape, 2 * _BYTE)
 
 
-@dataclass(slots=True)
-class _Life:
+class _Life(Struct):
     """A piece of memory while its uses are being collected."""
 
     size: int
@@ -96,8 +95,7 @@ def _size(access: Access) -> int:
     return min(max(access.size_bytes, 0), MOST_BYTES)
 
 
-@dataclass(slots=True)
-class _Lives:
+class _Lives(Struct):
     """Everything that is alive at some time, by the name of the tensor that was written."""
 
     facts: Facts

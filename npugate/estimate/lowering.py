@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from math import prod
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from npugate.constraints import broken
 from npugate.estimate.integers import FUSED, source
@@ -28,8 +29,7 @@ _HEIGHT, _WIDTH, _WIDTH_STRIDED = 3, 6, 12
 _IMAGE: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """A row of the data: where a pattern runs, by toolchain."""
 
     key: str
@@ -40,8 +40,7 @@ class Row:
     n: int
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Struct, frozen=True):
     """One operator that the compiler makes of a node.
 
     Attributes:

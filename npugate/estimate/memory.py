@@ -10,10 +10,12 @@ from __future__ import annotations
 import itertools
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from npugate.estimate.boards import Board
 from npugate.estimate.lives import OWN, Step, buffers, steps
@@ -26,8 +28,7 @@ from npugate.facts import Facts
 _FILE: Final = Path(__file__).parent / "data" / "memory.toml"
 
 
-@dataclass(frozen=True, slots=True)
-class Ratios:
+class Ratios(Struct, frozen=True):
     """Real over planned, over the measured models: the tenth, half and nine tenths quantile."""
 
     low: float

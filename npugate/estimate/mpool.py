@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
+
+from msgspec import Struct
 
 from npugate.estimate.boards import Bank, Board, BoardError, ordered
 
@@ -107,8 +108,7 @@ def _bank(pool: _Item) -> Bank:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
+class _Item(Struct, frozen=True):
     """One JSON value and how to name it."""
 
     where: str

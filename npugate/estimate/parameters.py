@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from math import prod
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec import Struct
 from onnx import TensorProto
 
 from npugate.facts import Facts, Node, Tensor
@@ -47,8 +47,7 @@ _WITHOUT: Final = frozenset(
 _TAP: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Packing:
+class Packing(Struct, frozen=True):
     """How one toolchain stores parameters; a row of ``data/memory.toml``.
 
     Attributes:
@@ -94,7 +93,7 @@ def packing_of(toolchain: str) -> Packing:
     """Return how a toolchain packs."""
     rows: list[Mapping[str, Any]] = tomllib.loads(_FILE.read_text(encoding="utf-8"))["packing"]
     row = next((row for row in rows if toolchain in row["toolchains"]), rows[-1])
-    return Packing(**{key: row[key] for key in Packing.__dataclass_fields__})
+    return Packing(**{key: row[key] for key in Packing.__struct_fields__})
 
 
 def _constants(node: Node) -> Iterator[Tensor]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from npugate.estimate.integers import integer_nodes, runs, source
 from npugate.estimate.lowering import Made, lower, of_row
@@ -25,8 +27,7 @@ _WINDOWED: Final = frozenset(
 )
 
 
-@dataclass(slots=True)
-class _Draft:
+class _Draft(Struct):
     """An epoch while it is being filled; ``inner`` is what never leaves it."""
 
     engine: Engine
@@ -38,8 +39,7 @@ class _Draft:
     inner: set[str] = field(default_factory=set)
 
 
-@dataclass(slots=True)
-class _Builder:
+class _Builder(Struct):
     """The epochs so far, and which of them wrote a tensor."""
 
     facts: Facts

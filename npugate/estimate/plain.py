@@ -9,9 +9,11 @@ expanded to, the 32-bit data of a float operator between quantised ones.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from npugate.estimate.lives import partial_sums
 from npugate.estimate.values import Access, Engine, Epoch, Operator, Window
@@ -35,8 +37,7 @@ _EXPANSIONS: Final = 3
 """Epochs before the convolution that a strided ConvTranspose becomes (Core 2.2, PP-OCR det)."""
 
 
-@dataclass(slots=True)
-class _Builder:
+class _Builder(Struct):
     """Epochs while they are made."""
 
     bits: int

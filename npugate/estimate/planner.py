@@ -10,11 +10,12 @@ space, so a buffer across several of them is seen by all.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from npugate.estimate.boards import Bank, Board
 from npugate.estimate.values import Buffer
@@ -25,16 +26,14 @@ RESERVED: Final = 8
 """Bytes at the end of a window that stay free: Core 2.0 declares its memories that much smaller."""
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """A range of addresses into which a buffer may go, whole."""
 
     start: int
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """Where the buffers are.
 
     Attributes:

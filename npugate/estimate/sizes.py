@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 _BYTES: Final = {"B": 1, "KIB": 1 << 10, "KB": 1 << 10, "MIB": 1 << 20, "MB": 1 << 20}
 _TIMES: Final = {"US": 1.0, "MS": 1e3, "S": 1e6}
@@ -14,8 +15,7 @@ _KIB: Final = 1024
 _BUDGETS: Final = ("ram", "flash", "latency")
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(Struct, frozen=True):
     """What a team allows a model; None for no bound.
 
     Attributes:

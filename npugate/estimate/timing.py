@@ -8,9 +8,11 @@ published times show over many networks.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from math import prod
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from npugate.estimate import chip
 from npugate.estimate.chip import Clocks, Rates
@@ -26,8 +28,7 @@ _FLASH: Final = "octoFlash"
 _BYTE: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(Struct, frozen=True):
     """What an epoch asks of the chip, before any clock.
 
     Attributes:
@@ -101,8 +102,7 @@ def microseconds(asked: Load, pools: Pools, rates: Rates, clocks: Clocks) -> flo
     return max(parts) / clocks.npu_mhz + (rates.overhead_us if max(parts) else 0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Pools:
+class Pools(Struct, frozen=True):
     """Which pool each tensor lies in, and what a byte of it costs."""
 
     of_tensor: Mapping[str, str]

@@ -6,8 +6,9 @@ The unit is the epoch: what the compiler runs as one step, one or more ONNX node
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from npugate.types import Location
 
@@ -29,8 +30,7 @@ class Fit(StrEnum):
     DOES_NOT_FIT = "does-not-fit"  # even the lower bound exceeds all memories together
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(Struct, frozen=True):
     """A figure with what it may be: about 80 % of the measured models lie between low and high."""
 
     low: float
@@ -38,8 +38,7 @@ class Interval:
     high: float
 
 
-@dataclass(frozen=True, slots=True)
-class Operator:
+class Operator(Struct, frozen=True):
     """One operator of the compiled network.
 
     Attributes:
@@ -61,8 +60,7 @@ class Operator:
     rule: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """A tensor that an epoch reads or writes.
 
     Attributes:
@@ -87,8 +85,7 @@ class Access:
         return (count * self.bits + 7) // 8
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """Geometry of a convolution or pool; what is absent has the neutral value.
 
     Attributes:
@@ -109,8 +106,7 @@ class Window:
     size_out: tuple[int, int] = (1, 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Epoch:
+class Epoch(Struct, frozen=True):
     """One step of the compiled network.
 
     Attributes:
@@ -137,8 +133,7 @@ class Epoch:
     bound: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Buffer:
+class Buffer(Struct, frozen=True):
     """A piece of memory that holds one tensor for some epochs.
 
     Attributes:
@@ -157,8 +152,7 @@ class Buffer:
     shares: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
+class Pool(Struct, frozen=True):
     """A memory of the board and what is in it.
 
     Attributes:
@@ -174,8 +168,7 @@ class Pool:
     is_writable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(Struct, frozen=True):
     """What the model needs of each memory.
 
     Attributes:
@@ -202,8 +195,7 @@ class Memory:
     external: Interval = field(default_factory=lambda: Interval(0, 0, 0))
 
 
-@dataclass(frozen=True, slots=True)
-class Time:
+class Time(Struct, frozen=True):
     """How long one inference takes.
 
     Attributes:
@@ -222,8 +214,7 @@ class Time:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """All that is estimated of one model.
 
     Attributes:

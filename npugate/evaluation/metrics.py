@@ -10,11 +10,11 @@ import importlib
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from npugate.errors import UsageError
 from npugate.facts.graph import Array
@@ -41,8 +41,7 @@ class Measure(Protocol):
         """Return the metric over all samples."""
 
 
-@dataclass(slots=True)
-class Error:
+class Error(Struct):
     """Mean absolute error, or the root of the mean square."""
 
     power: int
@@ -66,8 +65,7 @@ class Error:
         return float((self.total / self.count) ** (1 / self.power))
 
 
-@dataclass(slots=True)
-class Top:
+class Top(Struct):
     """Share of samples whose true class is among the ``k`` most likely."""
 
     k: int
@@ -92,8 +90,7 @@ class Top:
         return self.right / self.count
 
 
-@dataclass(slots=True)
-class Overlap:
+class Overlap(Struct):
     """Mean over the classes of intersection by union of the pixels; classes on axis 1."""
 
     both: Floats | None = None
@@ -127,8 +124,7 @@ class Overlap:
         return float((self.both[seen] / self.either[seen]).mean())
 
 
-@dataclass(slots=True)
-class Custom:
+class Custom(Struct):
     """A user's function of all outputs and all truths."""
 
     function: Callable[[Array, Array], object]

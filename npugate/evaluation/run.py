@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
+from msgspec import Struct, field
+from msgspec.structs import replace
 from onnx import TensorProto
 
 from npugate import __version__, apart, isolate, modelfiles
@@ -56,8 +57,7 @@ def evaluate(job: EvaluateJob, progress: Progress = lambda _done, _all: None) ->
     return apart.run(partial(_work, job, limits, progress), limits)
 
 
-@dataclass(slots=True)
-class _Tally:
+class _Tally(Struct):
     """What is added up over the samples.
 
     Attributes:
@@ -76,8 +76,7 @@ class _Tally:
     highest: dict[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Scene:
+class _Scene(Struct, frozen=True):
     """Everything that is read before the models run.
 
     Attributes:

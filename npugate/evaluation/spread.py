@@ -7,9 +7,9 @@ output of 30 + 150 x sigmoid) it makes any error look small.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from npugate.evaluation.metrics import Floats
 from npugate.facts.graph import Array
@@ -18,8 +18,7 @@ TOP_DB = 200.0  # of what is equal to the last bit
 _NOTHING = 1e-12  # relative: a spread below it is rounding
 
 
-@dataclass(slots=True)
-class Spread:
+class Spread(Struct):
     """Sums over the samples; the first one is the origin, which keeps them exact."""
 
     count: int = 0

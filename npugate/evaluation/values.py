@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+
+from msgspec import Struct
 
 from npugate.errors import UsageError
 
@@ -18,8 +19,7 @@ class Grade(IntEnum):
     EXCELLENT = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Threshold:
+class Threshold(Struct, frozen=True):
     """A limit that fails the run.
 
     Attributes:
@@ -42,8 +42,7 @@ class Threshold:
         return f"{what} {sign} {self.limit:g}"
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluateJob:
+class EvaluateJob(Struct, frozen=True):
     """Everything that decides a result.
 
     Attributes:
@@ -87,8 +86,7 @@ class EvaluateJob:
             raise UsageError("--samples and --layers must not be negative")
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(Struct, frozen=True):
     """One metric.
 
     Attributes:
@@ -109,8 +107,7 @@ class Figure:
     unit: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Fidelity:
+class Fidelity(Struct, frozen=True):
     """How far one output of the int8 model is from the float one.
 
     Attributes:
@@ -131,8 +128,7 @@ class Fidelity:
     spread: float
 
 
-@dataclass(frozen=True, slots=True)
-class LayerLoss:
+class LayerLoss(Struct, frozen=True):
     """What one operator loses.
 
     Attributes:
@@ -150,8 +146,7 @@ class LayerLoss:
     lost_db: float
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """A threshold and what came of it."""
 
     threshold: Threshold
@@ -159,8 +154,7 @@ class Verdict:
     passed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationReport:
+class EvaluationReport(Struct, frozen=True):
     """What was compared and what it came to.
 
     Attributes:

@@ -8,11 +8,11 @@ or PyTorch between float32 and float64, whichever is larger.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
 import numpy as np
+from msgspec.structs import replace
 from onnx import ModelProto
 
 from npugate.export.values import Agreement

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
 
 import onnx
+from msgspec import Struct
+from msgspec.structs import replace
 from onnx import ModelProto
 
 from npugate import check, isolate, registry, repair
@@ -31,8 +32,7 @@ _MODE: Final = 2  # the input of Dropout that says whether it trains
 Hits = Sequence[tuple[str, Hit]]
 
 
-@dataclass(frozen=True, slots=True)
-class Judge:
+class Judge(Struct, frozen=True):
     """By what an attempt is judged."""
 
     target: Target
@@ -59,8 +59,7 @@ class Judge:
         return Facts(structure.skeleton(model), self.limits)
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Struct, frozen=True):
     """A model with what is known of it.
 
     Attributes:

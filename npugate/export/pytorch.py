@@ -13,12 +13,12 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
+from msgspec import Struct, field
 from onnx import ModelProto, helper
 
 from npugate.errors import UsageError
@@ -33,8 +33,7 @@ _SHOWN: Final = 5
 _CONTRACT: Final = "return (module, inputs): a torch.nn.Module and a tensor or a tuple of tensors"
 
 
-@dataclass(slots=True)
-class Subject:
+class Subject(Struct):
     """The module with its example inputs.
 
     Attributes:

@@ -10,11 +10,12 @@ import hashlib
 import importlib.util
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Struct
+from msgspec.structs import replace
 from onnx import ModelProto, helper
 
 from npugate import __version__, apart, files, isolate, target
@@ -33,8 +34,7 @@ _MOST_SEEDS: Final = 100
 _INSTALL: Final = "pip install 'npugate[export]'"
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
+class _Result(Struct, frozen=True):
     """What the child sends back; no data when there is nothing to write."""
 
     data: bytes

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 EXPORTERS: Final = ("auto", "dynamo", "torchscript")
 SEEDS: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class ExportJob:
+class ExportJob(Struct, frozen=True):
     """Everything that decides a result.
 
     Attributes:
@@ -43,8 +43,7 @@ class ExportJob:
     seconds: float = 900.0
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
+class Advice(Struct, frozen=True):
     """What to write instead, so that a violation does not come up.
 
     Attributes:
@@ -58,8 +57,7 @@ class Advice:
     guide: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CodeFinding:
+class CodeFinding(Struct, frozen=True):
     """A violation in what the exporter wrote, before any repair.
 
     Attributes:
@@ -84,8 +82,7 @@ class CodeFinding:
     fixed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Agreement:
+class Agreement(Struct, frozen=True):
     """How the model compares with PyTorch itself.
 
     Attributes:
@@ -104,8 +101,7 @@ class Agreement:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """What one exporter came to.
 
     Attributes:
@@ -143,8 +139,7 @@ class Attempt:
         return not self.fault and self.agreement is not None and self.agreement.equal
 
 
-@dataclass(frozen=True, slots=True)
-class ExportReport:
+class ExportReport(Struct, frozen=True):
     """What was done and what it came to.
 
     Attributes:

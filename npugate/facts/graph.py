@@ -7,12 +7,12 @@ goes by its first output, so a place keeps its name when nodes are added elsewhe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final, cast
 
 import numpy as np
 import numpy.typing as npt
 import onnx
+from msgspec import Struct, field
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
 
 from npugate.facts import provenance
@@ -39,8 +39,7 @@ FOLDED: Final = "::folded"  # suffix of the initializers that carry a known valu
 _REPEATED: Final = frozenset({AttributeProto.INTS, AttributeProto.FLOATS, AttributeProto.STRINGS})
 
 
-@dataclass(slots=True, eq=False)
-class Tensor:
+class Tensor(Struct, eq=False):
     """One value of a graph.
 
     Attributes:
@@ -104,8 +103,7 @@ class Tensor:
         return Hit(Location(graph=self.graph.path, value=self.name), message, severity)
 
 
-@dataclass(slots=True, eq=False)
-class Node:
+class Node(Struct, eq=False):
     """One operator of a graph.
 
     Attributes:
@@ -201,8 +199,7 @@ class Node:
         return Hit(self.location(value), message, severity, self.frames)
 
 
-@dataclass(slots=True, eq=False)
-class Graph:
+class Graph(Struct, eq=False):
     """One graph: the main one, or a body in an attribute of a node.
 
     Attributes:

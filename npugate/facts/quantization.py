@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
+from msgspec import Struct, field
 from onnx import TensorProto
 
 from npugate.facts.graph import Node, Tensor
@@ -30,8 +30,7 @@ _BITS: Final[Mapping[int, int]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Quantization:
+class Quantization(Struct, frozen=True):
     """The census.
 
     Attributes:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
 
 from npugate.types import Location, Problem
 
 
-@dataclass(slots=True)
-class Skeleton:
+class Skeleton(Struct):
     """A model as shape inference and the checker may see it.
 
     Attributes:

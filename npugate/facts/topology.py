@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
 
+from msgspec.structs import replace
 from onnx import NodeProto, TensorProto
 
 from npugate.facts.graph import Graph, Node, Tensor

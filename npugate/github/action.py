@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final, TextIO
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from npugate import __version__, files, gitfiles
 from npugate.errors import NpugateError, UsageError
@@ -44,8 +46,7 @@ _REPAIRED: Final = "repaired"  # below the folder of the reports, so that one ar
 _CONFIGURATIONS: Final = frozenset({"npugate.toml", "pyproject.toml"})
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
+class _Plan(Struct, frozen=True):
     """What to check, in the words of the command line, and what to tell about that choice."""
 
     arguments: tuple[str, ...]

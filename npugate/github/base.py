@@ -16,9 +16,10 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final, TextIO
+
+from msgspec import Struct
 
 from npugate import base
 from npugate.errors import NpugateError
@@ -44,8 +45,7 @@ _PURPOSE: Final = Purpose(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
+class _Work(Struct, frozen=True):
     """What is fetched, and where to.
 
     Attributes:

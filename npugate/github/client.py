@@ -15,10 +15,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
 from email.message import Message
 from typing import Final, Protocol
 from urllib.parse import SplitResult, urljoin, urlsplit
+
+from msgspec import Struct, field
 
 from npugate import __version__
 from npugate.errors import NpugateError
@@ -43,8 +44,7 @@ _MESSAGE_LIMIT: Final = 300
 _RATE_LIMIT: Final = "GitHub's rate limit is reached"
 
 
-@dataclass(frozen=True, slots=True)
-class Purpose:
+class Purpose(Struct, frozen=True):
     """What a client is for.
 
     Attributes:
@@ -81,8 +81,7 @@ class ApiError(NpugateError):
         self.is_unsure = is_unsure
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(Struct, frozen=True):
     """Time, and the passing of it.
 
     Attributes:
@@ -96,8 +95,7 @@ class Clock:
     sleep: Callable[[float], None] = time.sleep
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(Struct, frozen=True):
     """What came back.
 
     Attributes:

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TextIO
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from npugate import __version__
 from npugate.errors import NpugateError
@@ -33,8 +35,7 @@ _SHARED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
+class _Task(Struct, frozen=True):
     """What there is to comment on, and how."""
 
     chosen: Inputs

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from npugate.errors import NpugateError
 
@@ -17,8 +18,7 @@ class EventError(NpugateError):
     """The event's file is missing or is not what GitHub writes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """The event, as far as a check needs it. Empty strings mean "does not apply".
 
     Attributes:

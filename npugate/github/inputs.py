@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final, Literal, cast
+
+from msgspec import Struct
 
 from npugate.errors import UsageError
 
@@ -24,8 +25,7 @@ _LEVELS: Final = ("error", "warning", "never")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
+class Inputs(Struct, frozen=True):
     """The inputs of one run, read and checked. Empty means: as the configuration says.
 
     Attributes:
@@ -67,8 +67,7 @@ class Inputs:
     image: str
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(Struct, frozen=True):
     """A row of the table.
 
     Attributes:
@@ -98,8 +97,7 @@ class Input:
         return f"INPUT_{self.field.upper()}"
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Struct, frozen=True):
     """An output of the action."""
 
     name: str

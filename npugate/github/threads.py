@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from npugate.digest import sha256
 from npugate.github.client import ApiError, Client
@@ -26,8 +27,7 @@ Order = tuple[int, int]
 """Number of a run and of its attempt: what a later one has more of."""
 
 
-@dataclass(frozen=True, slots=True)
-class Thread:
+class Thread(Struct, frozen=True):
     """Where comments of one kind are.
 
     Attributes:
@@ -39,8 +39,7 @@ class Thread:
     single: str
 
 
-@dataclass(frozen=True, slots=True)
-class Comment:
+class Comment(Struct, frozen=True):
     """A comment of ours, as it is on GitHub."""
 
     number: int
@@ -59,8 +58,7 @@ class Comment:
         return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """A comment as it should be.
 
     Attributes:
@@ -137,8 +135,7 @@ def _ours(client: Client, thread: Thread, login: str, start: str) -> Iterator[Co
             yield Comment(number, body)
 
 
-@dataclass(frozen=True, slots=True)
-class Writer:
+class Writer(Struct, frozen=True):
     """Writes the drafts of one kind into one thread.
 
     Attributes:

@@ -6,8 +6,9 @@ import base64
 import binascii
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from npugate import filekind
 from npugate.base import LONGEST
@@ -22,8 +23,7 @@ _MOST_BYTES: Final = 512 * 2**20
 _MOST_REQUESTS: Final = 600  # of the thousand that a repository's token has in an hour
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A file of a commit.
 
     Attributes:

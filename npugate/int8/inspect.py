@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 from npugate.facts import Facts, Node
@@ -31,8 +31,7 @@ _PAIR = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _MERGED = frozenset({"Relu", "Clip"})  # computed with the operator before them
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """A quantised model and what is needed to judge it.
 
     Attributes:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
+from msgspec import Struct, field
+from msgspec.structs import replace
 from onnx import ModelProto
 
 from npugate import __version__, apart, check, files, isolate, modelfiles, registry, target
@@ -39,8 +40,7 @@ _MAPS = "a sample has many labels: the samples were taken by chance, not evenly 
 Progress = scheme.Progress
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
+class _Made(Struct, frozen=True):
     """What the child sends back."""
 
     data: bytes
@@ -155,8 +155,7 @@ def _activation_bytes(facts: Facts) -> int:
     return sum(4 * (t.elements or 0) for t in facts.tensors if not t.is_constant)
 
 
-@dataclass(slots=True)
-class _Feed:
+class _Feed(Struct):
     """The samples of a run, noted as they pass."""
 
     samples: Iterator[Sample]

@@ -11,12 +11,12 @@ import io
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import onnx
 import onnxruntime
+from msgspec import Struct
 from onnx import ModelProto
 from onnxruntime.quantization import (
     CalibrationDataReader,
@@ -39,8 +39,7 @@ HELD_BYTES: Final = 1 << 30  # activations that a histogram method may hold at a
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(Struct, frozen=True):
     """How ranges are measured.
 
     Attributes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct, field
 
 METHODS: Final = ("minmax", "entropy", "percentile")
 SAMPLES: Final = 200
@@ -15,8 +16,7 @@ UNKNOWN_ACCURACY: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class QuantizeJob:
+class QuantizeJob(Struct, frozen=True):
     """Everything that decides a result.
 
     Attributes:
@@ -51,8 +51,7 @@ class QuantizeJob:
     seconds: float = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """One thing that was looked at in the result."""
 
     name: str
@@ -60,8 +59,7 @@ class Check:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Island:
+class Island(Struct, frozen=True):
     """Connected operators that stayed in float.
 
     Attributes:
@@ -75,8 +73,7 @@ class Island:
     asked: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Covered:
+class Covered(Struct, frozen=True):
     """How many samples of one label, or range of labels, there are and were used."""
 
     label: str
@@ -84,8 +81,7 @@ class Covered:
     used: int
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
+class Calibration(Struct, frozen=True):
     """What the ranges were measured on.
 
     Attributes:
@@ -110,8 +106,7 @@ class Calibration:
     highest: tuple[tuple[str, float], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class QuantizeReport:
+class QuantizeReport(Struct, frozen=True):
     """What was done and what it came to.
 
     Attributes:

@@ -10,8 +10,9 @@ read. Nothing here imports onnx or numpy, so reading a profile does not either.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 if TYPE_CHECKING:  # annotations only: the graph imports onnx
     from npugate.facts.graph import Node, Tensor
@@ -21,8 +22,7 @@ Fields = Mapping[str, object]
 Test = Callable[["Node", Args], Fields | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Predicate:
+class Predicate(Struct, frozen=True):
     """A condition and what it declares.
 
     Attributes:

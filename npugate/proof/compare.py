@@ -8,19 +8,18 @@ onnxruntime computes it with other kernels, times a margin, plus the rounding of
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import ml_dtypes
 import numpy as np
+from msgspec import Struct
 
 from npugate.facts.graph import Array
 
 MARGIN: Final = 32  # times the model's own noise, and times the rounding unit of its largest value
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """How far one tensor is from its original.
 
     Attributes:

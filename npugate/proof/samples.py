@@ -7,11 +7,11 @@ numbers in [0, 1) show wrong values.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
 from onnx import ModelProto, helper
 
 from npugate.facts.graph import Array
@@ -26,8 +26,7 @@ _LOOKUPS: Final = frozenset({"Gather", "GatherElements"})
 _FREE_INTEGERS: Final = 4  # an integer input that indexes nothing gets 0..3
 
 
-@dataclass(frozen=True, slots=True)
-class Port:
+class Port(Struct, frozen=True):
     """An input of a model.
 
     Attributes:
@@ -42,8 +41,7 @@ class Port:
     bound: int = _FREE_INTEGERS
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """One set of inputs.
 
     Attributes:

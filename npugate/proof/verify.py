@@ -8,12 +8,12 @@ an average behind a region hides an error that is plain at its edge.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import Final
 
 import numpy as np
+from msgspec import Struct, field
 from onnx import ModelProto
 
 from npugate.facts.graph import Array
@@ -29,16 +29,14 @@ _FULL_WORK: Final = 200_000_000  # multiply-accumulates of a model that gets eve
 _REACTION: Final = 1e-6  # relative change of an output that counts as a reaction to the input
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(Struct, frozen=True):
     """A tensor of the repaired model and the one of the original whose elements it holds."""
 
     repaired: str
     original: str
 
 
-@dataclass(slots=True)
-class _Tally:
+class _Tally(Struct):
     samples: set[str] = field(default_factory=set)
     compared: set[str] = field(default_factory=set)
     error: float = 0.0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Final
+
+from msgspec import to_builtins
 
 from npugate.estimate.values import Engine
 from npugate.reporters import escape
@@ -161,7 +162,7 @@ def _document(run: CompiledRun) -> dict[str, object]:
         "external_activations_bytes": run.external_activations,
         "cycles": run.cycles,
         "pools": [_pool(pool) for pool in run.pools],
-        "epochs": None if run.counts is None else asdict(run.counts),
+        "epochs": None if run.counts is None else to_builtins(run.counts),
         "off_npu": [
             {"epoch": row.first, "kind": row.kind, "operators": list(row.operators)}
             for row in run.epochs

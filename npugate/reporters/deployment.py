@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Final
+
+from msgspec import to_builtins
 
 from npugate.deploy.values import Criterion, Deployment, Outcome, Result, Verdict
 from npugate.reporters import escape
@@ -18,7 +19,9 @@ _DIGITS: Final = 12  # of a digest that is shown; JSON has all
 
 def document(deployment: Deployment) -> str:
     """Return the report as one JSON object."""
-    outcomes = [{**asdict(outcome), "passed": outcome.passed} for outcome in deployment.outcomes]
+    outcomes = [
+        {**to_builtins(outcome), "passed": outcome.passed} for outcome in deployment.outcomes
+    ]
     return escape.json_document(
         {
             "schema": SCHEMA,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Final
+
+from msgspec import to_builtins
 
 from npugate.evaluation.values import EvaluationReport, Fidelity, Figure, Grade
 from npugate.reporters import escape, sections
@@ -25,7 +26,7 @@ def markdown(report: EvaluationReport) -> str:
 
 def document(report: EvaluationReport) -> str:
     """Return the report as one JSON object."""
-    content = asdict(report)
+    content = to_builtins(report)
     content["grade"] = None if report.grade is None else report.grade.name
     content["points"] = [
         {"label": label, "float": made, "int8": other} for label, made, other in report.points

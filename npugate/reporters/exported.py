@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Final
+
+from msgspec import to_builtins
 
 from npugate.export.values import Advice, Attempt, ExportReport
 from npugate.reporters import escape, sections
@@ -25,7 +26,7 @@ def markdown(report: ExportReport) -> str:
 
 def document(report: ExportReport) -> str:
     """Return the report as one JSON object."""
-    content = asdict(report)
+    content = to_builtins(report)
     for name in ("inputs", "outputs"):
         content[name] = [
             {"name": item, "type": kind, "shape": shape}

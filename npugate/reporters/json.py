@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Final
+
+from msgspec import to_builtins
 
 from npugate.estimate.values import Estimate
 from npugate.report import Against, ModelReport, RepairReport, Report, Verification
@@ -115,8 +116,8 @@ def _repair(
             for outcome in repair.outcomes
         ],
         "verification": _verification(repair.verification),
-        "before": asdict(repair.before),
-        "after": asdict(repair.after),
+        "before": to_builtins(repair.before),
+        "after": to_builtins(repair.after),
     }
 
 

@@ -7,8 +7,9 @@ worst models come first, so that what is left out is what matters least; the las
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from npugate.estimate.values import Estimate
 from npugate.report import ModelReport, RepairReport, Report
@@ -33,8 +34,7 @@ _LEVELS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Page:
+class _Page(Struct, frozen=True):
     """What every part of the page needs to know."""
 
     report: Report

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from npugate.report import ModelReport, Report, RuleInfo
 from npugate.types import Finding, Severity
@@ -19,8 +20,7 @@ _SENTENCE: Final = re.compile(r"(.+?[.!?])(?=\s+[A-Z`])", re.DOTALL)
 _KIB: Final = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """Findings that read as one: of one rule, one severity and one kind of node.
 
     Attributes:

@@ -6,8 +6,9 @@ Every text is made harmless here; the page's own program writes texts as text, n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Final
+
+from msgspec import to_builtins
 
 from npugate.graphview import GraphView
 from npugate.report import ModelReport, RepairReport, Report, Verification
@@ -111,7 +112,7 @@ def _repair(
             for outcome in repair.outcomes
         ],
         "proof": None if check is None else _proof(check),
-        "figures": [asdict(repair.before), asdict(repair.after)],
+        "figures": [to_builtins(repair.before), to_builtins(repair.after)],
         "diff": [_text(line) for line in repair.diff[:_MOST_LINES]],
         "diff_left_out": max(0, len(repair.diff) - _MOST_LINES),
         "after": {
@@ -128,7 +129,7 @@ def _repair(
 
 def _proof(check: Verification) -> dict[str, object]:
     notes = [_text(note) for note in check.notes]
-    return {**asdict(check), "reason": _text(check.reason), "notes": notes}
+    return {**to_builtins(check), "reason": _text(check.reason), "notes": notes}
 
 
 def _places(graph: GraphView | None) -> Places:

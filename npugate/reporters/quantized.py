@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Final
+
+from msgspec import to_builtins
 
 from npugate.int8.values import QuantizeReport
 from npugate.reporters import escape, sections
@@ -25,7 +26,7 @@ def markdown(report: QuantizeReport) -> str:
 
 def document(report: QuantizeReport) -> str:
     """Return the report as one JSON object; the samples' digests are in the sidecar only."""
-    content = asdict(report)
+    content = to_builtins(report)
     content["calibration"].pop("digests")
     content["calibration"]["lowest"] = dict(report.calibration.lowest)
     content["calibration"]["highest"] = dict(report.calibration.highest)

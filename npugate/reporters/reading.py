@@ -291,7 +291,7 @@ def _repair(row: Json) -> RepairReport:
 
 def _known(row: Json) -> Json:
     """Return the figures of a model without keys that later versions may add."""
-    return {key: row[key] for key in Figures.__dataclass_fields__.keys() & row.keys()}
+    return {key: row[key] for key in Figures.__struct_fields__ if key in row}
 
 
 def _outcome(row: Json) -> Outcome:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from npugate.digest import sha256
 from npugate.report import ModelReport, Report, RuleInfo
@@ -30,8 +31,7 @@ _PROBLEM: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
+class _Result(Struct, frozen=True):
     model: ModelReport
     findings: tuple[Finding, ...]
     source: Source | None

@@ -6,9 +6,10 @@ import re
 import shutil
 import stat
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
+
+from msgspec import Struct, field
 
 from npugate.errors import UsageError
 from npugate.stedgeai.raw import Output
@@ -23,8 +24,7 @@ _PROFILE: Final = re.compile(r"[A-Za-z0-9_.+][A-Za-z0-9_.+-]*")
 _ASCII: Final = re.compile(r"[^A-Za-z0-9_]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """How the tool is to declare inputs and outputs, in its own words; empty: as it will.
 
     Attributes:
@@ -58,8 +58,7 @@ class Shape:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One model for the compiler.
 
     Attributes:
@@ -76,8 +75,7 @@ class Request:
     seconds: float = SECONDS
 
 
-@dataclass(frozen=True, slots=True)
-class BackEnd:
+class BackEnd(Struct, frozen=True):
     """A way to reach the compiler.
 
     Attributes:

@@ -6,9 +6,10 @@ import functools
 import re
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final, Literal, get_args
+
+from msgspec import Struct
 
 from npugate.errors import TargetError
 from npugate.types import Severity
@@ -25,8 +26,7 @@ Kind = Literal["model", "memory", "profile", "tool", "board"]
 ABOUT_THE_MODEL: Final = frozenset({"model", "memory"})
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """A row of the catalogue; the head of the file says what each key means.
 
     Attributes:
@@ -66,7 +66,7 @@ def rows() -> tuple[Known, ...]:
 
 def _row(row: dict[str, object], sources: dict[str, str]) -> Known:
     name = row.get("id")
-    unknown = set(row) - {field.name for field in fields(Known)} - {"match"}
+    unknown = set(row) - set(Known.__struct_fields__) - {"match"}
     choices = {"where": get_args(Where), "kind": get_args(Kind), "source": tuple(sources)}
     wrong = [key for key, allowed in choices.items() if row.get(key) not in allowed]
     if unknown or wrong or not (row.get("match") or row.get("where") == "later"):

@@ -14,11 +14,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 from typing import Final
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from npugate.errors import NpugateError, UsageError
 from npugate.stedgeai import asking, web
@@ -33,8 +34,7 @@ _POLL_SECONDS: Final = 2.0
 _VERSIONS: Final = "/assets/versions.json"
 
 
-@dataclass(frozen=True, slots=True)
-class _Cloud:
+class _Cloud(Struct, frozen=True):
     """What a call needs.
 
     Attributes:

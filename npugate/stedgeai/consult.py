@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from npugate.errors import NpugateError, UsageError
 from npugate.stedgeai import asking, local, raw, redact, verdict
@@ -29,8 +31,7 @@ _MISSING: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """How the compiler is reached and asked.
 
     Attributes:
@@ -53,8 +54,7 @@ class Settings:
     replay: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Compiler:
+class Compiler(Struct, frozen=True):
     """The compiler, or why there is none.
 
     Attributes:

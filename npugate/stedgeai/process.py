@@ -8,10 +8,11 @@ import selectors
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Final
+
+from msgspec import Struct
 
 from npugate.stedgeai.raw import Ended, Tail
 
@@ -22,8 +23,7 @@ _CHUNK: Final = 1 << 16
 _GRACE_SECONDS: Final = 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """How a program ended and what it printed."""
 
     ended: Ended

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, replace
 from functools import reduce
 from typing import Final
+
+from msgspec.structs import replace
 
 from npugate.estimate import mpool
 from npugate.estimate.boards import BoardError
@@ -69,13 +70,13 @@ def _memories(name: str, data: bytes) -> Iterator[CompiledRun]:
 def merged(first: CompiledRun, second: CompiledRun) -> CompiledRun:
     """Return two accounts of one run as one; where both tell a figure, the first is kept."""
     values: dict[str, object] = {}
-    for item in fields(CompiledRun):
-        mine, other = getattr(first, item.name), getattr(second, item.name)
-        if item.name not in _KEPT and mine in (None, ""):
-            values[item.name] = other
+    for name in CompiledRun.__struct_fields__:
+        mine, other = getattr(first, name), getattr(second, name)
+        if name not in _KEPT and mine in (None, ""):
+            values[name] = other
     return replace(
         first,
-        **values,  # type: ignore[arg-type]  # names and values of its own fields
+        **values,  # names and values of its own fields
         pools=tuple(_pools(first.pools, second.pools)),
         counts=_counts(first.counts, second.counts),
         epochs=_epochs(first.epochs, second.epochs),

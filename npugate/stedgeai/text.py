@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Final
+
+from msgspec.structs import replace
 
 from npugate.stedgeai import epochs, lines, measured
 from npugate.stedgeai.values import CompiledPool, CompiledRun, Failure

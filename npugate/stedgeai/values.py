@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from npugate.estimate.values import Engine, Estimate
 from npugate.types import Hit
@@ -31,8 +32,7 @@ class State(StrEnum):
     NOT_RUN = "not-run"  # no compiler here, or the model could not be read
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledPool:
+class CompiledPool(Struct, frozen=True):
     """A memory in the compiler's report.
 
     Attributes:
@@ -66,8 +66,7 @@ class CompiledPool:
         return self.used_bytes if self.is_writable else None
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledEpoch:
+class CompiledEpoch(Struct, frozen=True):
     """A row of the table of epochs: one epoch, or a range that one controller program runs.
 
     Attributes:
@@ -90,8 +89,7 @@ class CompiledEpoch:
         return {"SW": Engine.CPU, "HYBRID": Engine.HYBRID}.get(self.kind, Engine.NPU)
 
 
-@dataclass(frozen=True, slots=True)
-class EpochCounts:
+class EpochCounts(Struct, frozen=True):
     """How many epochs there are, as the report counts them.
 
     Attributes:
@@ -106,8 +104,7 @@ class EpochCounts:
     blobs: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(Struct, frozen=True):
     """A measurement on a board.
 
     Attributes:
@@ -127,8 +124,7 @@ class Timing:
     device: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """Why a run failed, in the tool's own words.
 
     Attributes:
@@ -146,8 +142,7 @@ class Failure:
         return f"{self.category}: {self.message}" if self.category else self.message
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledRun:
+class CompiledRun(Struct, frozen=True):
     """One call of the tool, read from whatever it left.
 
     Attributes:
@@ -204,8 +199,7 @@ class CompiledRun:
         return sum(known) if known else None
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """One figure, predicted and compiled.
 
     Attributes:
@@ -220,8 +214,7 @@ class Difference:
     agrees: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
+class Compiled(Struct, frozen=True):
     """What the compiler's side adds to a model's report.
 
     Attributes:
@@ -240,8 +233,7 @@ class Compiled:
     known: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A model that the compiler is to be asked about, with what we think of it ourselves.
 
     Attributes:
@@ -263,8 +255,7 @@ class Asked:
     estimate: Estimate | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What the compiler says of a model.
 
     Attributes:

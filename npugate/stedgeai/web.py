@@ -163,7 +163,7 @@ class _Form(html.parser.HTMLParser):
             self.hidden[found["name"]] = found.get("value", "")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)  # no Struct: these leave secrets out of their repr
 class Account:
     """Who signs in, and as which program; no text is ever made of it.
 

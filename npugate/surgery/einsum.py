@@ -9,16 +9,16 @@ group by group, multiplied, and brought into the order of the result.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
+
+from msgspec import Struct
 
 from npugate.surgery.draft import Draft
 from npugate.surgery.node import Node, NoFormError, Value
 from npugate.surgery.permute import plan
 
 
-@dataclass(frozen=True, slots=True)
-class Equation:
+class Equation(Struct, frozen=True):
     """A two-operand equation: labels of both operands and of the result."""
 
     left: str

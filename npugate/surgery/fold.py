@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import ChainMap, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from math import prod
 from typing import Final
 
 import numpy as np
+from msgspec import Struct, field
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper
 from onnx.shape_inference import InferenceError, infer_shapes
 
@@ -34,8 +34,7 @@ _OPEN: Final = frozenset(
 Done = Mapping[str, list[str]]
 
 
-@dataclass(slots=True)
-class _Place:
+class _Place(Struct):
     """One graph in one round.
 
     Attributes:

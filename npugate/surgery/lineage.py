@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 
-@dataclass(slots=True)
-class Lineage:
+class Lineage(Struct):
     """Which tensors of a repaired model hold the elements of which tensor of the original.
 
     The proof compares each pair, flattened: a tensor keeps its name through every repair as long

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 import onnx_graphsurgeon as gs
+from msgspec import Struct
 from onnx import NodeProto, TensorProto
 
 Dims = tuple[int, ...]
@@ -102,8 +102,7 @@ class Node(gs.Node):  # type: ignore[misc]  # onnx-graphsurgeon has no types
         return [value for value in self.outputs if value.name]
 
 
-@dataclass(frozen=True, slots=True)
-class Rewritten:
+class Rewritten(Struct, frozen=True):
     """What a pass over the nodes did.
 
     Attributes:

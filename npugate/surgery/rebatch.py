@@ -8,10 +8,10 @@ an equal block of its leading axis; sizes that were baked into shapes and consta
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+from msgspec import Struct, field
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 from npugate.facts.graph import Array
@@ -36,8 +36,7 @@ _TRAINING: Final = 2  # input of Dropout that switches it on
 _STATEFUL: Final = frozenset({"LSTM", "GRU", "RNN", "Loop", "Scan", "If", "SequenceMap"})
 
 
-@dataclass(slots=True)
-class _Work:
+class _Work(Struct):
     """A model being changed, and which of its tensors have the samples in front."""
 
     model: ModelProto

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from math import prod
 
 import onnx
+from msgspec import Struct
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 from onnx.shape_inference import InferenceError, infer_shapes
 
@@ -20,8 +20,7 @@ class InferenceRefusedError(Exception):
     """Inference refused the model; the text is its reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """What is known of a value.
 
     Attributes:

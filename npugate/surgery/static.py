@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
 from onnx import GraphProto, ModelProto, TypeProto, ValueInfoProto
 from onnx.shape_inference import InferenceError, infer_shapes
 
@@ -15,8 +15,7 @@ from npugate.surgery.scope import bodies_of
 from npugate.surgery.shapes import Dim, Known, infer, known_of, light
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(Struct):
     """What the inputs become.
 
     Attributes:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from dataclasses import dataclass
 from math import prod
 
 import numpy as np
+from msgspec import Struct
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from npugate.facts.graph import Array
 from npugate.surgery.evaluating import known_value
 
 
-@dataclass(slots=True)
-class Held:
+class Held(Struct):
     """A constant.
 
     Attributes:

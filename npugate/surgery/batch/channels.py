@@ -8,10 +8,10 @@ has this form and returns what makes it; nothing is changed until then.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
 
 from npugate.surgery.again import again
 from npugate.surgery.batch.regions import ELEMENTWISE, POOLS, UNARY, Region, connected, pads_by_axis
@@ -20,8 +20,7 @@ from npugate.surgery.draft import Draft
 from npugate.surgery.node import Dims, Node, NoFormError, Value
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(Struct, frozen=True):
     """How a node works on folded samples.
 
     Attributes:
@@ -33,8 +32,7 @@ class Form:
     emit: Callable[[], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """The folded form of a region; ``forms`` by id of the node."""
 
     forms: Mapping[int, Form]
@@ -78,8 +76,7 @@ def apply(draft: Draft, chosen: Plan) -> None:
     draft.rewrite(change)
 
 
-@dataclass(frozen=True, slots=True)
-class _At:
+class _At(Struct, frozen=True):
     """A node being looked at; ``made`` holds the parameters repeated so far."""
 
     draft: Draft
@@ -167,8 +164,7 @@ def _elementwise(at: _At) -> Form:
     return Form(added, lambda: at.finish([operand.make() for operand in operands]))
 
 
-@dataclass(frozen=True, slots=True)
-class _Operand:
+class _Operand(Struct, frozen=True):
     added: int
     make: Callable[[], Value]
 

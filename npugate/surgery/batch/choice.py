@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from npugate.surgery.batch import channels, cost, regions, spatial, stacking, unroll
 from npugate.surgery.batch.cost import Cost
@@ -30,8 +31,7 @@ from npugate.types import RepairOptions
 STRATEGIES: Final = ("auto", "channels", "spatial", "unroll")
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(Struct, frozen=True):
     """One form of a region that is exact.
 
     Attributes:
@@ -47,8 +47,7 @@ class Form:
     apply: Callable[[], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """What was chosen for a region.
 
     Attributes:
@@ -60,8 +59,7 @@ class Choice:
     reasons: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
+class _Look(Struct, frozen=True):
     draft: Draft
     region: Region
     target: Target

@@ -8,9 +8,10 @@ region hands on stay alive to its end.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from math import prod
 from typing import Final
+
+from msgspec import Struct
 
 from npugate.surgery.batch.regions import UNARY, Region
 from npugate.surgery.draft import Draft
@@ -21,8 +22,7 @@ _OFF: Final = frozenset({"cpu", "none"})
 _IN_PLACE: Final = UNARY | {"QuantizeLinear", "DequantizeLinear"}
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(Struct, frozen=True):
     """The price of one form of a region.
 
     Attributes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from npugate.surgery.draft import Draft
 from npugate.surgery.node import Dims, Node, Value
@@ -50,8 +51,7 @@ _TWO: Final = frozenset(
 """Operators that are no operators without a second input."""
 
 
-@dataclass(frozen=True, slots=True)
-class Region:
+class Region(Struct, frozen=True):
     """Layers on one batch, with every node that connects them sample by sample.
 
     Attributes:

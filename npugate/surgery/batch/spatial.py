@@ -8,8 +8,10 @@ they are. The smallest P that keeps the strides and the paddings of the whole ch
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from npugate.surgery.batch.regions import Region
 from npugate.surgery.draft import Draft
@@ -38,8 +40,7 @@ class _PitchError(NoFormError):
     """A pitch that does not suit; another may."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """How a value is stacked.
 
     Attributes:
@@ -53,8 +54,7 @@ class Layout:
     clean: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """The geometry of a layer: kernel rows with dilation, stride, rows padded above and below."""
 
     kernel: int
@@ -70,8 +70,7 @@ class Window:
         return max(self.kernel - self.stride - self.above, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """A stacked form.
 
     Attributes:
@@ -132,8 +131,7 @@ def _with_pitch(draft: Draft, region: Region, pitch: int, height: int) -> Plan:
     return Plan(region, layouts, frozenset(nodes), pitch, height)
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
+class _Look(Struct, frozen=True):
     draft: Draft
     region: Region
     layouts: dict[str, Layout]

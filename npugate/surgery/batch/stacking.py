@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
+from msgspec import Struct, field
 from onnx import helper
 
 from npugate.surgery.again import again
@@ -19,8 +18,7 @@ def apply(draft: Draft, chosen: Plan) -> None:
     draft.rewrite(_Work(draft, chosen).change)
 
 
-@dataclass(slots=True)
-class _Work:
+class _Work(Struct):
     draft: Draft
     plan: Plan
     stacked: dict[str, Value] = field(default_factory=dict)

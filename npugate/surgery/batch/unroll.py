@@ -8,8 +8,9 @@ operator may act on the leading one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from math import prod
+
+from msgspec import Struct, field
 
 from npugate.surgery.again import again
 from npugate.surgery.batch.regions import Region, is_read_outside
@@ -20,8 +21,7 @@ _VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 _SLICE_HAS_INPUTS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """An unrolled form.
 
     Attributes:
@@ -73,8 +73,7 @@ def apply(draft: Draft, chosen: Plan) -> None:
         draft.graph.nodes = _depth_first(draft)
 
 
-@dataclass(slots=True)
-class _Work:
+class _Work(Struct):
     draft: Draft
     plan: Plan
     own: set[int]

@@ -9,10 +9,11 @@ that act on the first axis.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from math import prod
 from typing import Final
+
+from msgspec import Struct
 
 from npugate.surgery.draft import Draft
 from npugate.surgery.node import Dims, Node, NoFormError, Value
@@ -21,8 +22,7 @@ AXIS: Final = 2
 """Position of the axis that an operator works along in ``[1, before, axis, behind]``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lowering:
+class Lowering(Struct, frozen=True):
     """A draft and the largest rank its tensors may have.
 
     Attributes:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
+from msgspec import Struct, field
 from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
 from npugate.facts.graph import Array
@@ -19,8 +19,7 @@ Attribute = int | float | str | list[int]
 _REDUCE_AXES_AS_INPUT = 18
 
 
-@dataclass(slots=True)
-class Scene:
+class Scene(Struct):
     """One graph under conversion.
 
     Attributes:
