@@ -70,8 +70,9 @@ def apply(model: ModelProto, target: Target, options: RepairOptions) -> RepairRe
 def _planned(model: ModelProto, options: RepairOptions) -> static.Plan:
     """Plan without choosing sizes; raises NoFormError where one must be chosen."""
     found = static.plan(model, options.shapes)
-    if found.assumed and (fault := starved(static.shaped(model, found))):
-        raise NoFormError(f"the network takes no batch of 1: {fault}")
+    if found.shapes and (fault := starved(static.shaped(model, found))):
+        what = "takes no batch of 1" if found.assumed else "does not work with these shapes"
+        raise NoFormError(f"the network {what}: {fault}")
     return found
 
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from npugate.facts import Array
 from npugate.target import Target
-from npugate.types import Limits, Repair, RepairOptions, Rule
+from npugate.types import Hit, Limits, Repair, RepairOptions, Rule, Severity
 
 
 class Bench(Struct, frozen=True):
@@ -32,3 +32,14 @@ class Bench(Struct, frozen=True):
     selected: frozenset[str] | None = None
     data: Mapping[str, Array] | None = None
     stage: Callable[[str], None] = lambda _stage: None
+
+    def wanted(self, hits: Sequence[tuple[str, Hit]]) -> set[str]:
+        """Return the repairs that findings of warning and above call for, or that were selected."""
+        if self.selected is not None:
+            return set(self.selected)
+        named = {
+            self.rules[rule].repair
+            for rule, hit in hits
+            if hit.severity is not None and hit.severity >= Severity.WARNING
+        }
+        return {name for name in named if name is not None and name in self.repairs}

@@ -57,6 +57,7 @@ class _State(Struct):
             cannot run.
         applied: repairs that were kept, in order.
         outcomes: by name of the repair.
+        facts: of the model, once somebody asked.
     """
 
     original: ModelProto
@@ -67,6 +68,7 @@ class _State(Struct):
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     per_sample: int = 1
     draft: Draft | None = None
+    facts: Facts | None = None
 
 
 class Mended(Struct, frozen=True):
@@ -96,7 +98,7 @@ def mend(original: ModelProto, facts: Facts, hits: Hits, bench: Bench) -> Mended
     state = _State(original, _copy(original), Lineage(frozenset(names_in(original))))
     after_hits, verification = hits, None
     for _ in range(_ROUNDS):
-        order = _order(_wanted(after_hits, bench) - state.outcomes.keys(), bench.repairs)
+        order = _order(bench.wanted(after_hits) - state.outcomes.keys(), bench.repairs)
         order = [name for name in order if name not in state.outcomes]
         if not order:
             break
@@ -104,7 +106,7 @@ def mend(original: ModelProto, facts: Facts, hits: Hits, bench: Bench) -> Mended
     outcomes = tuple(state.outcomes.values())
     if not state.applied:
         return Mended(None, hits, RepairReport(outcomes, verification, (), before, before))
-    after = figures(_facts(state.model, bench), bench.target)
+    after = figures(_facts(state, bench), bench.target)
     lines = tuple(diff(original, state.model))
     report = RepairReport(outcomes, verification, (), before, after, lines)
     return Mended(state.model, after_hits, report)
@@ -123,7 +125,7 @@ def _round(
         _step(row, name, bench)
     fresh = [name for name in row.applied if name not in state.applied]
     if not fresh:
-        return row, _hits(row.model, bench), verification
+        return row, _hits(row, bench), verification
     verdict = _judge(row, fresh, hits, bench)
     if not isinstance(verdict, str):
         return row, *verdict
@@ -137,7 +139,7 @@ def _one_at_a_time(
     bench: Bench,
     verification: Verification | None,
 ) -> tuple[_State, Hits, Verification | None]:
-    after = _hits(state.model, bench)
+    after = _hits(state, bench)
     for name in order:
         attempt = _fork(state)
         _step(attempt, name, bench)
@@ -163,7 +165,7 @@ def _judge(
 ) -> tuple[Hits, Verification] | str:
     """Hold a repaired model to its findings and its numbers; return the reason it fails."""
     bench.stage("checking the repaired model")
-    after = _hits(state.model, bench)
+    after = _hits(state, bench)
     fault = _worse(hits, after, fresh, bench)
     if fault:
         return fault
@@ -233,7 +235,7 @@ def _step(state: _State, name: str, bench: Bench) -> None:
 
 
 def _keep(state: _State, repair: Repair, model: ModelProto, result: Applied) -> None:
-    state.model = model
+    state.model, state.facts = model, None
     state.applied.append(repair.name)
     state.per_sample = max(state.per_sample, result.per_sample)
     if repair.legalises:
@@ -285,7 +287,7 @@ def _outcome(name: str, result: RepairResult) -> Outcome:
 
 def _verified(state: _State, bench: Bench) -> Verification:
     pairs = _pairs(state)
-    work = figures(_facts(state.model, bench), bench.target).macs
+    work = figures(_facts(state, bench), bench.target).macs
     found = verify(state.original, state.model, pairs, bench.data, state.per_sample, work)
     if found.equal is None and state.legalised is not None:
         again = verify(state.legalised, state.model, pairs, bench.data, state.per_sample, work)
@@ -309,18 +311,6 @@ def _pairs(state: _State) -> list[Pair]:
     return pairs
 
 
-def _wanted(hits: Hits, bench: Bench) -> set[str]:
-    """Return the repairs that findings of warning and above call for, or that were selected."""
-    named = {
-        bench.rules[rule].repair
-        for rule, hit in hits
-        if hit.severity is not None and hit.severity >= Severity.WARNING
-    }
-    if bench.selected is not None:
-        return set(bench.selected)
-    return {name for name in named if name is not None and name in bench.repairs}
-
-
 def _order(wanted: Iterable[str], repairs: Mapping[str, Repair]) -> list[str]:
     """Return repairs with what they need, each behind those it comes after."""
     every: set[str] = set()
@@ -337,13 +327,15 @@ def _order(wanted: Iterable[str], repairs: Mapping[str, Repair]) -> list[str]:
     return list(TopologicalSorter(graph).static_order())
 
 
-def _hits(model: ModelProto, bench: Bench) -> Hits:
-    facts = _facts(model, bench)
+def _hits(state: _State, bench: Bench) -> Hits:
+    facts = _facts(state, bench)
     return check.run(facts, bench.rules, bench.chosen, bench.target, bench.stage).hits
 
 
-def _facts(model: ModelProto, bench: Bench) -> Facts:
-    return Facts(structure.skeleton(model), bench.limits)
+def _facts(state: _State, bench: Bench) -> Facts:
+    if state.facts is None:
+        state.facts = Facts(structure.skeleton(state.model), bench.limits)
+    return state.facts
 
 
 def _fork(state: _State) -> _State:

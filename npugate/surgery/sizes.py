@@ -12,10 +12,10 @@ from typing import Final
 from onnx import ModelProto, NodeProto
 
 from npugate.surgery import static
-from npugate.surgery.extent import STARVED
+from npugate.surgery.extent import STARVED, starved
 from npugate.surgery.fold import fold
 from npugate.surgery.node import NoFormError
-from npugate.surgery.shapes import Dim, InferenceRefusedError, infer, light
+from npugate.surgery.shapes import Dim, InferenceRefusedError, infer
 
 _IMAGE: Final = (224, 256, 320, 640, 48, 32, 64, 112)
 _SEQUENCE: Final = (128, 256, 512, 1024, 16_000)
@@ -61,9 +61,10 @@ def choose(
 
 def _fault(model: ModelProto, shapes: Mapping[str, Sequence[int]]) -> str:
     """Return why the network does not take these shapes; empty when it does."""
-    trial = light(model)
     try:
-        static.write(trial, static.plan(trial, shapes))
+        trial = static.shaped(model, static.plan(model, shapes))
+        if fault := starved(trial):
+            return fault
         fold(trial)
         return static.fault(trial) or _misfit(trial)
     except (NoFormError, InferenceRefusedError) as error:

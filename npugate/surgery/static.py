@@ -8,7 +8,6 @@ from msgspec import Struct, field
 from onnx import GraphProto, ModelProto, TypeProto, ValueInfoProto
 from onnx.shape_inference import InferenceError, infer_shapes
 
-from npugate.surgery.extent import starved
 from npugate.surgery.fold import fold
 from npugate.surgery.node import DEFAULT_DOMAINS, NoFormError
 from npugate.surgery.scope import bodies_of
@@ -138,6 +137,10 @@ def _example(dims: tuple[Dim, ...] | None) -> str:
 def write(model: ModelProto, found: Plan) -> dict[str, tuple[Known, Known]]:
     """Write static shapes into a model, and what follows from them.
 
+    Args:
+        model: edited in place.
+        found: shapes that starve no node, see ``extent``.
+
     Returns:
         The inputs and outputs that have another shape: (before, after).
 
@@ -152,8 +155,6 @@ def write(model: ModelProto, found: Plan) -> dict[str, tuple[Known, Known]]:
         if info.name in found.shapes:
             _set_dims(info.type, found.shapes[info.name])
     _bind_below(graph, found.symbols)
-    if was_sound and (reason := starved(model)):
-        raise NoFormError(f"the network does not work with these shapes: {reason}")
     custom = _custom_values(graph)
     kept = [ValueInfoProto.FromString(i.SerializeToString()) for i in graph.value_info]
     del graph.value_info[:]
