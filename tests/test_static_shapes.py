@@ -139,6 +139,7 @@ def test_what_takes_a_guess_is_declined(inputs, given, reason):
         ("float[N, H, W] x", "y = Mul (x, v)", [1, 80, 3]),
         ("float[N, T, W] x", "y = MatMul (x, v2)", [1, 128, 80]),
         ("float[N, C, H, W] x", "y = Conv <group = 2> (x, k)", [1, 6, 128, 128]),
+        ("float[N, W] x", "c = Constant <value = float[3] {1, 2, 3}> () y = Add (c, x)", [1, 3]),
     ],
 )
 def test_an_axis_that_nobody_named_gets_a_usual_size_that_fits_and_says_so(inputs, line, shape):

@@ -16,6 +16,7 @@ from npugate.surgery.extent import STARVED, starved
 from npugate.surgery.fold import fold
 from npugate.surgery.node import NoFormError
 from npugate.surgery.shapes import Dim, InferenceRefusedError, infer
+from npugate.surgery.values import literal
 
 _IMAGE: Final = (224, 256, 320, 640, 48, 32, 64, 112)
 _SEQUENCE: Final = (128, 256, 512, 1024, 16_000)
@@ -102,6 +103,10 @@ def _met(model: ModelProto) -> Mapping[str, Mapping[int, int]]:
     Broadcasting would also take 1 there; who writes 80 weights has 80 values.
     """
     weights = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        tensor = literal(node) if node.op_type == "Constant" else None
+        if tensor is not None:
+            weights[node.output[0]] = tuple(tensor.dims)
     ranks = {name: len(dims) for name, dims in static.inputs(model.graph) if dims is not None}
     found: dict[str, dict[int, int]] = {}
     for node in model.graph.node:
