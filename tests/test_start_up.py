@@ -48,3 +48,26 @@ def test_a_user_may_give_the_numeric_library_its_threads():
         "print(os.environ['OPENBLAS_NUM_THREADS'])"
     )
     assert run(program, {"OPENBLAS_NUM_THREADS": "2"}).endswith("\n2\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_loaded"), [("rppg_4d_fp32.onnx", True), ("rppg_stm32_clean_fp32.onnx", False)]
+)
+def test_the_tools_of_the_repairs_are_loaded_where_a_finding_calls_for_one(name, is_loaded):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-X",
+            "importtime",
+            "-m",
+            "npugate",
+            "fix",
+            "--dry-run",
+            str(MODEL.parent / name),
+        ],
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ("onnxruntime" in done.stderr) == is_loaded
