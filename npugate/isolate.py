@@ -42,6 +42,7 @@ _GRACE_SECONDS: Final = 2.0  # for a child that has sent its result: to flush, t
 _POLL_SECONDS: Final = 0.0005
 _LENGTH_BYTES: Final = 8
 _TERMINATED: Final = 128 + 15  # exit status of a program that SIGTERM ended
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 _DONE, _NO_MEMORY, _RAISED = range(3)
 
 
@@ -211,10 +212,19 @@ class _Pool:
                 stream.flush()  # else the child would print what is buffered once more
         note = mmap.mmap(-1, _PAGE)
         ours, theirs = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            _be_child(work, item, theirs, note, self._limits)
+        # A child that nobody has noted yet would outlive a signal that unwinds this stack.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                _be_child(work, item, theirs, note, self._limits)
+            self._register(index, pid, ours, note)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(theirs)
+
+    def _register(self, index: int, pid: int, ours: int, note: mmap.mmap) -> None:
+        """Note a child that was just forked."""
         os.set_blocking(ours, False)
         with contextlib.suppress(OSError):  # the child has done so, or is gone
             os.setpgid(pid, pid)
@@ -290,7 +300,7 @@ def _cause(status: int) -> str:
 
 def _result(child: _Child) -> Done[Any] | Died | Raised:
     # What a child of ours wrote; whoever controls that process is us already.
-    kind, value = pickle.loads(child.data[_LENGTH_BYTES:])  # noqa: S301  # see above
+    kind, value = pickle.loads(memoryview(child.data)[_LENGTH_BYTES:])  # noqa: S301  # see above
     if kind == _DONE:
         return Done(value)
     if kind == _NO_MEMORY:
@@ -306,9 +316,10 @@ def _be_child(
     try:
         _settle(note)
         data = _attempt(work, item, limits)
-        frame = memoryview(len(data).to_bytes(_LENGTH_BYTES, "big") + data)
-        while frame:
-            frame = frame[os.write(pipe, frame) :]
+        for part in (len(data).to_bytes(_LENGTH_BYTES, "big"), data):
+            frame = memoryview(part)  # a repaired model is large: it is not copied to be sent
+            while frame:
+                frame = frame[os.write(pipe, frame) :]
         status = 0
     finally:
         for stream in (sys.stdout, sys.stderr):
@@ -321,8 +332,9 @@ def _settle(note: mmap.mmap) -> None:
     global _note  # noqa: PLW0603  # one page for one process
     _note = note
     os.setpgid(0, 0)
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _ENDING:
         signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.dup2(2, 1)  # standard output is the report; what C++ prints goes to the log
