@@ -65,6 +65,8 @@ def repairs(folder: Path | None = None, package: str = "npugate.fixers") -> Mapp
             raise RegistryError(f"{path}: repair name {repair.name!r} differs from the file's name")
         if (repair.edit is None) == (repair.edit_message is None):
             raise RegistryError(f"{path}: give one of 'edit' and 'edit_message'")
+        if repair.legalises and repair.edit_message is None:
+            raise RegistryError(f"{path}: what makes a file legal needs 'edit_message'")
         found[repair.name] = repair
     for repair in found.values():
         for other in (*repair.after, *repair.needs):

@@ -202,6 +202,7 @@ def _mend(
     except ModelError as error:
         return Repaired(b"", hits, _declined(str(error)))
     mended = repair.mend(whole, facts, hits, bench)
+    del whole  # the result is about to be there three times: as a message, and twice as bytes
     data = b"" if mended.model is None else mended.model.SerializeToString()
     report = mended.report
     if pictured and mended.model is not None:

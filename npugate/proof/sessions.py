@@ -9,6 +9,7 @@ import onnxruntime as ort
 from onnx import ModelProto, ValueInfoProto
 
 from npugate.facts.graph import Array
+from npugate.proof.lending import PLACE, Lender, Lent
 
 _QUIET = 4
 _PROTOBUF_BYTES = 2**31 - 1
@@ -22,7 +23,12 @@ class Session:
     """One model, loaded: one thread, on the CPU."""
 
     def __init__(
-        self, model: ModelProto, shown: Sequence[str] = (), *, optimised: bool = False
+        self,
+        model: ModelProto,
+        shown: Sequence[str] = (),
+        *,
+        optimised: bool = False,
+        lender: Lender | None = None,
     ) -> None:
         """Load a model.
 
@@ -30,6 +36,8 @@ class Session:
             model: unchanged afterwards.
             shown: inner tensors to return beside the outputs.
             optimised: with onnxruntime's optimisations; the same maths by other kernels.
+            lender: holds large weights that other sessions have, too; not for optimised ones, which
+                look into the weights.
 
         Raises:
             CannotRunError: onnxruntime refuses it.
@@ -41,11 +49,19 @@ class Session:
         )
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = _QUIET
-        with _showing(model, shown) as data:
+        with _showing(model, shown):
             try:
+                if lender is None:
+                    data = _serial(model)
+                else:
+                    lent = lender.lend(model)
+                    self._lent = _take(lent, options)  # alive as long as the session
+                    data = lent.data
                 self._session = ort.InferenceSession(
                     data, options, providers=["CPUExecutionProvider"]
                 )
+            except CannotRunError:
+                raise
             except Exception as error:
                 raise CannotRunError(_reason(error)) from error
         self.outputs = [item.name for item in self._session.get_outputs()]
@@ -63,19 +79,36 @@ class Session:
         return dict(zip(self.outputs, results, strict=True))
 
 
+def _take(lent: Lent, options: ort.SessionOptions) -> list[ort.OrtValue]:
+    """Make a session use weights where they are; return what must live as long as it does."""
+    values = [ort.OrtValue.ortvalue_from_numpy(array) for array in lent.weights.values()]
+    for name, value in zip(lent.weights, values, strict=True):
+        options.add_initializer(name, value)
+    if values:
+        folder = "session.model_external_initializers_file_folder_path"
+        options.add_session_config_entry(folder, str(PLACE.parent))
+        options.add_session_config_entry("session.disable_prepacking", "1")  # packs a copy
+    return values
+
+
 @contextmanager
-def _showing(model: ModelProto, shown: Sequence[str]) -> Iterator[bytes]:
-    """Serialise a model with more outputs, without copying its weights first."""
+def _showing(model: ModelProto, shown: Sequence[str]) -> Iterator[None]:
+    """Let a model have more outputs, without copying its weights."""
     outputs = model.graph.output
     count = len(outputs)
     present = {info.name for info in outputs}
     outputs.extend(ValueInfoProto(name=name) for name in shown if name not in present)
     try:
-        if model.ByteSize() > _PROTOBUF_BYTES:
-            raise CannotRunError("the model is larger than 2 GiB")
-        yield model.SerializeToString()
+        yield
     finally:
         del outputs[count:]
+
+
+def _serial(model: ModelProto) -> bytes:
+    if model.ByteSize() > _PROTOBUF_BYTES:
+        raise CannotRunError("the model is larger than 2 GiB")
+    data: bytes = model.SerializeToString()
+    return data
 
 
 def _reason(error: Exception) -> str:

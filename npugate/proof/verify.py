@@ -19,6 +19,7 @@ from onnx import ModelProto
 from npugate.facts.graph import Array
 from npugate.proof import samples
 from npugate.proof.compare import Difference, any_finite, difference, is_float, leaves
+from npugate.proof.lending import Lender
 from npugate.proof.samples import KINDS, SEEDS, Port, Sample
 from npugate.proof.sessions import CannotRunError, Session
 from npugate.report import Verification
@@ -81,9 +82,10 @@ def verify(
     tally = _Tally()
     outputs = [Pair(info.name, info.name) for info in repaired.graph.output]
     inner = [] if per_sample > 1 else list(pairs)
+    lender = Lender()
     try:
         for chunk in _chunks(inner):
-            comparison = _Comparison(original, repaired, [*chunk, *outputs], per_sample)
+            comparison = _Comparison(original, repaired, [*chunk, *outputs], per_sample, lender)
             for sample in chosen:
                 comparison.hold(sample, tally)
     except _UnequalError as error:
@@ -110,18 +112,24 @@ class _Comparison:
     """Both models loaded, with the same tensors shown."""
 
     def __init__(
-        self, original: ModelProto, repaired: ModelProto, pairs: Sequence[Pair], per_sample: int
+        self,
+        original: ModelProto,
+        repaired: ModelProto,
+        pairs: Sequence[Pair],
+        per_sample: int,
+        lender: Lender,
     ) -> None:
         self._original = original
         self._pairs = pairs
         self._per_sample = per_sample
         self._shown = [pair.original for pair in pairs]
         try:
-            self._before = Session(original, self._shown)
+            self._before = Session(original, self._shown, lender=lender)
         except CannotRunError as error:
             raise CannotRunError(f"onnxruntime refuses the original: {error}") from error
         try:
-            self._after = Session(repaired, [pair.repaired for pair in pairs])
+            shown = [pair.repaired for pair in pairs]
+            self._after = Session(repaired, shown, lender=lender)
         except CannotRunError as error:
             raise _UnequalError(f"the repaired model does not load: {error}") from error
         self._other: Session | None = None

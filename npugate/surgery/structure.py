@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -148,14 +149,18 @@ def _refines(old: Sequence[Dim] | None, new: Sequence[Dim] | None) -> bool:
 
 
 def _parts(graph: GraphProto) -> Counter[bytes]:
-    return Counter(_serial(graph))
+    return Counter(_digests(graph))
 
 
-def _serial(graph: GraphProto) -> Iterator[bytes]:
+def _digests(graph: GraphProto) -> Iterator[bytes]:
     for node in graph.node:
         plain = onnx.NodeProto()
         plain.CopyFrom(node)
         plain.ClearField("name")
-        yield b"node" + plain.SerializeToString(deterministic=True)
+        yield b"node" + _digest(plain)
     for tensor in graph.initializer:
-        yield b"weight" + tensor.SerializeToString(deterministic=True)
+        yield b"weight" + _digest(tensor)
+
+
+def _digest(part: onnx.NodeProto | TensorProto) -> bytes:
+    return hashlib.sha256(part.SerializeToString(deterministic=True)).digest()
