@@ -33,9 +33,14 @@ def figures(facts: Facts, target: Target) -> Figures:
         max_rank=max((tensor.rank or 0 for tensor in facts.tensors), default=0),
         batched_layers=sum(1 for node in facts.nodes if _is_batched(node)),
         weight_bytes=min(weights, _MOST),
-        macs=min(sum(macs(node) for node in facts.nodes), _MOST),
+        macs=total_macs(facts),
         activation_bytes=min(lower_bound(facts, target.toolchain), _MOST),
     )
+
+
+def total_macs(facts: Facts) -> int:
+    """Return the multiply-accumulates of one run."""
+    return min(sum(macs(node) for node in facts.nodes), _MOST)
 
 
 def macs(node: Node) -> int:

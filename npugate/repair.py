@@ -24,7 +24,7 @@ from onnx import ModelProto
 from npugate import check
 from npugate.bench import Bench
 from npugate.facts import Facts
-from npugate.figures import figures
+from npugate.figures import figures, total_macs
 from npugate.graphdiff import diff
 from npugate.proof.verify import Pair, verify
 from npugate.report import Outcome, RepairReport, Verification
@@ -283,7 +283,7 @@ def _outcome(name: str, result: RepairResult) -> Outcome:
 
 def _verified(state: _State, bench: Bench) -> Verification:
     pairs = _pairs(state)
-    work = figures(_facts(state, bench), bench.target).macs
+    work = total_macs(_facts(state, bench))
     found = verify(state.original, state.model, pairs, bench.data, state.per_sample, work)
     legalising = [name for name in state.applied if bench.repairs[name].legalises]
     if found.equal is None and legalising:
