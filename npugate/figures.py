@@ -16,6 +16,10 @@ BATCHED: Final = frozenset(
     {"Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool"}
     | {"GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"}
 )
+_MULTIPLYING: Final = frozenset(
+    {"Conv", "QLinearConv", "ConvTranspose", "Gemm", "MatMul", "MatMulInteger", "QLinearMatMul"}
+    | {"LSTM", "GRU", "RNN"}
+)
 _RANK_3: Final = 3
 _MOST: Final = 2**63 - 1  # a hostile shape has products that no report can hold
 
@@ -45,6 +49,8 @@ def total_macs(facts: Facts) -> int:
 
 def macs(node: Node) -> int:
     """Return the multiply-accumulates of a node; 0 where there are none or a shape is unknown."""
+    if node.op_type not in _MULTIPLYING:
+        return 0
     result, data = node.output(), node.input(0)
     if result is None or data is None or not result.elements or not data.elements:
         return 0
@@ -58,10 +64,8 @@ def macs(node: Node) -> int:
             count = result.elements * shape[0 if node.int_attribute("transA", 0) else -1]
         case "MatMul" | "MatMulInteger" | "QLinearMatMul":
             count = result.elements * shape[-1]
-        case "LSTM" | "GRU" | "RNN":
-            count = _recurrent(node, data)
         case _:
-            count = 0
+            count = _recurrent(node, data)
     return count
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 
 from onnx import AttributeProto, ModelProto, NodeProto, helper
 
@@ -18,7 +19,7 @@ def diff(before: ModelProto, after: ModelProto) -> Iterator[str]:
     """
     old = {_label(node): node for node in before.graph.node}
     new = {_label(node): node for node in after.graph.node}
-    shapes = _shapes(before), _shapes(after)
+    shapes = _Shapes(before), _Shapes(after)
     for info, other in zip(before.graph.input, after.graph.input, strict=False):
         if info.type != other.type:
             yield f"~ input {info.name}"
@@ -28,7 +29,7 @@ def diff(before: ModelProto, after: ModelProto) -> Iterator[str]:
     for label, node in new.items():
         if label not in old:
             yield f"+ {_line(node, shapes[1])}"
-        elif _content(node) != _content(old[label]):
+        elif node != old[label] and _content(node) != _content(old[label]):
             yield f"~ {_line(old[label], shapes[0])}"
             yield f"  -> {_line(node, shapes[1])}"
 
@@ -46,14 +47,25 @@ def _content(node: NodeProto) -> bytes:
     return content
 
 
-def _shapes(model: ModelProto) -> Mapping[str, Known]:
-    try:
-        return infer(model)
-    except InferenceRefusedError:
-        return {}  # the lines then go without shapes
+class _Shapes:
+    """The shapes of a model, inferred once a line asks for them."""
+
+    def __init__(self, model: ModelProto) -> None:
+        self._model = model
+
+    @cached_property
+    def _known(self) -> Mapping[str, Known]:
+        try:
+            return infer(self._model)
+        except InferenceRefusedError:
+            return {}  # the lines then go without shapes
+
+    def get(self, name: str) -> Known | None:
+        """Return what is known of a value."""
+        return self._known.get(name)
 
 
-def _line(node: NodeProto, shapes: Mapping[str, Known]) -> str:
+def _line(node: NodeProto, shapes: _Shapes) -> str:
     outputs = ", ".join(_value(name, shapes) for name in node.output if name)
     inputs = ", ".join(_value(name, shapes) if name else "-" for name in node.input)
     attributes = ", ".join(_attribute(item) for item in node.attribute)
@@ -62,7 +74,7 @@ def _line(node: NodeProto, shapes: Mapping[str, Known]) -> str:
     return f"{_label(node)}: {outputs} = {operator}{braces} ({inputs})"
 
 
-def _value(name: str, shapes: Mapping[str, Known]) -> str:
+def _value(name: str, shapes: _Shapes) -> str:
     known = shapes.get(name)
     if known is None or known.shape is None:
         return name

@@ -105,7 +105,7 @@ def outline(facts: Facts, toolchain: str = "", placed: Sequence[Epoch] = ()) -> 
             builder.fuse(node, before)
             continue
         reads = builder.reads(node)
-        for access in _in_float(node) if node.location() in floats else ():
+        for access in _in_float(node) if floats and node.location() in floats else ():
             builder.add(node, reads, (access,))
             reads = (access,)
         for access in _between(node, bits, has_products=not one_pass):
@@ -127,17 +127,16 @@ def _fused_with(node: Node, builder: _Builder) -> int | None:
         return None
     source = _source(node.input(0))
     number = builder.made_by.get(source.name) if source is not None else None
-    if source is None or number is None or any(t.is_output for t in _forms(source)):
-        return None
-    readers = list(_readers(source))
-    if len(readers) > 1:
+    if source is None or number is None:
         return None
     before = builder.epochs[number]
-    if node.op_type == "MaxPool" and any(partial_sums(before)):
-        return None
     kinds = {operator.kind for operator in before.operators}
     takes = {"Conv"} if node.op_type == "MaxPool" else _LEADS
-    return number if kinds & takes and "MaxPool" not in kinds else None
+    if not kinds & takes or "MaxPool" in kinds or any(t.is_output for t in _forms(source)):
+        return None
+    if len(list(_readers(source))) > 1:
+        return None
+    return None if node.op_type == "MaxPool" and any(partial_sums(before)) else number
 
 
 def _source(tensor: Tensor | None) -> Tensor | None:

@@ -35,6 +35,7 @@ _OTHER: Final = frozenset(  # none makes more elements than it reads, but MatMul
     {"CumSum", "Trilu", "ScatterND", "ScatterElements", "GatherElements", "NonZero", "Split"}
     | {"EyeLike", "ReduceMean", "ReduceL2", "MatMul", "Flatten", "ArgMax", "ArgMin"}
 )
+_EVALUATED: Final = EVALUATORS.keys() | _ELEMENTWISE | _OTHER
 _NOWHERE: Final = build(onnx.GraphProto(), frozenset())
 
 
@@ -50,7 +51,7 @@ def can_evaluate(node: NodeProto, opset: int) -> bool:
     return (
         node.domain in DEFAULT_DOMAINS
         and opset >= _FIRST_BROADCAST
-        and (node.op_type in EVALUATORS.keys() | _ELEMENTWISE | _OTHER)
+        and node.op_type in _EVALUATED
         and not any(True for _ in bodies_of(node))
     )
 

@@ -260,10 +260,10 @@ def _results(place: _Place, node: NodeProto, opset: int) -> list[Held] | None:
     if node.op_type in {"Shape", "Size"}:
         value = _measure(node, place.known.get(node.input[0]))
         return None if value is None else [Held(value=value, stored=value.nbytes)]
-    if not node.input or not evaluating.can_evaluate(node, opset) or _is_large(place, node):
-        return None
     given = [place.constants.get(name) if name else None for name in node.input]
-    if any(name and item is None for name, item in zip(node.input, given, strict=True)):
+    if not given or any(n and item is None for n, item in zip(node.input, given, strict=True)):
+        return None  # the case of nearly every node
+    if not evaluating.can_evaluate(node, opset) or _is_large(place, node):
         return None
     arrays = [None if item is None else item.array for item in given]
     if any(item is not None and array is None for item, array in zip(given, arrays, strict=True)):
