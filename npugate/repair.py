@@ -12,9 +12,11 @@ through the whole gate, so that one bad repair costs no other.
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from graphlib import TopologicalSorter
+from math import prod
 from typing import Final
 
 from msgspec import Struct, field
@@ -44,6 +46,7 @@ from npugate.types import (
     Skipped,
 )
 
+_HEAVY: Final = 1 << 22  # elements of all weights
 _ROUNDS: Final = 3  # one repair may uncover what another one removes
 Hits = Sequence[tuple[str, Hit]]
 
@@ -161,7 +164,9 @@ def _judge(
     state: _State, fresh: Sequence[str], hits: Hits, bench: Bench
 ) -> tuple[Hits, Verification] | str:
     """Hold a repaired model to its findings and its numbers; return the reason it fails."""
-    state.draft = None  # it holds the weights once more
+    state.draft = None
+    if sum(prod(tensor.dims) for tensor in state.model.graph.initializer) > _HEAVY:
+        gc.collect()  # drafts are rings of nodes and values, and each holds the weights once more
     bench.stage("checking the repaired model")
     after = _hits(state, bench)
     fault = _worse(hits, after, fresh, bench)

@@ -84,7 +84,7 @@ def main(arguments: Sequence[str], out: TextIO) -> int:
 def _own(folder: Path) -> list[Path]:
     fixtures = bench.ROOT / "tests" / "fixtures" / "models"
     chain = next(path for path in bench.generate(folder) if str(_CHAIN) in path.name)
-    # In a process of its own: the memory of this one is the least that a child of it is told to have.
+    # In a process of its own: a child is told to have had the memory of its parent at least.
     subprocess.run([sys.executable, "-c", _OPEN, chain], check=True)  # noqa: S603  # our own program
     return [*sorted(fixtures.glob("rppg_4d*.onnx")), chain]
 

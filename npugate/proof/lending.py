@@ -7,6 +7,7 @@ file, which nobody reads; sessions of one proof share the array.
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 from typing import Final
 
@@ -83,7 +84,8 @@ class Lender(Struct):
 def _is_lent(tensor: TensorProto) -> bool:
     if tensor.data_type not in _PLAIN or tensor.data_location == TensorProto.EXTERNAL:
         return False
-    return bool(tensor.HasField("raw_data") and tensor.ByteSize() > _LEAST_BYTES)
+    size = prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    return bool(size >= _LEAST_BYTES and tensor.HasField("raw_data"))
 
 
 def _set(message: object, name: str, value: object) -> None:

@@ -48,9 +48,11 @@ def _unchecked(skeleton: ModelProto) -> str:
 
 
 def skeleton(model: ModelProto) -> Model:
-    """Return a model as the loader would: large weights dropped, everything else as it is."""
-    proto = _without_weights(model, declare=False)
-    return Model("", None, "", model.ByteSize(), proto)
+    """Return a model as the loader would: large weights dropped, everything else as it is.
+
+    It has no size: asking a message for it writes the message twice, weights and all.
+    """
+    return Model("", None, "", 0, _without_weights(model, declare=False))
 
 
 def same_parts(before: ModelProto, after: ModelProto) -> bool:
