@@ -86,5 +86,14 @@ def test_a_weight_of_another_size_than_said_is_a_reason_and_no_crash(weight):
         Session(whole, lender=Lender())
 
 
+def test_where_lending_does_not_work_the_session_has_its_own_weights(weight, monkeypatch, tmp_path):
+    monkeypatch.setattr(lending, "PLACE", tmp_path / "absent")
+    monkeypatch.setattr("npugate.proof.sessions.PLACE", tmp_path / "absent")
+    whole = model(weight)
+    feeds = {"x": np.random.default_rng(1).standard_normal((1, SIZE), np.float32)}
+    got = Session(whole, lender=Lender()).run(feeds)["y"]
+    assert np.array_equal(got, Session(whole).run(feeds)["y"])
+
+
 def test_the_file_that_lent_weights_are_said_to_be_in_exists():
     assert lending.PLACE.is_file()

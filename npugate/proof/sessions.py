@@ -42,24 +42,12 @@ class Session:
         Raises:
             CannotRunError: onnxruntime refuses it.
         """
-        options = ort.SessionOptions()
-        levels = ort.GraphOptimizationLevel
-        options.graph_optimization_level = (
-            levels.ORT_ENABLE_ALL if optimised else levels.ORT_DISABLE_ALL
-        )
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = _QUIET
         with _showing(model, shown):
             try:
                 if lender is None:
-                    data = _serial(model)
+                    self._session = _made(_serial(model), _options(optimised=optimised))
                 else:
-                    lent = lender.lend(model)
-                    self._lent = _take(lent, options)  # alive as long as the session
-                    data = lent.data
-                self._session = ort.InferenceSession(
-                    data, options, providers=["CPUExecutionProvider"]
-                )
+                    self._session, self._lent = _borrowing(model, lender.lend(model))
             except CannotRunError:
                 raise
             except Exception as error:
@@ -79,16 +67,36 @@ class Session:
         return dict(zip(self.outputs, results, strict=True))
 
 
-def _take(lent: Lent, options: ort.SessionOptions) -> list[ort.OrtValue]:
-    """Make a session use weights where they are; return what must live as long as it does."""
+def _options(*, optimised: bool = False) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    levels = ort.GraphOptimizationLevel
+    options.graph_optimization_level = (
+        levels.ORT_ENABLE_ALL if optimised else levels.ORT_DISABLE_ALL
+    )
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = _QUIET
+    return options
+
+
+def _made(data: bytes, options: ort.SessionOptions) -> ort.InferenceSession:
+    return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+
+def _borrowing(model: ModelProto, lent: Lent) -> tuple[ort.InferenceSession, list[ort.OrtValue]]:
+    """Make a session that uses weights where they are; with it, what must live as long."""
+    if not lent.weights:
+        return _made(lent.data, _options()), []
     values = [ort.OrtValue.ortvalue_from_numpy(array) for array in lent.weights.values()]
+    options = _options()
     for name, value in zip(lent.weights, values, strict=True):
         options.add_initializer(name, value)
-    if values:
-        folder = "session.model_external_initializers_file_folder_path"
-        options.add_session_config_entry(folder, str(PLACE.parent))
-        options.add_session_config_entry("session.disable_prepacking", "1")  # packs a copy
-    return values
+    folder = "session.model_external_initializers_file_folder_path"
+    options.add_session_config_entry(folder, str(PLACE.parent))
+    options.add_session_config_entry("session.disable_prepacking", "1")  # packs a copy
+    try:
+        return _made(lent.data, options), values
+    except Exception:  # noqa: BLE001 - it wants a weight itself: the same session, in more memory
+        return _made(_serial(model), _options()), []
 
 
 @contextmanager
