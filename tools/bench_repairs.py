@@ -5,7 +5,8 @@
 Processes are measured as tools/bench.py does. Programs:
 
 - ``load``: ``python -c "import onnx; onnx.load(f)"``;
-- ``surgery``: every repair that a finding calls for, applied and not proved;
+- ``surgery``: every repair that a finding calls for, applied and not proved; of it ``alone`` is the
+  CPU without start-up, reading and first check: edits, checker, inference and rules on the result;
 - ``fix``: ``npugate fix --dry-run``, the proof included;
 - ``onnxsim``: ``onnxsim f out``, where ``--simplifier`` names the Python that has it; it proves
   nothing.
@@ -28,7 +29,7 @@ from typing import Final, TextIO
 import bench
 
 _SURGERY: Final = """
-import sys
+import sys, time
 from pathlib import Path
 sys.path.insert(0, {root!r})
 import onnx
@@ -45,8 +46,12 @@ chosen = tuple(rules)
 hits = check.run(facts, rules, chosen, profile, lambda _stage: None).hits
 repair.verify = lambda *_: Verification(equal=True)
 on = Bench(rules, chosen, registry.repairs(), profile, RepairOptions(), limits)
-repair.mend(onnx.load(path), facts, hits, on)
+model = onnx.load(path)
+start = time.process_time()
+repair.mend(model, facts, hits, on)
+Path(sys.argv[2]).write_text(str(time.process_time() - start))
 """
+_ALONE: Final = "alone"  # the file that the surgery writes its own CPU seconds to
 _CHAIN: Final = 20_000
 _OPEN: Final = """
 import sys, onnx
@@ -67,16 +72,22 @@ def main(arguments: Sequence[str], out: TextIO) -> int:
         models = list(bench.models(chosen.models, None)) if chosen.models else _own(Path(scratch))
         programs = {
             "load": ((sys.executable, "-c", bench.LOAD), ()),
-            "surgery": ((sys.executable, "-c", _SURGERY.format(root=str(bench.ROOT))), ()),
+            "surgery": (
+                (sys.executable, "-c", _SURGERY.format(root=str(bench.ROOT))),
+                (str(Path(scratch, _ALONE)),),
+            ),
             "fix": ((sys.executable, str(bench.ROOT / "entrypoint.py"), "fix", "--dry-run"), ()),
         }
         if chosen.simplifier:
             tool = str(Path(chosen.simplifier).parent / "onnxsim")
             programs["onnxsim"] = ((tool,), (str(Path(scratch, "out.onnx")),))
-        out.write(f"| model | MB | {' | '.join(programs)} | surgery / load | fix / onnxsim |\n")
-        out.write(f"|---|---|{'---|' * len(programs)}---|---|\n")
+        names = " | ".join(programs)
+        out.write(
+            f"| model | MB | {names} | alone | surgery / load | alone / load | fix / onnxsim |\n"
+        )
+        out.write(f"|---|---|{'---|' * len(programs)}---|---|---|---|\n")
         for model in models:
-            out.write(_row(model, programs, chosen.runs) + "\n")
+            out.write(_row(model, programs, chosen.runs, Path(scratch, _ALONE)) + "\n")
             out.flush()
     return 0
 
@@ -90,22 +101,29 @@ def _own(folder: Path) -> list[Path]:
 
 
 def _row(
-    model: Path, programs: dict[str, tuple[tuple[str, ...], tuple[str, ...]]], runs: int
+    model: Path,
+    programs: dict[str, tuple[tuple[str, ...], tuple[str, ...]]],
+    runs: int,
+    alone: Path,
 ) -> str:
     """Measure one model; every program takes its turn in each run."""
     costs: dict[str, list[bench.Cost]] = {name: [] for name in programs}
+    told: list[float] = []
     for counted in range(runs + 1):
         for name, (command, rest) in programs.items():
             cost = bench.measure((*command, str(model), *rest), model.parent)
             if counted:
                 costs[name].append(cost)
+        told.append(float(alone.read_text("utf-8")))
+    edits = statistics.median(told)
     cpu = {name: statistics.median(item.cpu for item in each) for name, each in costs.items()}
     peak = {name: statistics.median(item.peak for item in each) for name, each in costs.items()}
     cells = [f"{cpu[name]:.2f} s / {peak[name]:.0f} MiB" for name in programs]
     against = f"{cpu['fix'] / cpu['onnxsim']:.2f}" if "onnxsim" in cpu else ""
     size = model.stat().st_size / 1e6
-    ratio = f"{cpu['surgery'] / cpu['load']:.2f}"
-    return f"| {model.name} | {size:.1f} | {' | '.join(cells)} | {ratio} | {against} |"
+    ratio = f"{cpu['surgery'] / cpu['load']:.2f} | {edits / cpu['load']:.2f}"
+    first = f"{model.name} | {size:.1f} | {' | '.join(cells)} | {edits:.2f} s"
+    return f"| {first} | {ratio} | {against} |"
 
 
 if __name__ == "__main__":
