@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from onnx import ModelProto
 
 from npugate import external, filekind, wire
-from npugate.digest import sha256
+from npugate.digest import hasher, sha256
 from npugate.errors import ModelError
 from npugate.payload import counts_of, drop_large, holds_data, mismatch
 from npugate.survey import ANALYSIS_LIMIT, Place, shown, survey
@@ -32,7 +32,7 @@ UNREADABLE: Final = "unreadable-model"
 MISMATCH: Final = "tensor-data-mismatch"
 
 _DIRECT_BYTES: Final = 1 << 20  # up to here parsing everything beats stepping over payloads
-_BLOCK: Final = 1 << 20
+_BLOCK: Final = 1 << 18
 _SKELETON_BYTES: Final = 128 << 20  # real ones, with a stack trace on every node, stay below 20 MB
 _PROTOBUF_BYTES: Final = 2**31 - 1
 _FIELDS_PER_NODE: Final = 10
@@ -157,9 +157,7 @@ def _check_unchanged(file: Path, before: os.stat_result, after: os.stat_result) 
 
 
 def _digest(fd: int, size: int) -> str:
-    import hashlib  # noqa: PLC0415 - OpenSSL, worth its memory for a large file only
-
-    digest = hashlib.sha256()
+    digest = hasher(size)
     block = memoryview(bytearray(_BLOCK))
     at = 0
     while at < size:
