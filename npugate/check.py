@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from npugate import log
 from npugate.facts import Facts
 from npugate.target import Target
 from npugate.types import Hit, Location, Rule, Severity
@@ -51,7 +51,7 @@ def run(
         try:
             found = list(rule.check(facts, target))
         except Exception as error:  # noqa: BLE001 - one broken rule must not hide the others
-            tracebacks.append(traceback.format_exc())
+            tracebacks.append(log.traceback())
             message = f"rule {rule.id} {rule.name} raised {type(error).__name__}: {error}"
             hits.append((id_of(rules, CRASHED), Hit(Location(), message, Severity.ERROR)))
             continue

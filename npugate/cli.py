@@ -7,18 +7,16 @@ a sub-command needs it: ``--help`` and ``--version`` load neither onnx nor numpy
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import platform
 import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Final, TextIO
 
 from msgspec import Struct
 
-from npugate import __version__, arguments
+from npugate import __version__, arguments, log
 from npugate.errors import NpugateError
 
 FORMATS: Final = ("text", "json", "junit", "sarif", "markdown", "gitlab", "html")
@@ -86,8 +84,7 @@ def _run(arguments: Sequence[str], console: Console) -> int:
         chosen = parser().parse_args(arguments)
     except SystemExit as stop:  # argparse has said why
         return stop.code if isinstance(stop.code, int) else 2
-    level = logging.DEBUG if getattr(chosen, "verbose", False) else logging.WARNING
-    logging.basicConfig(stream=console.stderr, level=level, format="npugate: %(message)s")
+    log.set_up(console.stderr, verbose=getattr(chosen, "verbose", False))
     try:
         return _dispatch(chosen, console)
     except NpugateError as error:
@@ -102,7 +99,7 @@ def _run(arguments: Sequence[str], console: Console) -> int:
         versions = f"npugate {__version__}, Python {platform.python_version()}"
         console.stderr.write(
             f"npugate: this is a fault of npugate; please report it with these lines "
-            f"({versions}, {platform.platform()}):\n{traceback.format_exc()}"
+            f"({versions}, {platform.platform()}):\n{log.traceback()}"
         )
         return _CRASHED
 

@@ -17,13 +17,13 @@ import selectors
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from math import ceil
 from typing import Any, Final, Generic, NoReturn, TypeVar
 
 from msgspec import Struct, field
 
+from npugate import log
 from npugate.types import Limits
 
 try:
@@ -351,7 +351,7 @@ def _attempt(work: Callable[[Item], object], item: Item, limits: Limits) -> byte
     except MemoryError:
         return pickle.dumps((_NO_MEMORY, None))
     except BaseException:  # noqa: BLE001  # the parent is told; nothing may unwind into its stack
-        return pickle.dumps((_RAISED, traceback.format_exc()))
+        return pickle.dumps((_RAISED, log.traceback()))
 
 
 @contextlib.contextmanager
@@ -391,6 +391,6 @@ def _here(
     except MemoryError:
         outcome = Died("", "", "it ran out of memory")
     except Exception:  # noqa: BLE001  # handed on as a value, as a child does
-        outcome = Raised(traceback.format_exc())
+        outcome = Raised(log.traceback())
     tell(index)
     return outcome

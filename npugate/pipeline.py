@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -21,6 +20,7 @@ from npugate import (
     check,
     gitfiles,
     isolate,
+    log,
     opinion,
     sketching,
     suppress,
@@ -40,8 +40,6 @@ from npugate.sources import Checkout
 from npugate.target import Target
 from npugate.types import Finding, Hit, Limits, Location, Rule, Severity
 from npugate.worker import MENDING, Examined, Job, examine
-
-logger = logging.getLogger(__name__)
 
 _LIMIT: Final = "analysis-limit"
 _PROOF_TIME: Final = 5  # a repair with its proof may take so many times what a check may
@@ -163,7 +161,7 @@ def _renames(options: Options, candidates: Sequence[Candidate]) -> Mapping[str, 
         root, environment = _root(options), options.search.environment
         return {**found, **gitfiles.renames_since(root, options.baseline, environment)}
     except gitfiles.GitError as error:
-        logger.debug("renames are not followed: %s", error)
+        log.debug(f"renames are not followed: {error}")
         return found
 
 
@@ -290,7 +288,7 @@ class _Old(Struct, frozen=True):
 
 def _model_report(job: Job, found: Examined, context: _Context) -> ModelReport:
     for text in found.tracebacks:
-        logger.error("%s: %s", job.candidate.path, text)
+        log.error(f"{job.candidate.path}: {text}")
     path = job.candidate.path
     marked = partial(_findings, job, context)
     answer = opinion.asked(job, found, context.options.ask, context.rules)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 
 from npugate.errors import UsageError
 from npugate.types import Rule, Severity
@@ -18,6 +17,8 @@ LEVELS: Mapping[str, Severity | None] = {
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?`` for the nearest known word, else nothing."""
+    from difflib import get_close_matches  # noqa: PLC0415 - 0.1 MB, for a typing mistake
+
     near = get_close_matches(word, list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from string import Formatter
 from typing import Any, Final, get_args
@@ -225,6 +224,8 @@ def _label(row: Mapping[str, object]) -> str:
 
 def hint(word: str, allowed: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?`` for the nearest allowed word, or nothing."""
+    from difflib import get_close_matches  # noqa: PLC0415 - 0.1 MB, for a typing mistake
+
     near = get_close_matches(word, tuple(allowed), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 

@@ -16,6 +16,7 @@ LAYERS = (
         "npugate",
         "npugate.digest",
         "npugate.errors",
+        "npugate.log",
         "npugate.sketch",
         "npugate.text",
         "npugate.targets",
@@ -330,6 +331,7 @@ def test_a_check_loads_no_runtime(tmp_path):
     assert "onnx" in found
     assert not found & {"onnxruntime", "onnx_graphsurgeon", "torch", "shtab", "tqdm"}
     assert not found & {"npugate.stedgeai.consult", "npugate.github", "npugate.deploy"}
+    assert not found & {"logging", "traceback", "difflib"}, "they cost a check half a megabyte"
 
 
 def test_what_has_the_token_loads_nothing_that_reads_models(tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Final, Self
 
-from npugate import __version__, config, files, gitfiles, pipeline, registry
+from npugate import __version__, config, files, gitfiles, log, pipeline, registry
 from npugate.cli import FORMATS, Console, parser
 from npugate.discover import Search
 from npugate.errors import NpugateError, UsageError
@@ -22,8 +21,6 @@ from npugate.report import Report
 from npugate.reporters import REPORTERS, escape, text
 from npugate.selection import all_ids, ids, level, suggestion
 from npugate.types import Rule, Severity
-
-logger = logging.getLogger(__name__)
 
 _BAR_AFTER_SECONDS: Final = 1.0
 
@@ -247,7 +244,7 @@ def _write(report: Report, reports: Sequence[tuple[str, Path]], sources: str) ->
         try:
             files.write_text(path, written(report, form, path, sources))
         except UsageError as error:
-            logger.warning("%s", error)
+            log.warning(str(error))
             failure = failure or error
     return failure
 

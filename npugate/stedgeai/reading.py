@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Final
 
 from msgspec.structs import replace
 
+from npugate import log
 from npugate.estimate import mpool
 from npugate.estimate.boards import BoardError
 from npugate.stedgeai import info, text
 from npugate.stedgeai.info import InfoError
 from npugate.stedgeai.values import CompiledEpoch, CompiledPool, CompiledRun, EpochCounts
-
-logger = logging.getLogger(__name__)
 
 _KEPT: Final = ("pools", "epochs", "counts", "warnings")  # put together by functions of their own
 
@@ -43,7 +41,7 @@ def _json(name: str, data: bytes) -> Iterator[CompiledRun]:
     try:
         yield info.read(data)
     except InfoError as error:
-        logger.warning("%s: %s", name, error)
+        log.warning(f"{name}: {error}")
 
 
 def _memories(name: str, data: bytes) -> Iterator[CompiledRun]:
@@ -51,7 +49,7 @@ def _memories(name: str, data: bytes) -> Iterator[CompiledRun]:
     try:
         board = mpool.parse(data, name)
     except BoardError as error:
-        logger.warning("%s", error)
+        log.warning(str(error))
         return
     yield CompiledRun(
         pools=tuple(
