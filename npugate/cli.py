@@ -81,7 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str], console: Console) -> int:
     try:
-        chosen = parser().parse_args(arguments)
+        first = arguments[0] if arguments else ""
+        chosen = parser(first if first in _COMMANDS else None).parse_args(arguments)
     except SystemExit as stop:  # argparse has said why
         return stop.code if isinstance(stop.code, int) else 2
     log.set_up(console.stderr, verbose=getattr(chosen, "verbose", False))
@@ -120,8 +121,13 @@ def _dispatch(chosen: argparse.Namespace, console: Console) -> int:
     return command(chosen, console)
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the whole command line."""
+def parser(only: str | None = None) -> argparse.ArgumentParser:
+    """Return the command line.
+
+    Args:
+        only: the command whose arguments are wanted; the others are known by name alone, for all
+            two hundred arguments take longer than reading a small model. None wants every one.
+    """
     root = argparse.ArgumentParser(
         prog="npugate",
         description="Check ONNX models against what a neural accelerator can run.",
@@ -129,29 +135,10 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"npugate {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_check(commands.add_parser("check", help="check models", description=_CHECK))
-    _add_estimate(commands.add_parser("estimate", help="say what models cost", description=_COST))
-    _add_fix(commands.add_parser("fix", help="repair models", description=_FIX))
-    _add_report(commands.add_parser("report", help="show models on a page", description=_REPORT))
-    _add_snapshot(commands.add_parser("snapshot", help="write text twins", description=_SNAPSHOT))
-    _add_stedgeai(commands.add_parser("stedgeai", help="ask ST's compiler", description=_STEDGEAI))
-    arguments.add_export(commands.add_parser("export", help="make a model of a PyTorch module"))
-    arguments.add_quantize(commands.add_parser("quantize", help="make an int8 model"))
-    arguments.add_evaluate(commands.add_parser("evaluate", help="compare an int8 model"))
-    arguments.add_verify(commands.add_parser("verify", help="run a model on samples"))
-    arguments.add_deploy(commands.add_parser("deploy", help="take a model to the board"))
-    explain = commands.add_parser("explain", help="explain a rule or a repair")
-    explain.add_argument("rule", help="id or name, for example NPU101, tensor-rank or lower-rank")
-    listing = commands.add_parser("rules", help="list the rules")
-    listing.add_argument("--format", choices=("text", "json"), default="text")
-    targets = commands.add_parser("targets", help="list the targets, or show one")
-    targets.add_argument("target", nargs="?", help="name of a target")
-    targets.add_argument("--toolchain", help="version of its compiler")
-    completion = commands.add_parser("completion", help="print a shell completion script")
-    completion.add_argument("shell", choices=SHELLS)
-    commands.add_parser("action", help="run as a GitHub Action (reads INPUT_* and GITHUB_*)")
-    commands.add_parser("base", help="fetch what a pull request is against (for the action)")
-    commands.add_parser("comment", help="tell a pull request what the action found")
+    for name, (add, summary, description) in _COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=description)
+        if only is None or only == name:
+            add(command)
     return root
 
 
@@ -316,3 +303,49 @@ def _add_output(command: argparse.ArgumentParser) -> None:
     add("--report", action="append", metavar="FORMAT=FILE", help="also write a report; repeatable")
     add("--source-url", metavar="URL", default="", help=f"of the HTML report: {_SOURCE_URL}")
     add("--pictured", action="store_true", help=argparse.SUPPRESS)  # the action draws by itself
+
+
+def _add_explain(explain: argparse.ArgumentParser) -> None:
+    explain.add_argument("rule", help="id or name, for example NPU101, tensor-rank or lower-rank")
+
+
+def _add_rules(rules: argparse.ArgumentParser) -> None:
+    rules.add_argument("--format", choices=("text", "json"), default="text")
+
+
+def _add_targets(targets: argparse.ArgumentParser) -> None:
+    targets.add_argument("target", nargs="?", help="name of a target")
+    targets.add_argument("--toolchain", help="version of its compiler")
+
+
+def _add_completion(completion: argparse.ArgumentParser) -> None:
+    completion.add_argument("shell", choices=SHELLS)
+
+
+def _add_nothing(_: argparse.ArgumentParser) -> None:
+    """Do nothing: these commands are told all they need by the environment."""
+
+
+Add = Callable[[argparse.ArgumentParser], None]
+
+_COMMANDS: Final[Mapping[str, tuple[Add, str, str | None]]] = {
+    "check": (_add_check, "check models", _CHECK),
+    "estimate": (_add_estimate, "say what models cost", _COST),
+    "fix": (_add_fix, "repair models", _FIX),
+    "report": (_add_report, "show models on a page", _REPORT),
+    "snapshot": (_add_snapshot, "write text twins", _SNAPSHOT),
+    "stedgeai": (_add_stedgeai, "ask ST's compiler", _STEDGEAI),
+    "export": (arguments.add_export, "make a model of a PyTorch module", None),
+    "quantize": (arguments.add_quantize, "make an int8 model", None),
+    "evaluate": (arguments.add_evaluate, "compare an int8 model", None),
+    "verify": (arguments.add_verify, "run a model on samples", None),
+    "deploy": (arguments.add_deploy, "take a model to the board", None),
+    "explain": (_add_explain, "explain a rule or a repair", None),
+    "rules": (_add_rules, "list the rules", None),
+    "targets": (_add_targets, "list the targets, or show one", None),
+    "completion": (_add_completion, "print a shell completion script", None),
+    "action": (_add_nothing, "run as a GitHub Action (reads INPUT_* and GITHUB_*)", None),
+    "base": (_add_nothing, "fetch what a pull request is against (for the action)", None),
+    "comment": (_add_nothing, "tell a pull request what the action found", None),
+}
+"""What a command is called -> what adds its arguments, its help, its description."""
