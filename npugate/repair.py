@@ -36,6 +36,7 @@ from npugate.surgery.lineage import Lineage
 from npugate.surgery.linking import names_in
 from npugate.surgery.node import EditError, NoFormError
 from npugate.surgery.shapes import InferenceRefusedError
+from npugate.surgery.shelf import Shelf
 from npugate.types import (
     Applied,
     Declined,
@@ -46,6 +47,7 @@ from npugate.types import (
     Skipped,
 )
 
+_PROTOBUF_BYTES: Final = 2**31 - 1
 _HEAVY: Final = 1 << 22  # elements of all weights
 _ROUNDS: Final = 3  # one repair may uncover what another one removes
 Hits = Sequence[tuple[str, Hit]]
@@ -58,12 +60,14 @@ class _State(Struct):
         model: as the last repair that was kept left it; never edited, each repair gets a copy.
         applied: repairs that were kept, in order.
         outcomes: by name of the repair.
+        shelf: has the large weights of both models.
         facts: of the model, once somebody asked.
     """
 
     original: ModelProto
     model: ModelProto
     lineage: Lineage
+    shelf: Shelf
     applied: list[str] = field(default_factory=list)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     per_sample: int = 1
@@ -75,27 +79,37 @@ class Mended(Struct, frozen=True):
     """The result for one model.
 
     Attributes:
-        model: None when nothing was applied.
+        data: the repaired model as a file; empty when nothing was applied.
         hits: of the repaired model; those of the original when nothing was applied.
         report: without findings, which the caller makes of the hits.
+        facts: of the repaired model; None when nothing was applied.
     """
 
-    model: ModelProto | None
+    data: bytes
     hits: Hits
     report: RepairReport
+    facts: Facts | None = None
+
+    @property
+    def model(self) -> ModelProto | None:
+        """The repaired model, read anew each time; None when nothing was applied."""
+        return ModelProto.FromString(self.data) if self.data else None
 
 
 def mend(original: ModelProto, facts: Facts, hits: Hits, bench: Bench) -> Mended:
     """Apply every repair that a finding calls for and that passes the gate.
 
     Args:
-        original: with its weights; unchanged afterwards.
+        original: with its weights; taken over, as its large ones leave it.
         facts: of the original.
         hits: what the rules found in it.
         bench: by what it is judged.
     """
     before = figures(facts, bench.target)
-    state = _State(original, original, Lineage(frozenset(names_in(original))))
+    shelf = Shelf()
+    original = shelf.take(original)
+    bench = replace(bench, options=replace(bench.options, shelf=shelf))
+    state = _State(original, original, Lineage(frozenset(names_in(original))), shelf)
     after_hits, verification = hits, None
     for _ in range(_ROUNDS):
         order = _order(bench.wanted(after_hits) - state.outcomes.keys(), bench.repairs)
@@ -105,11 +119,14 @@ def mend(original: ModelProto, facts: Facts, hits: Hits, bench: Bench) -> Mended
         state, after_hits, verification = _round(state, order, hits, bench, verification)
     outcomes = tuple(state.outcomes.values())
     if not state.applied:
-        return Mended(None, hits, RepairReport(outcomes, verification, (), before, before))
+        return Mended(b"", hits, RepairReport(outcomes, verification, (), before, before))
     after = figures(_facts(state, bench), bench.target)
     lines = tuple(diff(original, state.model))
+    shelf.keep([state.model])
     report = RepairReport(outcomes, verification, (), before, after, lines)
-    return Mended(state.model, after_hits, report)
+    data = shelf.serialized(state.model)
+    shelf.keep([])  # whatever still holds the shelf, rings of nodes for one
+    return Mended(data, after_hits, report, _facts(state, bench))
 
 
 def _round(
@@ -140,6 +157,7 @@ def _one_at_a_time(
     verification: Verification | None,
 ) -> tuple[_State, Hits, Verification | None]:
     after = _hits(state, bench)
+    state.shelf.keep([state.original, state.model])
     for name in order:
         attempt = _fork(state)
         _step(attempt, name, bench)
@@ -165,6 +183,8 @@ def _judge(
 ) -> tuple[Hits, Verification] | str:
     """Hold a repaired model to its findings and its numbers; return the reason it fails."""
     state.draft = None
+    if state.shelf.size_of(state.model) > _PROTOBUF_BYTES:
+        return "the repaired model has more than 2 GiB, which no protobuf reader takes"
     if sum(prod(tensor.dims) for tensor in state.model.graph.initializer) > _HEAVY:
         gc.collect()  # drafts are rings of nodes and values, and each holds the weights once more
     bench.stage("checking the repaired model")
@@ -238,7 +258,7 @@ def _step(state: _State, name: str, bench: Bench) -> None:
 
 
 def _keep(state: _State, repair: Repair, model: ModelProto, result: Applied) -> None:
-    state.model, state.facts = model, None
+    state.model, state.facts = state.shelf.take(model), None
     state.applied.append(repair.name)
     state.per_sample = max(state.per_sample, result.per_sample)
     if repair.edit_message is not None:
@@ -262,7 +282,7 @@ def _apply(state: _State, repair: Repair, bench: Bench) -> tuple[RepairResult, M
 
 def _draft(state: _State) -> Draft:
     if state.draft is None:
-        state.draft = Draft(_copy(state.model), state.lineage)
+        state.draft = Draft(_copy(state.model), state.lineage, state.shelf)
     return state.draft
 
 
@@ -270,7 +290,7 @@ def _again(state: _State, model: ModelProto, repair: Repair, bench: Bench) -> Re
     """Apply a repair to its own result; a draft that it leaves alone serves the next repair."""
     if repair.edit_message is not None:
         return repair.edit_message(_copy(model), bench.target, bench.options)
-    state.draft = Draft(_copy(model), state.lineage)
+    state.draft = Draft(_copy(model), state.lineage, state.shelf)
     state.draft.repair = repair.name
     assert repair.edit is not None, f"{repair.name} declares nothing to do"  # noqa: S101 - registry checks it
     return repair.edit(state.draft, bench.target, bench.options)
@@ -289,11 +309,12 @@ def _outcome(name: str, result: RepairResult) -> Outcome:
 def _verified(state: _State, bench: Bench) -> Verification:
     pairs = _pairs(state)
     work = total_macs(_facts(state, bench))
-    found = verify(state.original, state.model, pairs, bench.data, state.per_sample, work)
+    rest = pairs, bench.data, state.per_sample, work
+    found = verify(state.original, state.model, *rest, shelf=state.shelf)
     legalising = [name for name in state.applied if bench.repairs[name].legalises]
     if found.equal is None and legalising:
         legal = _legalised(state.original, legalising, bench)
-        again = verify(legal, state.model, pairs, bench.data, state.per_sample, work)
+        again = verify(legal, state.model, *rest, shelf=state.shelf)
         return replace(again, reference="legalised")
     return found
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # annotations only: these modules import this one
 
     from npugate.facts import Facts
     from npugate.surgery.draft import Draft
+    from npugate.surgery.shelf import Shelf
     from npugate.target import Target
 
 
@@ -246,6 +247,8 @@ class RepairOptions(Struct, frozen=True):
         unroll_nodes: most nodes that unrolling may make.
         opset: version of ai.onnx wanted; None converts to the target's advice, and only a model
             whose version the target does not read.
+        shelf: of the repair that is under way: has the large weights that its message has tickets
+            for. Only what reads the elements of a weight needs it.
     """
 
     prefer_rank: int | None = None
@@ -254,6 +257,7 @@ class RepairOptions(Struct, frozen=True):
     weight_budget_bytes: int = 512 * 1024
     unroll_nodes: int = 2000
     opset: int | None = None
+    shelf: Shelf | None = None
 
 
 EditMessage = Callable[["ModelProto", "Target", RepairOptions], RepairResult]

@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from npugate import check, isolate
+from npugate import check, heap, isolate
 from npugate.bench import Bench
 from npugate.discover import Candidate
 from npugate.errors import ModelError
@@ -194,20 +194,17 @@ def _mend(
         counted = figures(facts, bench.target)
         return Repaired(b"", hits, RepairReport((), None, (), counted, counted))
     from npugate import repair, storage  # noqa: PLC0415 - loads onnxruntime and onnx-graphsurgeon
-    from npugate.surgery import structure  # noqa: PLC0415 - as above
 
     bench.stage("reading the weights")
     try:
-        whole = storage.load(file, model)
+        # Handed over without a name here, which would hold the message for as long as this runs.
+        mended = repair.mend(storage.load(file, model), facts, hits, bench)
     except ModelError as error:
         return Repaired(b"", hits, _declined(str(error)))
-    mended = repair.mend(whole, facts, hits, bench)
-    del whole  # the result is about to be there three times: as a message, and twice as bytes
-    data = b"" if mended.model is None else mended.model.SerializeToString()
     report = mended.report
-    if pictured and mended.model is not None:
-        after = Facts(structure.skeleton(mended.model), bench.limits)
+    if pictured and mended.facts is not None:
         bench.stage("estimating")
-        cost = assemble.estimate(after, bench.target)
-        report = replace(report, graph=topology.view(after.graphs), estimate=cost)
-    return Repaired(data, tuple(mended.hits), report, storage.is_external(model.proto))
+        cost = assemble.estimate(mended.facts, bench.target)
+        report = replace(report, graph=topology.view(mended.facts.graphs), estimate=cost)
+    heap.trim()  # the repaired model is about to be copied, to be sent
+    return Repaired(mended.data, tuple(mended.hits), report, storage.is_external(model.proto))

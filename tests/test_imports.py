@@ -16,6 +16,7 @@ LAYERS = (
         "npugate",
         "npugate.digest",
         "npugate.errors",
+        "npugate.heap",
         "npugate.log",
         "npugate.sketch",
         "npugate.text",
@@ -109,8 +110,8 @@ EXCEPTIONS = {
     ("npugate.types", "npugate.facts"),  # annotations of Check
     ("npugate.types", "npugate.target"),
     ("npugate.types", "npugate.surgery.draft"),  # annotations of a repair
+    ("npugate.types", "npugate.surgery.shelf"),
     ("npugate.constraints", "npugate.target"),  # annotations
-    ("npugate.types", "npugate.surgery.draft"),  # annotations of Repair
 }
 HEAVY = {"onnx", "numpy", "google"}
 LIGHT = (

@@ -104,12 +104,15 @@ def finish(
     if not repairs or not plain.attempt.is_usable or not _calls(before, by):
         return plain
     isolate.stage(f"repairing what {exporter} wrote")
-    mended = repair.mend(model, by.facts(model), before, _bench(by))
-    if mended.model is None or not _same_interface(model, mended.model):
+    taken = ModelProto()
+    taken.CopyFrom(model)
+    mended = repair.mend(taken, by.facts(model), before, _bench(by))
+    repaired = mended.model
+    if repaired is None or not _same_interface(model, repaired):
         return plain
     names = tuple(item.repair for item in mended.report.outcomes if item.state == "applied")
     fixed = _held(
-        Made(replace(known, repairs=names), mended.model, before, mended.hits), by, reference, seeds
+        Made(replace(known, repairs=names), repaired, before, mended.hits), by, reference, seeds
     )
     return fixed if fixed.attempt.is_usable else plain
 

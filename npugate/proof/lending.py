@@ -16,8 +16,9 @@ from msgspec import Struct, field
 from onnx import ModelProto, TensorProto, helper
 
 from npugate.facts.graph import Array
+from npugate.surgery.shelf import Shelf
 
-_LEAST_BYTES: Final = 1 << 20  # smaller ones are not worth it, and may be sizes that others need
+_LEAST_BYTES: Final = 1 << 16  # smaller ones are not worth it, and may be sizes that others need
 _PLAIN: Final = frozenset(
     {
         TensorProto.FLOAT,
@@ -46,7 +47,12 @@ class Lent(Struct, frozen=True):
 class Lender(Struct):
     """The weights of the models that were lent so far."""
 
+    shelf: Shelf | None = None
     _held: dict[str, Array] = field(default_factory=dict)
+
+    def whole(self, model: ModelProto) -> ModelProto:
+        """Return a model with the weights that it has tickets for."""
+        return model if self.shelf is None else self.shelf.whole(model)
 
     def lend(self, model: ModelProto) -> Lent:
         """Take the large weights out of a model; it is left as it is."""
@@ -59,7 +65,8 @@ class Lender(Struct):
                 _set(copy.graph, item.name, value)
         weights: dict[str, Array] = {}
         for tensor in model.graph.initializer:
-            if not _is_lent(tensor):
+            array = self._array(tensor)
+            if array is None:
                 copy.graph.initializer.add().CopyFrom(tensor)
                 continue
             stub = copy.graph.initializer.add(
@@ -67,10 +74,14 @@ class Lender(Struct):
             )
             stub.data_location = TensorProto.EXTERNAL
             stub.external_data.add(key="location", value=PLACE.name)
-            weights[tensor.name] = self._array(tensor)
+            weights[tensor.name] = array
         return Lent(copy.SerializeToString(), weights)
 
-    def _array(self, tensor: TensorProto) -> Array:
+    def _array(self, tensor: TensorProto) -> Array | None:
+        """Return the elements of a weight to be lent; None of one that stays in the message."""
+        shelved = None if self.shelf is None else self.shelf.array(tensor)
+        if shelved is not None or not _is_lent(tensor):
+            return shelved
         data = tensor.raw_data
         kind = helper.tensor_dtype_to_np_dtype(tensor.data_type)
         array = np.frombuffer(data, kind).reshape(tuple(tensor.dims))

@@ -9,7 +9,7 @@ import onnxruntime as ort
 from onnx import ModelProto, ValueInfoProto
 
 from npugate.facts.graph import Array
-from npugate.proof.lending import PLACE, Lender, Lent
+from npugate.proof.lending import PLACE, Lender
 
 _QUIET = 4
 _PROTOBUF_BYTES = 2**31 - 1
@@ -47,7 +47,7 @@ class Session:
                 if lender is None:
                     self._session = _made(_serial(model), _options(optimised=optimised))
                 else:
-                    self._session, self._lent = _borrowing(model, lender.lend(model))
+                    self._session, self._lent = _borrowing(model, lender)
             except CannotRunError:
                 raise
             except Exception as error:
@@ -82,8 +82,11 @@ def _made(data: bytes, options: ort.SessionOptions) -> ort.InferenceSession:
     return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
 
-def _borrowing(model: ModelProto, lent: Lent) -> tuple[ort.InferenceSession, list[ort.OrtValue]]:
+def _borrowing(
+    model: ModelProto, lender: Lender
+) -> tuple[ort.InferenceSession, list[ort.OrtValue]]:
     """Make a session that uses weights where they are; with it, what must live as long."""
+    lent = lender.lend(model)
     if not lent.weights:
         return _made(lent.data, _options()), []
     values = [ort.OrtValue.ortvalue_from_numpy(array) for array in lent.weights.values()]
@@ -96,7 +99,7 @@ def _borrowing(model: ModelProto, lent: Lent) -> tuple[ort.InferenceSession, lis
     try:
         return _made(lent.data, options), values
     except Exception:  # noqa: BLE001 - it wants a weight itself: the same session, in more memory
-        return _made(_serial(model), _options()), []
+        return _made(_serial(lender.whole(model)), _options()), []
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from npugate.proof.samples import KINDS, SEEDS, Port, Sample
 from npugate.proof.sessions import CannotRunError, Session
 from npugate.report import Verification
 from npugate.surgery.shapes import known_of
+from npugate.surgery.shelf import Shelf
 
 _MOST_SHOWN: Final = 64  # region outputs compared in one pair of sessions
 _FULL_WORK: Final = 200_000_000  # multiply-accumulates of a model that gets every sample
@@ -51,13 +52,15 @@ class _UnequalError(Exception):
     """A tensor differs, or the repaired model does not run; the text says which and how."""
 
 
-def verify(
+def verify(  # noqa: PLR0913 - two models and their proof; only the repairs give all of it
     original: ModelProto,
     repaired: ModelProto,
     pairs: Sequence[Pair] = (),
     data: Mapping[str, Array] | None = None,
     per_sample: int = 1,
     work: int = 0,
+    *,
+    shelf: Shelf | None = None,
 ) -> Verification:
     """Compare two models.
 
@@ -68,6 +71,7 @@ def verify(
         data: a user's inputs, by name; used beside the generated ones.
         per_sample: samples of the original's batch, when the repaired model takes one at a time.
         work: multiply-accumulates of one run; a large model gets fewer samples, never none.
+        shelf: has the weights that the models have tickets for.
 
     Returns:
         ``equal`` is None when nothing could be compared; ``reason`` then says why.
@@ -81,10 +85,9 @@ def verify(
         return Verification(equal=None, reason=str(error))
     tally = _Tally()
     outputs = [Pair(info.name, info.name) for info in repaired.graph.output]
-    inner = [] if per_sample > 1 else list(pairs)
-    lender = Lender()
+    lender = Lender(shelf)
     try:
-        for chunk in _chunks(inner):
+        for chunk in _chunks([] if per_sample > 1 else list(pairs)):
             comparison = _Comparison(original, repaired, [*chunk, *outputs], per_sample, lender)
             for sample in chosen:
                 comparison.hold(sample, tally)
@@ -122,6 +125,7 @@ class _Comparison:
         self._original = original
         self._pairs = pairs
         self._per_sample = per_sample
+        self._lender = lender
         self._shown = [pair.original for pair in pairs]
         try:
             self._before = Session(original, self._shown, lender=lender)
@@ -214,7 +218,8 @@ class _Comparison:
 
     def _other_kernels(self) -> Session:
         if self._other is None:
-            self._other = Session(self._original, self._shown, optimised=True)
+            whole = self._lender.whole(self._original)
+            self._other = Session(whole, self._shown, optimised=True)
         return self._other
 
 

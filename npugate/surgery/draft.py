@@ -20,6 +20,7 @@ from npugate.surgery.node import (
     Value,
 )
 from npugate.surgery.shapes import Known, infer
+from npugate.surgery.shelf import Shelf
 
 
 class Draft:
@@ -32,12 +33,15 @@ class Draft:
         lineage: which tensors hold the elements of a tensor of the original model.
     """
 
-    def __init__(self, model: ModelProto, lineage: Lineage | None = None) -> None:
+    def __init__(
+        self, model: ModelProto, lineage: Lineage | None = None, shelf: Shelf | None = None
+    ) -> None:
         """Link a model for editing. The draft takes the message over: hand it a copy.
 
         Args:
             model: ai.onnx imported, no local functions, every node with a name of its own.
             lineage: of an earlier draft of the same original; None when this is the original.
+            shelf: has the weights that the model has tickets for, and takes new ones.
 
         Raises:
             EditError: it holds what this layer would lose.
@@ -50,6 +54,7 @@ class Draft:
         self.lineage = lineage or Lineage(frozenset(self._names))
         self._known = dict(infer(model))
         self._proto = model
+        self._shelf = shelf
         self.graph = linking.link(model)
         self._held = {item.name: item for item in model.graph.initializer}
         self._made: dict[str, linking.Constant] = {}
@@ -100,7 +105,10 @@ class Draft:
                 linking.constant_of(maker) if maker is not None and maker.is_a("Constant") else None
             )
         held = self._held.get(value.name)  # not value.values, which would keep a second copy
-        return np.asarray(value.values if held is None else numpy_helper.to_array(held))
+        if held is None:
+            return value.values
+        shelved = None if self._shelf is None else self._shelf.array(held)
+        return np.asarray(numpy_helper.to_array(held)) if shelved is None else shelved
 
     def ints(self, value: Value | None) -> list[int] | None:
         """Return a constant vector of integers as a list; None when it is not constant."""
@@ -378,7 +386,7 @@ class Draft:
     def finish(self) -> ModelProto:
         """Return the edited model. The draft must not be used afterwards."""
         kept = {value.name for value in self.graph.outputs} | self.captured
-        linking.write(self._proto, self.nodes, kept, self._made, self.repair)
+        linking.write(self._proto, self.nodes, kept, self._made, self.repair, self._shelf)
         linking.prune(self._proto.graph, self._changed)
         return self._proto
 

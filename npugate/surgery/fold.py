@@ -23,6 +23,7 @@ from npugate.surgery.node import DEFAULT_DOMAINS
 from npugate.surgery.noops import stands_for
 from npugate.surgery.scope import Names, bodies_of, rename_reads
 from npugate.surgery.shapes import Known, known_of, light
+from npugate.surgery.shelf import Shelf
 from npugate.surgery.values import Constants, Held, hold, literal
 
 _ROUNDS: Final = 64  # one for each Reshape whose target hangs on the result of the one before
@@ -56,13 +57,17 @@ class _Place(Struct):
     nodes: list[NodeProto] = field(default_factory=list)
 
 
-def fold(model: ModelProto) -> Done:
+def fold(model: ModelProto, shelf: Shelf | None = None) -> Done:
     """Fold a model in place.
+
+    Args:
+        model: to be folded.
+        shelf: has the weights that the model has tickets for, and takes new ones.
 
     Returns:
         What was done: ``computed Shape``, ``inlined If``, ... -> the nodes it was done to.
     """
-    folder = _Folder(model)
+    folder = _Folder(model, shelf)
     for _ in range(_ROUNDS):
         if not folder.round():
             break
@@ -72,8 +77,9 @@ def fold(model: ModelProto) -> Done:
 class _Folder:
     """The state that passes between rounds."""
 
-    def __init__(self, model: ModelProto) -> None:
+    def __init__(self, model: ModelProto, shelf: Shelf | None) -> None:
         self.model = model
+        self.shelf = shelf
         self.opset = opset_of(model)
         self.names = Names(model)
         self.done: dict[str, list[str]] = defaultdict(list)
@@ -110,7 +116,11 @@ class _Folder:
         is_old = self.model.ir_version < _FIRST_SEPARATE_INITIALIZERS
         free = set() if is_old else {info.name for info in graph.input}
         return ChainMap(
-            {item.name: Held(tensor=item) for item in graph.initializer if item.name not in free}
+            {
+                item.name: Held(tensor=item, shelf=self.shelf)
+                for item in graph.initializer
+                if item.name not in free
+            }
         )
 
     def _sweep(self, graph: GraphProto, before: set[str]) -> bool:
@@ -247,9 +257,11 @@ class _Folder:
         item = place.graph.initializer.add()
         item.CopyFrom(tensor)
         item.name = name
+        if self.shelf is not None:
+            self.shelf.put(item)
         dims = [int(dim) for dim in tensor.dims]
         place.known[name] = Known(int(tensor.data_type), tuple(dims))
-        place.constants[name] = Held(tensor=item)
+        place.constants[name] = Held(tensor=item, shelf=self.shelf)
         if self.model.ir_version < _FIRST_SEPARATE_INITIALIZERS:
             info = helper.make_tensor_value_info(name, tensor.data_type, dims)
             place.graph.input.append(info)

@@ -22,6 +22,7 @@ from onnx_graphsurgeon.importers.onnx_importer import OnnxImporter
 from npugate.facts.graph import Array
 from npugate.facts.structure import captured
 from npugate.surgery.node import DEFAULT_DOMAINS, MADE_BY, EditError, Node, Value
+from npugate.surgery.shelf import Shelf
 
 SEPARATE_INITIALIZERS: Final = 4
 """The IR version from which initializers need not be inputs."""
@@ -148,6 +149,7 @@ def write(
     kept: Iterable[str],
     made: Mapping[str, Constant],
     repair: str,
+    shelf: Shelf | None = None,
 ) -> None:
     """Write an edited graph back into the message that it was linked from.
 
@@ -157,6 +159,7 @@ def write(
         kept: tensors that are read although no node of the main graph reads them.
         made: initializers made by repairs, by name.
         repair: name of the repair at work.
+        shelf: takes the large ones of these.
     """
     graph = model.graph
     messages = [_message(node, repair) for node in nodes]
@@ -174,6 +177,9 @@ def write(
         for name, value in made.items()
         if name in read
     ]
+    if shelf is not None:
+        for tensor in tensors:
+            shelf.put(tensor)
     graph.initializer.extend(tensors)
     if model.ir_version < SEPARATE_INITIALIZERS:
         graph.input.extend(
