@@ -42,7 +42,7 @@ _GRACE_SECONDS: Final = 2.0  # for a child that has sent its result: to flush, t
 _POLL_SECONDS: Final = 0.0005
 _LENGTH_BYTES: Final = 8
 _TERMINATED: Final = 128 + 15  # exit status of a program that SIGTERM ended
-_COLLECT_AT: Final = (50_000, 20, 50)  # a graph is many objects that all stay: a tenth of the time
+COLLECT_AT: Final = (50_000, 20, 50)  # a graph is many objects that all stay: a tenth of the time
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 _DONE, _NO_MEMORY, _RAISED = range(3)
 
@@ -340,7 +340,7 @@ def _settle(note: mmap.mmap) -> None:
     os.dup2(null, 0)
     os.dup2(2, 1)  # standard output is the report; what C++ prints goes to the log
     gc.freeze()  # else the first collection would copy every page of the parent
-    gc.set_threshold(*_COLLECT_AT)
+    gc.set_threshold(*COLLECT_AT)
 
 
 def _attempt(work: Callable[[Item], object], item: Item, limits: Limits) -> bytes:

@@ -29,16 +29,18 @@ from typing import Final, TextIO
 import bench
 
 _SURGERY: Final = """
-import sys, time
+import gc, os, sys, time
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the program and its children do
 from pathlib import Path
 sys.path.insert(0, {root!r})
 import onnx
-from npugate import check, registry, repair, target
+from npugate import check, isolate, registry, repair, target
 from npugate.bench import Bench
 from npugate.facts import Facts
 from npugate.model import load
 from npugate.report import Verification
 from npugate.types import Limits, RepairOptions
+gc.set_threshold(*isolate.COLLECT_AT)
 rules, limits, profile = registry.rules(), Limits(), target.load("stm32n6")
 path = Path(sys.argv[1])
 facts = Facts(load(path, "m", limits), limits)
