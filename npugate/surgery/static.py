@@ -11,7 +11,7 @@ from onnx.shape_inference import InferenceError, infer_shapes
 from npugate.surgery.fold import fold
 from npugate.surgery.node import DEFAULT_DOMAINS, NoFormError
 from npugate.surgery.scope import bodies_of
-from npugate.surgery.shapes import Dim, Known, infer, known_of, light
+from npugate.surgery.shapes import Dim, InferenceRefusedError, Known, infer, known_of, light
 
 
 class Plan(Struct):
@@ -161,9 +161,7 @@ def write(model: ModelProto, found: Plan) -> dict[str, tuple[Known, Known]]:
     graph.value_info.extend(info for info in kept if info.name in custom)
     if was_sound and (reason := fault(model)):
         raise NoFormError(f"the network does not work with these shapes: {reason}")
-    shadow = light(model)
-    fold(shadow)  # what is computed from shapes is known now, and shapes hang on it
-    known = infer(shadow)
+    known = _outputs_known(model)
     for info in graph.output:
         item = known.get(info.name)
         if item is not None and item.shape is not None and info.type.HasField("tensor_type"):
@@ -174,6 +172,23 @@ def write(model: ModelProto, found: Plan) -> dict[str, tuple[Known, Known]]:
         for name, item in after.items()
         if item.shape != before[name].shape
     }
+
+
+def _outputs_known(model: ModelProto) -> Mapping[str, Known]:
+    """Infer; where an output stays open, once more with what is computed from shapes."""
+    shadow = light(model)
+    try:
+        known: Mapping[str, Known] = infer(shadow)
+    except InferenceRefusedError:
+        known = {}
+    if all(_is_static(known.get(info.name)) for info in model.graph.output):
+        return known
+    fold(shadow)
+    return infer(shadow)
+
+
+def _is_static(known: Known | None) -> bool:
+    return known is not None and known.static is not None
 
 
 def _merged(declared: tuple[Dim, ...] | None, found: tuple[Dim, ...]) -> list[Dim]:
