@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -82,16 +83,22 @@ def save(data: bytes, path: Path, *, beside: bool) -> None:
         files.write_bytes(path, data)
         return
     model = ModelProto.FromString(data)
-    weights = bytearray()
     location = f"{path.name}.data"
+    files.write_parts(path.with_name(location), _payloads(model, location))
+    files.write_bytes(path, model.SerializeToString())
+
+
+def _payloads(model: ModelProto, location: str) -> Iterator[bytes]:
+    """Yield the large payloads, aligned; their tensors then point to where they are."""
+    length = 0
     for tensor in model.graph.initializer:
         payload = tensor.raw_data
         if len(payload) >= _BESIDE_BYTES:
-            weights.extend(bytes(-len(weights) % _ALIGNMENT))
-            _point(tensor, location, len(weights), len(payload))
-            weights.extend(payload)
-    files.write_bytes(path.with_name(location), bytes(weights))
-    files.write_bytes(path, model.SerializeToString())
+            gap = -length % _ALIGNMENT
+            yield bytes(gap)
+            yield payload
+            _point(tensor, location, length + gap, len(payload))
+            length += gap + len(payload)
 
 
 def back_up(path: Path) -> Path:
