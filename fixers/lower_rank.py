@@ -6,7 +6,8 @@ equivalent on merged axes.
 
 **Keeps.** The order of all elements, and a leading axis of size 1 in every operator it makes, for
 compilers refuse operators that act on the first axis. An input or output of the model is declared
-anew, with its last dimensions merged, only when it is itself above the limit.
+anew, with its last dimensions merged, only when it is itself above the limit; with others merged
+where the last would become larger than the target takes a dimension to be.
 
 **Declines.** When a node has no form of that rank: convolutions over three or more axes, lookups by
 computed indices, bodies of loops, operators of other domains, shapes that are not known.
@@ -15,6 +16,7 @@ computed indices, bodies of loops, operators of other domains, shapes that are n
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from math import prod
 
 from npugate.api import (
@@ -49,9 +51,11 @@ def apply(draft: Draft, target: Target, options: RepairOptions) -> RepairResult:
         return Skipped(f"no tensor has more than {rank} dimensions")
     if inner := next(_high_bodies(draft, rank), None):
         return Declined(inner)
+    widest = target.limit("dimension_max")
+    most = None if widest is None else int(widest.value)
     edits = [_sentence(draft, node, rank) for node in touched]
-    interface = [*_inputs(draft, rank), *_outputs(draft, rank)]
-    done = draft.rewrite(lambda node: lower(draft, node, rank))
+    interface = [*_inputs(draft, rank, most), *_outputs(draft, rank, most)]
+    done = draft.rewrite(lambda node: lower(draft, node, rank, most))
     if done.failures:
         reasons = [f"{node.label}: {reason}" for node, reason in done.failures]
         more = f"; and {len(reasons) - _NAMED} more" if len(reasons) > _NAMED else ""
@@ -81,17 +85,25 @@ def _high_bodies(draft: Draft, rank: int) -> Iterator[str]:
                 yield f"{value.name!r} of rank {draft.rank(value)} is read inside a loop or branch"
 
 
-def _merged(dims: tuple[int, ...], rank: int) -> list[int]:
-    return [*dims[: rank - 1], prod(dims[rank - 1 :])]
+def _merged(dims: tuple[int, ...], rank: int, most: int | None) -> list[int]:
+    """Merge the last dimensions, or smaller neighbours behind the first where it is too large."""
+    small = [*dims[: rank - 1], prod(dims[rank - 1 :])]
+    if most is None or small[-1] <= most:
+        return small
+    small = list(dims)
+    while len(small) > rank:
+        _, at = min((a * b, axis) for axis, (a, b) in enumerate(pairwise(small)) if axis)
+        small[at : at + 2] = [small[at] * small[at + 1]]
+    return small
 
 
-def _inputs(draft: Draft, rank: int) -> Iterator[InterfaceChange]:
+def _inputs(draft: Draft, rank: int, most: int | None) -> Iterator[InterfaceChange]:
     """Declare high inputs anew, and give the nodes behind them the old shape back."""
     for value in draft.inputs:
         dims = draft.maybe_dims(value)
         if dims is None or len(dims) <= rank:
             continue
-        small = _merged(dims, rank)
+        small = _merged(dims, rank, most)
         yield InterfaceChange(value.name, str(list(dims)), str(small))
         readers = draft.consumers(value)
         draft.declare(value, small)
@@ -110,13 +122,13 @@ def _restore(draft: Draft, value: Value, dims: tuple[int, ...], readers: list[No
                 draft.set_input(node, position, high)
 
 
-def _outputs(draft: Draft, rank: int) -> Iterator[InterfaceChange]:
+def _outputs(draft: Draft, rank: int, most: int | None) -> Iterator[InterfaceChange]:
     """Declare high outputs anew; what made them makes a value of the old shape instead."""
     for value in draft.outputs:
         dims = draft.maybe_dims(value)
         if dims is None or len(dims) <= rank:
             continue
-        small = _merged(dims, rank)
+        small = _merged(dims, rank, most)
         yield InterfaceChange(value.name, str(list(dims)), str(small))
         draft.redirect_output(value, dims, small)
 

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from onnx import TensorProto, checker, helper
 
 from fixers import lower_rank
 from npugate import target
 from npugate.surgery.draft import Draft
 from npugate.surgery.lowering import LOWERINGS
+from npugate.surgery.lowering.form import Lowering
 from npugate.surgery.shapes import infer
 from npugate.testing import model_from_text
 from npugate.types import Applied, Declined, RepairOptions, Skipped
@@ -34,10 +36,10 @@ def fed(model, seed):
     return feeds
 
 
-def lowered(model, rank):
+def lowered(model, rank, judged=TARGET):
     copy = type(model).FromString(model.SerializeToString())
     draft = Draft(copy)
-    result = lower_rank.apply(draft, TARGET, RepairOptions(prefer_rank=rank))
+    result = lower_rank.apply(draft, judged, RepairOptions(prefer_rank=rank))
     return result, draft.finish() if isinstance(result, Applied) else None
 
 
@@ -190,3 +192,134 @@ def test_nothing_above_the_limit_is_nothing_to_do():
     model = model_from_text(HEAD + "net (float[1, 2, 3] x) => (float[1, 2, 3] y) { y = Relu (x) }")
     model.graph.node[0].name = "r"
     assert lowered(model, 4)[0] == Skipped("no tensor has more than 4 dimensions")
+
+
+def narrow(most):
+    """Return the target with a small limit on each dimension."""
+    limit = replace(TARGET.limit("dimension_max"), value=most)
+    return replace(TARGET, limits={**TARGET.limits, "dimension_max": limit})
+
+
+@pytest.mark.parametrize("rank", [4, 5])
+@pytest.mark.parametrize("name", CASES)
+def test_an_operator_computes_the_same_on_axes_cut_in_two(name, rank):
+    tried = 0
+    for seed in range(12):
+        model = make(name, seed, 14)
+        result, other = lowered(model, rank, narrow(9))
+        if isinstance(result, Skipped):
+            continue
+        assert isinstance(result, Applied), result
+        checker.check_model(other, full_check=True)
+        assert_within(other, rank)
+        assert_same(model, other, name, seed)
+        tried += 1
+    assert tried >= (4 if "Pool" not in name or rank == 4 else 0)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "room", "wanted"),
+    [
+        ([9, 10], None, [[9], [10]]),
+        ([11], None, [[11]]),  # prime
+        ([12], None, [[2, 6]]),
+        ([50, 12, 8], None, [[5, 10], [12], [8]]),  # room for one more
+        ([101], None, [[101]]),  # more than two dimensions can hold
+        ([60, 60], None, [[6, 10], [6, 10]]),
+        ([60, 60], 2, [[60], [60]]),
+    ],
+)
+def test_sizes_are_cut_in_two_where_there_is_room(sizes, room, wanted):
+    assert Lowering(None, 5, 10).spread(sizes, room) == wanted
+
+
+def test_a_size_of_which_no_divisor_fits_costs_no_long_search():
+    assert Lowering(None, 5, 2**31).spread([2**61 - 1]) == [[2**61 - 1]]
+
+
+@pytest.mark.parametrize(
+    ("dims", "axis", "wanted"),
+    [
+        ([1, 4, 8], 1, ((1, 1, 4, 8), 2)),
+        ([1, 4, 6, 8], 1, ((1, 4, 6, 8), 1)),
+        ([3, 4, 6, 8], 1, ((1, 3, 4, 6, 8), 2)),
+        ([3, 5, 4, 1], 2, ((1, 3, 5, 4), 3)),
+        ([3, 5, 4, 6, 8], 2, ((1, 3, 5, 4, 48), 3)),
+    ],
+)
+def test_an_axis_keeps_its_place_among_axes_cut_in_two(dims, axis, wanted):
+    along = Lowering(None, 5, 10).around(dims, axis)
+    assert (along.dims, along.axis) == wanted
+
+
+SPLIT, JOINED = "[6] split = {1, 8, 3, 3, 128, 128}", "[4] join = {24, 3, 128, 128}"
+LARGE = {  # 1,179,648 elements in all; one operator on six axes, and what it becomes
+    "an element alone": ("b = Relu (a)", "Relu [1, 72, 128, 128]"),
+    "two of a size": ("b = Add (a, a)", "Add [1, 72, 128, 128]"),
+    "behind a permutation": (
+        "c = Transpose <perm = [0, 3, 1, 2, 4, 5]> (a) d = Sigmoid (c) b = Mul (c, d)",
+        "Transpose [1, 3, 24, 16384]; Sigmoid [1, 3, 24, 16384]; Mul [1, 3, 24, 16384]",
+    ),
+    "along the first of many": ("b = Softmax <axis = 1> (a)", "Softmax [1, 8, 3, 49152]"),
+    "cut and joined": (
+        "c, d = Split <axis = 1> (a) b = Concat <axis = 1> (d, c)",
+        "Slice [1, 4, 3, 49152]; Slice [1, 4, 3, 49152]; Concat [1, 8, 3, 49152]",
+    ),
+    "joined without need of an axis of its own": (
+        "c, d = Split <axis = 2> (a, thirds) b = Concat <axis = 2> (d, c)",
+        "Slice [1, 8, 1, 49152]; Slice [1, 8, 2, 49152]; Concat [1, 8, 3, 49152]",
+    ),
+    "a mean of nearly all": (
+        "c = ReduceMean <axes = [2, 3, 4, 5], keepdims = 1> (a) b = Sub (a, c)",
+        "ReduceMean [1, 8, 1, 1]; Sub [1, 8, 3, 49152]",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LARGE)
+def test_axes_are_not_merged_to_more_than_the_target_takes(case):
+    nodes, wanted = LARGE[case]
+    text = f"""net (float[1, 72, 128, 128] x) => (float[24, 3, 128, 128] y)
+        <int64{SPLIT}, int64{JOINED}, int64[2] thirds = {{1, 2}}>
+        {{ a = Reshape (x, split) {nodes} y = Reshape (b, join) }}"""
+    model = model_from_text(HEAD + text)
+    for number, node in enumerate(model.graph.node):
+        node.name = f"n{number}"
+    result, other = lowered(model, 5)
+    assert isinstance(result, Applied)
+    shapes = infer(other)
+    assert max(max(item.shape) for item in shapes.values()) <= TARGET.limit("dimension_max").value
+    made = [
+        f"{node.op_type} {list(shapes[node.output[0]].shape)}"
+        for node in other.graph.node
+        if node.op_type != "Reshape"
+    ]
+    assert "; ".join(made) == wanted
+    assert_same(model, other, "Sigmoid", 0)
+
+
+@pytest.mark.parametrize(
+    ("dims", "wanted"),
+    [
+        ([1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 30]),
+        ([1, 8, 3, 3, 300, 300], [1, 8, 9, 300, 300]),
+        ([1, 2, 2, 3, 2, 300, 300], [1, 4, 6, 300, 300]),
+    ],
+)
+def test_an_input_is_merged_where_the_target_takes_the_size(dims, wanted):
+    text = f"net (float{dims} x) => (float[1, {np.prod(dims)}] y) {{ y = Flatten (x) }}"
+    model = model_from_text(HEAD + text)
+    model.graph.node[0].name = "f"
+    result, other = lowered(model, 5)
+    assert isinstance(result, Applied)
+    assert [item.after for item in result.interface] == [str(wanted)]
+    assert list(infer(other)["x"].shape) == wanted
+
+
+def test_a_join_takes_no_axis_that_it_does_not_need():
+    text = "net (float[1, 2, 2, 3, 2, 2] x) => (float[1, 2, 2, 6, 2, 2] y)"
+    model = model_from_text(HEAD + text + "{ y = Concat <axis = 3> (x, x) }")
+    model.graph.node[0].name = "c"
+    other = lowered(model, 5)[1]
+    joined = next(node for node in other.graph.node if node.op_type == "Concat")
+    assert list(infer(other)[joined.output[0]].shape) == [1, 4, 24]

@@ -49,13 +49,14 @@ LOWERINGS: Final[Mapping[str, Lower]] = {
 }
 
 
-def lower(draft: Draft, node: Node, rank: int) -> bool:
+def lower(draft: Draft, node: Node, rank: int, widest: int | None = None) -> bool:
     """Replace a node that touches a tensor of a higher rank; return False when it touches none.
 
     Args:
         draft: being rewritten, see ``Draft.rewrite``.
         node: of the main graph.
         rank: largest rank allowed, at least 4.
+        widest: largest dimension that the target takes; kept where the rank leaves room for it.
 
     Raises:
         NoFormError: the node has no form of that rank; says why.
@@ -68,7 +69,7 @@ def lower(draft: Draft, node: Node, rank: int) -> bool:
     how = LOWERINGS.get(node.op) if node.is_standard else None
     if how is None:
         raise NoFormError(f"{node.op} on tensors of rank {rank_of(draft, node)}")
-    how(Lowering(draft, rank), node)
+    how(Lowering(draft, rank, widest), node)
     return True
 
 

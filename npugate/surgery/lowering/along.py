@@ -7,7 +7,7 @@ from typing import Final
 
 from onnx import TensorProto
 
-from npugate.surgery.lowering.form import AXIS, Lowering, around, low_view, positive
+from npugate.surgery.lowering.form import Along, Lowering, low_view, positive
 from npugate.surgery.node import Node, NoFormError, Value
 
 _SOFTMAX_ALONG: Final = 13  # before, Softmax works on all axes from one on
@@ -19,11 +19,11 @@ def arg(low: Lowering, node: Node) -> None:
     """Replace ArgMax and ArgMin."""
     data, dims = low.data(node), low.shape(node)
     axis = positive(node.integer("axis", 0), len(dims))
-    small = around(dims, axis)
-    value = low.draft.reshape(data, small)
-    small[AXIS] = 1
-    attributes = {**node.attrs, "axis": AXIS, "keepdims": 1}
-    low.finish(low.draft.emit(node.op, [value], small, TensorProto.INT64, **attributes), node)
+    small = low.around(dims, axis)
+    value = low.draft.reshape(data, small.dims)
+    attributes = {**node.attrs, "axis": small.axis, "keepdims": 1}
+    made = low.draft.emit(node.op, [value], small.sized(1), TensorProto.INT64, **attributes)
+    low.finish(made, node)
 
 
 def softmax(low: Lowering, node: Node) -> None:
@@ -32,43 +32,43 @@ def softmax(low: Lowering, node: Node) -> None:
     if low.draft.opset < _SOFTMAX_ALONG:
         axis = node.integer("axis", _FLAT_AXIS)
         axis = axis + len(dims) if axis < 0 else axis
-        small, at = [1, prod(dims[:axis]), prod(dims[axis:])], AXIS
+        small = Along((1, prod(dims[:axis]), prod(dims[axis:])), 2)
     else:
-        small, at = around(dims, positive(node.integer("axis", -1), len(dims))), AXIS
-    value = low.draft.reshape(data, small)
-    low.finish(low.draft.emit(node.op, [value], small, low.dtype(node), axis=at), node)
+        small = low.around(dims, positive(node.integer("axis", -1), len(dims)))
+    value = low.draft.reshape(data, small.dims)
+    made = low.draft.emit(node.op, [value], small.dims, low.dtype(node), axis=small.axis)
+    low.finish(made, node)
 
 
 def normalize(low: Lowering, node: Node) -> None:
     """Replace LpNormalization."""
     data, dims = low.data(node), low.shape(node)
-    small = around(dims, positive(node.integer("axis", -1), len(dims)))
-    value = low.draft.reshape(data, small)
-    attributes = {**node.attrs, "axis": AXIS}
-    low.finish(low.draft.emit(node.op, [value], small, low.dtype(node), **attributes), node)
+    small = low.around(dims, positive(node.integer("axis", -1), len(dims)))
+    value = low.draft.reshape(data, small.dims)
+    attributes = {**node.attrs, "axis": small.axis}
+    low.finish(low.draft.emit(node.op, [value], small.dims, low.dtype(node), **attributes), node)
 
 
 def cumsum(low: Lowering, node: Node) -> None:
     """Replace CumSum."""
     data, dims = low.data(node), low.shape(node)
     axes = low.constants(node, 1) or [0]
-    small = around(dims, positive(axes[0], len(dims)))
-    inputs = [low.draft.reshape(data, small), low.draft.int64(AXIS, "axis")]
-    low.finish(low.draft.emit(node.op, inputs, small, low.dtype(node), **node.attrs), node)
+    small = low.around(dims, positive(axes[0], len(dims)))
+    inputs = [low.draft.reshape(data, small.dims), low.draft.int64(small.axis, "axis")]
+    low.finish(low.draft.emit(node.op, inputs, small.dims, low.dtype(node), **node.attrs), node)
 
 
 def topk(low: Lowering, node: Node) -> None:
     """Replace TopK: values and indices."""
     data, dims = low.data(node), low.shape(node)
     axis = positive(node.integer("axis", -1), len(dims))
-    small = around(dims, axis)
-    value = low.draft.reshape(data, small)
-    small[AXIS] = low.draft.dims(next(o for o in node.outputs if o.name))[axis]
-    inputs = [value]
+    small = low.around(dims, axis)
+    kept = small.sized(low.draft.dims(next(o for o in node.outputs if o.name))[axis])
+    inputs = [low.draft.reshape(data, small.dims)]
     if low.draft.opset >= _TOPK_INPUT:
         inputs.append(low.data(node, 1))
-    results = [(small, low.draft.dtype(data)), (small, TensorProto.INT64)]
-    made = low.draft.emit_many(node.op, inputs, results, **{**node.attrs, "axis": AXIS})
+    results = [(kept, low.draft.dtype(data)), (kept, TensorProto.INT64)]
+    made = low.draft.emit_many(node.op, inputs, results, **{**node.attrs, "axis": small.axis})
     for position, output in enumerate(node.outputs):
         if output.name:
             low.finish(made[position], node, position)
@@ -82,11 +82,11 @@ def quantize(low: Lowering, node: Node) -> None:
     scale = low.dims(low.data(node, 1))
     attributes = {key: value for key, value in node.attrs.items() if key != "axis"}
     if prod(scale) == 1:
-        small = list(low_view(low, data))
+        small = low_view(low, data)
         extra = [_scalar(low, node, position) for position in range(1, len(node.inputs))]
     else:
-        small = around(dims, positive(node.integer("axis", 1), len(dims)))
-        attributes["axis"] = AXIS
+        along = low.around(dims, positive(node.integer("axis", 1), len(dims)))
+        small, attributes["axis"] = along.dims, along.axis
         extra = [node.input(position) for position in range(1, len(node.inputs))]
     inputs = [low.draft.reshape(data, small), *extra]
     low.finish(low.draft.emit(node.op, inputs, small, low.dtype(node), **attributes), node)

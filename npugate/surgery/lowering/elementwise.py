@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from npugate.surgery.lowering.form import Lowering, lead, low_view, runs
+from npugate.surgery.lowering.form import Lowering, had_view, lead, low_view, runs
 from npugate.surgery.node import Node, NoFormError, Value
 
 UNARY: Final = (
@@ -57,11 +57,13 @@ def broadcast(low: Lowering, node: Node) -> None:
     while len(parts) > low.usable:
         _stretch_cheapest(low, values, shapes, out, parts)
         parts = _groups(shapes, out)
-    small = [_merged(shape, parts) for shape in shapes]
+    axes = _had_axes(low, values, shapes, out) if len(parts) == 1 else None
+    axes = axes or low.spread(_merged(out, parts))
+    small = [_spread(_merged(shape, parts), axes) for shape in shapes]
     inputs = [
         low.draft.reshape(value, lead(dims)) for value, dims in zip(values, small, strict=True)
     ]
-    dims = lead(_merged(out, parts))
+    dims = lead(dim for part in axes for dim in part)
     low.finish(low.draft.emit(node.op, inputs, dims, low.dtype(node), **node.attrs), node)
 
 
@@ -74,6 +76,24 @@ def _groups(shapes: Sequence[Sequence[int]], out: Sequence[int]) -> list[list[in
 
 def _merged(shape: Sequence[int], parts: Sequence[Sequence[int]]) -> list[int]:
     return [prod(shape[axis] for axis in part) for part in parts]
+
+
+def _had_axes(
+    low: Lowering, values: Sequence[Value], shapes: Sequence[Sequence[int]], out: Sequence[int]
+) -> list[list[int]] | None:
+    """Return the axes of a view that an operand of full size has already."""
+    full = (value for value, dims in zip(values, shapes, strict=True) if list(dims) == list(out))
+    views = (had_view(low, value) for value in full)
+    return next(([list(dims[1:])] for dims in views if dims and len(dims) > 1), None)
+
+
+def _spread(sizes: Sequence[int], axes: Sequence[Sequence[int]]) -> list[int]:
+    """Return the dimensions of an operand where those of the result are cut in two."""
+    return [
+        dim
+        for size, part in zip(sizes, axes, strict=True)
+        for dim in (part if size == prod(part) else [1] * len(part))
+    ]
 
 
 def _stretch_cheapest(
@@ -119,8 +139,9 @@ def stretched(
         wide = np.broadcast_to(array.reshape(list(dims)), result)
         return low.draft.constant(np.array(wide, order="C"), value.name), result
     before, behind = prod(dims[:start]), prod(dims[end:])
-    target = [1, before, prod(out[start:end]), behind]
-    source = low.draft.reshape(value, [1, before, 1, behind])
+    small = low.around([before, 1, behind], 1)
+    target = small.sized(prod(out[start:end]))
+    source = low.draft.reshape(value, small.dims)
     shape = low.draft.int64(target, "shape")
     wide_value = low.draft.emit("Expand", [source, shape], target, low.draft.dtype(value))
     return low.draft.reshape(wide_value, result), result

@@ -3,14 +3,15 @@
 Every operator is replaced by ``Reshape, operators of low rank, Reshape`` with the order of the
 elements kept at both ends, so that fusing the Reshapes removes every tensor of high rank between
 two replaced operators. A leading axis of size 1 is kept throughout: compilers refuse operators
-that act on the first axis.
+that act on the first axis. Axes are merged as far as they go, but where the result would be larger
+than the target takes a dimension to be, it is two axes, if the rank leaves room for them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
-from math import prod
+from math import isqrt, prod
 from typing import Final
 
 from msgspec import Struct
@@ -18,19 +19,20 @@ from msgspec import Struct
 from npugate.surgery.draft import Draft
 from npugate.surgery.node import Dims, Node, NoFormError, Value
 
-AXIS: Final = 2
-"""Position of the axis that an operator works along in ``[1, before, axis, behind]``."""
+_MOST_TRIED: Final = 1 << 16  # divisors; dimensions come from a stranger's file
 
 
 class Lowering(Struct, frozen=True):
-    """A draft and the largest rank its tensors may have.
+    """A draft and how many axes its tensors may have, of which size.
 
     Attributes:
         rank: at least 4.
+        widest: largest dimension that the target takes; None when it takes any.
     """
 
     draft: Draft
     rank: int
+    widest: int | None = None
 
     @property
     def usable(self) -> int:
@@ -69,6 +71,48 @@ class Lowering(Struct, frozen=True):
             raise NoFormError(f"input {position} of {node.op} is computed at run time")
         return numbers
 
+    def fits(self, size: int) -> bool:
+        """Tell whether the target takes a dimension."""
+        return self.widest is None or size <= self.widest
+
+    def spread(self, sizes: Sequence[int], room: int | None = None) -> list[list[int]]:
+        """Cut sizes above the widest in two, in order, as long as there is room for more axes.
+
+        Args:
+            sizes: of axes.
+            room: most axes in all; by default all beside the leading one.
+
+        Returns:
+            For each size the dimensions that stand for it.
+        """
+        spare = (self.usable if room is None else room) - len(sizes)
+        found: list[list[int]] = []
+        for size in sizes:
+            halves = self._halves(size) if spare > 0 else [size]
+            spare -= len(halves) - 1
+            found.append(halves)
+        return found
+
+    def _halves(self, size: int) -> list[int]:
+        """Return one dimension, or two of that product where one is too large."""
+        if self.widest is None or self.fits(size):
+            return [size]
+        first = -(-size // self.widest)
+        tried = range(first, min(isqrt(size), first + _MOST_TRIED) + 1)
+        divisor = next((number for number in tried if size % number == 0), None)
+        return [size] if divisor is None else [divisor, size // divisor]
+
+    def around(self, dims: Sequence[int], axis: int) -> Along:
+        """Return ``[1, before, axis, behind]``, what is too large of it in two."""
+        sizes = [prod(dims[:axis]), prod(dims[axis + 1 :])]
+        front, back = ([] if size == 1 else [size] for size in sizes)
+        if self.fits(max(sizes)):
+            front, back = ([size] for size in sizes)
+        cut = self.spread([*front, *back], self.usable - 1)
+        ahead = [dim for part in cut[: len(front)] for dim in part]
+        behind = [dim for part in cut[len(front) :] for dim in part]
+        return Along((1, *ahead, dims[axis], *behind), 1 + len(ahead))
+
     def finish(self, value: Value, node: Node, position: int = 0) -> None:
         """Let a value, reshaped, be an output of the node that is replaced."""
         output = node.outputs[position]
@@ -79,6 +123,17 @@ class Lowering(Struct, frozen=True):
         return self.draft.dtype(node.outputs[position])
 
 
+class Along(Struct, frozen=True):
+    """A shape of few axes for an operator that works along one of them."""
+
+    dims: Dims
+    axis: int
+
+    def sized(self, size: int) -> Dims:
+        """Return the shape with another size of the axis."""
+        return (*self.dims[: self.axis], size, *self.dims[self.axis + 1 :])
+
+
 Lower = Callable[[Lowering, Node], None]
 """Emits what stands for a node, its outputs included; raises NoFormError when nothing does."""
 
@@ -86,11 +141,6 @@ Lower = Callable[[Lowering, Node], None]
 def lead(dims: Iterable[int]) -> list[int]:
     """Put the leading axis in front."""
     return [1, *dims]
-
-
-def around(dims: Sequence[int], axis: int) -> list[int]:
-    """Return ``[1, before, axis, behind]``."""
-    return [1, prod(dims[:axis]), dims[axis], prod(dims[axis + 1 :])]
 
 
 def positive(axis: int, rank: int) -> int:
@@ -113,9 +163,13 @@ def runs(flags: Sequence[object]) -> list[tuple[object, int, int]]:
 
 def low_view(low: Lowering, value: Value) -> Dims:
     """Return a shape of few axes that the elements have already, else the flat one."""
+    return had_view(low, value) or (1, *low.spread([prod(low.dims(value))])[0])
+
+
+def had_view(low: Lowering, value: Value) -> Dims | None:
+    """Return a shape of few axes that the elements have already."""
     maker = low.draft.producer(value)
-    if maker is not None and maker.is_a("Reshape"):
-        dims = low.draft.maybe_dims(maker.inputs[0])
-        if dims is not None and len(dims) <= low.rank and dims[:1] == (1,):
-            return dims
-    return 1, prod(low.dims(value))
+    if maker is None or not maker.is_a("Reshape"):
+        return None
+    dims = low.draft.maybe_dims(maker.inputs[0])
+    return dims if dims is not None and len(dims) <= low.rank and dims[:1] == (1,) else None

@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from npugate.surgery.lowering.form import AXIS, Lowering, around, positive
+from npugate.surgery.lowering.form import Lowering, positive
 from npugate.surgery.node import Node, NoFormError
 
 
@@ -16,10 +16,10 @@ def gather(low: Lowering, node: Node) -> None:
     axis = positive(node.integer("axis", 0), len(dims))
     indices = low.data(node, 1)
     count = prod(low.dims(indices))
-    small = around(dims, axis)
-    inputs = [low.draft.reshape(data, small), low.draft.reshape(indices, [count])]
-    small[AXIS] = count
-    low.finish(low.draft.emit("Gather", inputs, small, low.dtype(node), axis=AXIS), node)
+    small = low.around(dims, axis)
+    inputs = [low.draft.reshape(data, small.dims), low.draft.reshape(indices, [count])]
+    made = low.draft.emit("Gather", inputs, small.sized(count), low.dtype(node), axis=small.axis)
+    low.finish(made, node)
 
 
 def elements(low: Lowering, node: Node) -> None:
@@ -29,14 +29,15 @@ def elements(low: Lowering, node: Node) -> None:
     indices = low.shape(node, 1)
     if any(indices[a] != dims[a] for a in range(len(dims)) if a != axis):
         raise NoFormError(f"{node.op} whose indices leave out part of another axis")
-    small, looked_up = around(dims, axis), around(indices, axis)
-    inputs = [low.draft.reshape(data, small)]
+    small = low.around(dims, axis)
+    looked_up = small.sized(indices[axis])
+    inputs = [low.draft.reshape(data, small.dims)]
     inputs += [
         low.draft.reshape(low.data(node, position), looked_up)
         for position in range(1, len(node.inputs))
     ]
-    result = looked_up if node.op == "GatherElements" else small
-    attributes = {**node.attrs, "axis": AXIS}
+    result = looked_up if node.op == "GatherElements" else small.dims
+    attributes = {**node.attrs, "axis": small.axis}
     low.finish(low.draft.emit(node.op, inputs, result, low.dtype(node), **attributes), node)
 
 

@@ -32,11 +32,12 @@ def _by_one_matrix(
 ) -> Value:
     """Take everything in front of the matrices of the left side as rows."""
     rows, inner, columns = sizes
+    front = low.spread([rows], low.usable - 1)[0]
     inputs = [
-        low.draft.reshape(values[0], [1, rows, inner]),
+        low.draft.reshape(values[0], [1, *front, inner]),
         low.draft.reshape(values[1], [inner, columns]),
     ]
-    return low.draft.emit("MatMul", inputs, [1, rows, columns], low.dtype(node))
+    return low.draft.emit("MatMul", inputs, [1, *front, columns], low.dtype(node))
 
 
 def _batched(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from math import prod
 
 from npugate.surgery import permute
 from npugate.surgery.lowering.elementwise import stretched
-from npugate.surgery.lowering.form import AXIS, Lowering, around, lead, positive, runs
-from npugate.surgery.node import Dims, Node, NoFormError, Value
+from npugate.surgery.lowering.form import Along, Lowering, lead, positive, runs
+from npugate.surgery.node import Node, NoFormError, Value
 
 _SPLIT_INPUT = 13  # Split takes its sizes, Squeeze its axes as an input from here on
 _SLICE_INPUT = 10
@@ -30,12 +31,23 @@ def permuted(low: Lowering, value: Value, dims: Sequence[int], perm: Sequence[in
     except ValueError as error:
         raise NoFormError(str(error)) from error
     dtype = low.draft.dtype(value)
-    for small, order in steps:
+    for sizes, blocks in steps:
+        small, order = _cut_in_two(low, sizes, blocks)
         value = low.draft.reshape(value, lead(small))
         moved = lead(small[axis] for axis in order)
         order_here = [0, *(axis + 1 for axis in order)]
         value = low.draft.emit("Transpose", [value], moved, dtype, perm=order_here)
     return value
+
+
+def _cut_in_two(
+    low: Lowering, sizes: Sequence[int], order: Sequence[int]
+) -> tuple[list[int], list[int]]:
+    """Return a permutation of axes that are small enough: two neighbours for a large one."""
+    parts = low.spread(sizes)
+    starts = list(accumulate((len(part) for part in parts), initial=0))
+    axes = [axis for block in order for axis in range(starts[block], starts[block + 1])]
+    return [dim for part in parts for dim in part], axes
 
 
 def expand(low: Lowering, node: Node) -> None:
@@ -67,20 +79,23 @@ def tile(low: Lowering, node: Node) -> None:
 
 
 def concat(low: Lowering, node: Node) -> None:
-    """Join along the last of three axes."""
+    """Join along the last of three axes, or before the last where that would be too large."""
     values = [low.data(node, position) for position in range(len(node.inputs))]
     out = low.dims(node.outputs[0])
     axis = positive(node.integer("axis", 1), len(out))
+    joined = Along((1, prod(out[:axis]), prod(out[axis:])), 2)
+    if not low.fits(max(joined.dims)):
+        joined = low.around(out, axis)
+    each = joined.dims[joined.axis] // out[axis]  # elements behind a step along the axis
     parts = []
     for value in values:
         dims = low.draft.dims(value)
         if 0 in dims:
             continue  # nothing to join
-        parts.append(low.draft.reshape(value, [1, prod(dims[:axis]), prod(dims[axis:])]))
-    joined = [1, prod(out[:axis]), prod(out[axis:])]
+        parts.append(low.draft.reshape(value, joined.sized(dims[axis] * each)))
     made = parts[0]
     if len(parts) > 1:
-        made = low.draft.emit("Concat", parts, joined, low.dtype(node), axis=AXIS)
+        made = low.draft.emit("Concat", parts, joined.dims, low.dtype(node), axis=joined.axis)
     low.finish(made, node)
 
 
@@ -88,7 +103,8 @@ def split(low: Lowering, node: Node) -> None:
     """Cut by slices, for compilers take a Split only where every part has one element."""
     data, dims = low.data(node), low.shape(node)
     axis = positive(node.integer("axis", 0), len(dims))
-    low_data = low.draft.reshape(data, around(dims, axis))
+    small = low.around(dims, axis)
+    low_data = low.draft.reshape(data, small.dims)
     start = 0
     for position, output in enumerate(node.outputs):
         size = low.draft.dims(output)[axis] if output.name else 0
@@ -96,17 +112,18 @@ def split(low: Lowering, node: Node) -> None:
             raise NoFormError("Split with a part that is left out")
         if size == 0:
             raise NoFormError("Split with an empty part")
-        part = cut(low, low_data, (start, start + size, 1), size)
+        part = cut(low, low_data, small, (start, start + size, 1), size)
         low.finish(part, node, position)
         start += size
 
 
-def cut(low: Lowering, value: Value, bounds: tuple[int, int, int], size: int) -> Value:
-    """Slice ``[1, before, axis, behind]`` along its axis; bounds are start, end, step."""
-    before = low.draft.dims(value)
-    dims = [*before[:AXIS], size, *before[AXIS + 1 :]]
+def cut(
+    low: Lowering, value: Value, small: Along, bounds: tuple[int, int, int], size: int
+) -> Value:
+    """Slice a value of such a shape along its axis; bounds are start, end, step."""
+    dims = small.sized(size)
     start, end, step = bounds
-    numbers = [[start], [end], [AXIS], [step]]
+    numbers = [[start], [end], [small.axis], [step]]
     if low.draft.opset < _SLICE_INPUT:
         if step != 1:
             raise NoFormError("Slice with a step before opset 10")
@@ -117,7 +134,7 @@ def cut(low: Lowering, value: Value, bounds: tuple[int, int, int], size: int) ->
             low.draft.dtype(value),
             starts=[start],
             ends=[end],
-            axes=[AXIS],
+            axes=[small.axis],
         )
     inputs = [value, *(low.draft.int64(number) for number in numbers)]
     return low.draft.emit("Slice", inputs, dims, low.draft.dtype(value))
@@ -132,10 +149,11 @@ def slice_(low: Lowering, node: Node) -> None:
             continue
         if not kept:
             raise NoFormError("Slice that keeps nothing")
-        data = low.draft.reshape(data, around(dims, axis))
+        small = low.around(dims, axis)
+        data = low.draft.reshape(data, small.dims)
         stop = kept[-1] + (1 if step > 0 else -1)
         stop = stop if stop >= 0 else -dims[axis] - 1  # before the first element
-        data = cut(low, data, (kept[0], stop, step), len(kept))
+        data = cut(low, data, small, (kept[0], stop, step), len(kept))
         dims = [*dims[:axis], len(kept), *dims[axis + 1 :]]
     low.finish(data, node)
 
@@ -180,19 +198,21 @@ def pad(low: Lowering, node: Node) -> None:
         axis = positive(number, len(dims))
         sides = pads[position], pads[half + position]
         if sides != (0, 0):
-            data = low.draft.reshape(data, around(dims, axis))
+            small = low.around(dims, axis)
+            data = low.draft.reshape(data, small.dims)
             size = dims[axis] + sum(sides)
             if size <= 0:
                 raise NoFormError("Pad that leaves nothing")
-            data = _padded(low, node, data, sides, size)
+            data = _padded(low, node, data, small, sides)
             dims = [*dims[:axis], size, *dims[axis + 1 :]]
     low.finish(data, node)
 
 
-def _padded(low: Lowering, node: Node, value: Value, sides: tuple[int, int], size: int) -> Value:
-    before = low.draft.dims(value)
-    dims: Dims = (*before[:AXIS], size, *before[AXIS + 1 :])
-    pads = [0, 0, sides[0], 0, 0, 0, sides[1], 0]
+def _padded(low: Lowering, node: Node, value: Value, small: Along, sides: tuple[int, int]) -> Value:
+    dims = small.sized(small.dims[small.axis] + sum(sides))
+    zeros = [0] * len(dims)
+    pads = [*zeros[: small.axis], sides[0], *zeros[small.axis + 1 :]]
+    pads += [*zeros[: small.axis], sides[1], *zeros[small.axis + 1 :]]
     mode = node.text("mode", "constant") if "mode" in node.attrs else None
     dtype = low.draft.dtype(value)
     if low.draft.opset < _PAD_INPUT:

@@ -40,8 +40,10 @@ def reduce(low: Lowering, node: Node) -> None:
     if not any(flag for flag, _ in parts):
         low.finish(_of_single_elements(low, node, data, prod(dims)), node)
     elif len(parts) <= low.usable:
-        value = low.draft.reshape(data, lead(size for _, size in parts))
-        chosen = [position + 1 for position, (flag, _) in enumerate(parts) if flag]
+        cut = low.spread([size for _, size in parts])
+        flags = [flag for (flag, _), part in zip(parts, cut, strict=True) for _ in part]
+        value = low.draft.reshape(data, lead(size for part in cut for size in part))
+        chosen = [position + 1 for position, flag in enumerate(flags) if flag]
         low.finish(_reduced(low, node.op, value, chosen), node)
     else:
         low.finish(_step_by_step(low, node, data, parts), node)
@@ -61,14 +63,15 @@ def _axes(low: Lowering, node: Node, rank: int) -> set[int] | None:
 
 def _of_single_elements(low: Lowering, node: Node, data: Value, size: int) -> Value:
     """Return what a reduction makes of one element each: mostly the element."""
-    flat = low.draft.reshape(data, [1, size])
+    dims = lead(low.spread([size])[0])
+    flat = low.draft.reshape(data, dims)
     dtype = low.dtype(node)
     if node.op in {"ReduceL1", "ReduceL2"}:
-        return low.draft.emit("Abs", [flat], [1, size], dtype)
+        return low.draft.emit("Abs", [flat], dims, dtype)
     if node.op == "ReduceSumSquare":
-        return low.draft.emit("Mul", [flat, flat], [1, size], dtype)
+        return low.draft.emit("Mul", [flat, flat], dims, dtype)
     if node.op == "ReduceLogSum":
-        return low.draft.emit("Log", [flat], [1, size], dtype)
+        return low.draft.emit("Log", [flat], dims, dtype)
     return flat
 
 
@@ -81,8 +84,9 @@ def _step_by_step(low: Lowering, node: Node, value: Value, parts: list[tuple[boo
         last = max(position for position, (flag, _) in enumerate(parts) if flag)
         before = prod(size for _, size in parts[:last])
         behind = prod(size for _, size in parts[last + 1 :])
-        value = low.draft.reshape(value, [1, before, parts[last][1], behind])
-        value = _reduced(low, op, value, [2])
+        small = low.around([before, parts[last][1], behind], 1)
+        value = low.draft.reshape(value, small.dims)
+        value = _reduced(low, op, value, [small.axis])
         op = following
         left = parts[:last] + parts[last + 1 :]
         parts = [
