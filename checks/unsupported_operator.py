@@ -7,21 +7,22 @@ control flow, shapes that depend on the data, post-processing. Import fails at t
 on the host; a decomposition into supported operators is done before quantising.
 
 **Limits.** An operator that the table does not list may still be read by a newer compiler. One
-whose result is known at compile time is folded and never reported.
+whose result is known at compile time is folded and never reported. An `If` or `Loop` whose way is
+known is reported as settled-control-flow, which has a repair.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from npugate.api import Example, Facts, Hit, Node, Rule, Severity, Target
+from npugate.api import Example, Facts, Hit, Node, Rule, Severity, Target, settled
 
 
 def check(facts: Facts, target: Target) -> Iterator[Hit]:
     """Yield the nodes of ONNX's own domains that the target has no way to run."""
     undefined = {problem.location.op_type for problem in facts.problems("operator-not-in-opset")}
     for node in facts.nodes:
-        if node.op_type in undefined or not _standard(node) or _folded(node):
+        if node.op_type in undefined or not _standard(node) or _folded(node) or settled(node):
             continue
         row = target.operator(node.op_type, node.domain)
         name = f"{target.name} ({target.toolchain})"

@@ -5,6 +5,7 @@ from npugate.estimate.assemble import board_of, memory, timed
 from npugate.estimate.sizes import show_size
 from npugate.estimate.values import Fit, Interval, Memory
 from npugate.facts import Array, Dim, Facts, Graph, Node, Shape, Tensor
+from npugate.facts.control import settled
 from npugate.facts.quantization import (
     VIEWS,
     WEIGHTED,
@@ -67,6 +68,7 @@ __all__ = [
     "dequantize",
     "float_groups",
     "memory",
+    "settled",
     "show_size",
     "timed",
     "weight",

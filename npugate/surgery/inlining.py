@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 import numpy as np
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
+from npugate.facts.control import MOST_COPIES, MOST_TURNS, RANDOM
 from npugate.surgery.scope import Names, made_in, rename_reads
 from npugate.surgery.values import Held
-
-MOST_TRIPS: Final = 64
-MOST_COPIES: Final = 2000  # nodes that unrolling one loop may make
-RANDOM: Final = frozenset(
-    {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike"}
-    | {"Bernoulli", "Multinomial", "Dropout"}
-)
 
 
 def body_of(node: NodeProto, attribute: str) -> GraphProto | None:
@@ -93,7 +86,7 @@ def trips(node: NodeProto, body: GraphProto, known: Mapping[str, Held]) -> int |
         known: the constants that the graph around it can see.
     """
     count = _scalar(known, node.input[0]) if node.input and node.input[0] else None
-    if count is None or not 1 <= count <= MOST_TRIPS or count * len(body.node) > MOST_COPIES:
+    if count is None or not 1 <= count <= MOST_TURNS or count * len(body.node) > MOST_COPIES:
         return None
     start = node.input[1] if len(node.input) > 1 else ""
     if start and _scalar(known, start) != 1:

@@ -14,9 +14,9 @@ import numpy as np
 from msgspec import Struct, field
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
+from npugate.facts.control import RANDOM
 from npugate.facts.graph import Array
 from npugate.surgery import static
-from npugate.surgery.inlining import RANDOM
 from npugate.surgery.node import DEFAULT_DOMAINS, NoFormError
 from npugate.surgery.opsets.scene import integer, integers
 from npugate.surgery.scope import Names
