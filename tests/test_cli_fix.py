@@ -191,6 +191,19 @@ def test_a_clean_model_is_left_alone(folder, capsys):
     assert not (folder / "npugate-fixed").exists()
 
 
+def test_a_note_says_how_to_have_it_repaired(folder, capsys):
+    head = HIGH.partition("net")[0]
+    noted = model(head + "net (float[1, 4] x) => (float[1, 4] y) { a = Relu (x) y = Neg (a) }")
+    for node in noted.graph.node:
+        node.name = "same"
+    (folder / "models/high.onnx").write_bytes(noted.SerializeToString())
+    code, out, _ = fix(capsys, "models")
+    assert code == 0
+    assert "REPAIR: notes call for no repair; --select make-legal repairs them" in out
+    code, out, _ = fix(capsys, "models", "--select", "make-legal")
+    assert "renamed the second node 'same' to" in out
+
+
 def test_shapes_come_from_the_configuration_and_the_command_line_wins(folder, capsys):
     text = HIGH.partition("net")[0] + "net (float[1, 3, H, 8] x) => (float[?] y) { y = Relu (x) }"
     (folder / "models/high.onnx").write_bytes(model(text).SerializeToString())

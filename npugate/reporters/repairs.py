@@ -17,6 +17,9 @@ def headline(repair: RepairReport) -> str:
         place = f" -> {repair.output}" if repair.output else ", not written"
         return f"{outline.plural(len(applied), 'repair')} applied and verified{place}"
     if not repair.outcomes:
+        names = sorted({finding.repair for finding in repair.findings if finding.repair})
+        if names:
+            return f"notes call for no repair; --select {','.join(names)} repairs them"
         return "no finding has a repair"
     return "nothing repaired; the model is as it was"
 
