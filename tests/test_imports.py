@@ -316,6 +316,7 @@ def loaded(cwd, *arguments):
     return done.returncode, set(done.stderr.split())
 
 
+@pytest.mark.usefixtures("uncovered")
 @pytest.mark.parametrize(
     "arguments", [["--version"], ["--help"], ["check", "--help"], ["completion", "bash"]]
 )
@@ -326,6 +327,7 @@ def test_a_question_to_the_program_loads_nothing_heavy(arguments, tmp_path):
     assert not found & {"onnx", "numpy", "onnxruntime", "onnx_graphsurgeon", "tqdm", "junit_xml"}
 
 
+@pytest.mark.usefixtures("uncovered")
 def test_a_check_loads_no_runtime(tmp_path):
     status, found = loaded(tmp_path, "check", str(FIXTURE), "--quiet", "--fail-on", "never")
     assert status == 0
@@ -335,6 +337,7 @@ def test_a_check_loads_no_runtime(tmp_path):
     assert not found & {"logging", "traceback", "difflib"}, "they cost a check half a megabyte"
 
 
+@pytest.mark.usefixtures("uncovered")
 def test_what_has_the_token_loads_nothing_that_reads_models(tmp_path):
     status, found = loaded(tmp_path, "comment")
     assert status == 0
