@@ -16,7 +16,7 @@ from npugate.api import Example, Facts, Hit, Rule, Severity, Target, settled
 
 def check(facts: Facts, target: Target) -> Iterator[Hit]:
     """Yield each If and Loop that the target has no way to run, and that can be written out."""
-    for node in facts.nodes:
+    for node in facts.nodes_of("If", "Loop"):
         way = settled(node)
         row = target.operator(node.op_type, node.domain)
         if way and (row is None or row.runs_on == "none"):

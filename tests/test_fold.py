@@ -223,21 +223,22 @@ def test_a_loop_of_known_length_is_unrolled():
     assert done["unrolled Loop"] == ["y"]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        loop(65, "c2 = Identity (c)"),
-        loop(0, "c2 = Identity (c)"),
-        loop(5, "t = ReduceMax <keepdims = 0> (v2) h = Constant <value = float {30}> () "
-             "c2 = Less (t, h)"),
-        loop(5, "c2 = Constant <value = bool {0}> ()"),
-        loop(5, "c2 = Identity (c)", condition="stop"),
-        loop(5, "c2 = Identity (c)", stacked="all"),
-    ],
-    ids=["too long", "never", "may stop", "stops", "does not start", "stacks"],
-)  # fmt: skip
-def test_other_loops_stay(text):
-    model, _ = folded(text)
+STAYING = {
+    "too long": loop(65, "c2 = Identity (c)"),
+    "never": loop(0, "c2 = Identity (c)"),
+    "may stop": loop(
+        5,
+        "t = ReduceMax <keepdims = 0> (v2) h = Constant <value = float {30}> () c2 = Less (t, h)",
+    ),
+    "stops": loop(5, "c2 = Constant <value = bool {0}> ()"),
+    "does not start": loop(5, "c2 = Identity (c)", condition="stop"),
+    "stacks": loop(5, "c2 = Identity (c)", stacked="all"),
+}
+
+
+@pytest.mark.parametrize("case", STAYING)
+def test_other_loops_stay(case):
+    model, _ = folded(STAYING[case])
     assert "Loop" in ops(model.graph)
 
 

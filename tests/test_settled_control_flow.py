@@ -5,7 +5,7 @@ import pytest
 from checks import settled_control_flow, unsupported_operator
 from npugate import target, testing
 from npugate.surgery.fold import fold
-from tests.test_fold import BRANCHES, loop
+from tests.test_fold import BRANCHES, STAYING, loop
 
 GOES_ON = "c2 = Identity (c)"
 ALWAYS = "c2 = Constant <value = bool {1}> ()"
@@ -20,16 +20,7 @@ SETTLED = {
 }
 NOT_SETTLED = {
     "a branch by the data": (OPEN, ["If"]),
-    "too long": (loop(65, GOES_ON), ["Loop"]),
-    "never": (loop(0, GOES_ON), ["Loop"]),
-    "stops": (loop(5, "c2 = Constant <value = bool {0}> ()"), ["Loop"]),
-    "may stop": (
-        loop(5, "t = ReduceMax <keepdims = 0> (v2) h = Constant <value = float {30}> () "
-                "c2 = Less (t, h)"),
-        ["Loop"],
-    ),
-    "does not start": (loop(5, GOES_ON, condition="stop"), ["Loop"]),
-    "stacks": (loop(5, GOES_ON, stacked="all"), ["Loop"]),
+    **{case: (text, ["Loop"]) for case, text in STAYING.items()},
     "draws numbers": (loop(5, GOES_ON).replace("v2 = Add (v, f)", "n = RandomNormalLike (v) "
                            "w = Add (v, f) v2 = Add (w, n)"), ["Loop"]),
     "too many copies": (loop(60, GOES_ON).replace(

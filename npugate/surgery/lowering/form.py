@@ -105,9 +105,8 @@ class Lowering(Struct, frozen=True):
     def around(self, dims: Sequence[int], axis: int) -> Along:
         """Return ``[1, before, axis, behind]``, what is too large of it in two."""
         sizes = [prod(dims[:axis]), prod(dims[axis + 1 :])]
-        front, back = ([] if size == 1 else [size] for size in sizes)
-        if self.fits(max(sizes)):
-            front, back = ([size] for size in sizes)
+        is_cut = not self.fits(max(sizes))  # then an axis of size 1 gives its room away
+        front, back = ([] if is_cut and size == 1 else [size] for size in sizes)
         cut = self.spread([*front, *back], self.usable - 1)
         ahead = [dim for part in cut[: len(front)] for dim in part]
         behind = [dim for part in cut[len(front) :] for dim in part]
