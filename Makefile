@@ -37,7 +37,7 @@ endif
 
 test: lint $(TORCH) ## lint, types, pages, tests; EXPORT=0 goes without torch
 	@if [ "$(EXPORT)" = 0 ]; then echo "EXPORT=0: the tests of npugate export are skipped"; fi
-	$(BIN)/python -m npugate.docs --check
+	$(BIN)/python -m npugate.docgen --check
 	NPUGATE_EXPORT=$(EXPORT) $(BIN)/python -m pytest --cov --cov-report=term
 
 lint: $(INSTALLED) ## ruff and mypy
@@ -50,7 +50,7 @@ format: $(INSTALLED) ## rewrite the code as the formatter has it
 	$(BIN)/ruff format
 
 docs: $(INSTALLED) ## rewrite the generated pages
-	$(BIN)/python -m npugate.docs
+	$(BIN)/python -m npugate.docgen
 
 validate: $(INSTALLED) $(VALIDATE)/.installed ## what needs heavy or system tools
 	tools/validate_repo.sh $(VALIDATE)/bin

@@ -25,7 +25,7 @@ RULE = Rule(
     name="compiler-fallback",
     severity=Severity.WARNING,
     doc=__doc__,
-    sources=("ST Edge AI Core's own output: npugate/targets/stedgeai-errors.toml",),
+    sources=("ST Edge AI Core's own output: npugate/compilers/stedgeai/errors.toml",),
     check=check,
     examples=(),
 )

@@ -23,7 +23,7 @@ RULE = Rule(
     name="compiler-profile",
     severity=Severity.NOTE,
     doc=__doc__,
-    sources=("ST Edge AI Core's own output: npugate/targets/stedgeai-errors.toml",),
+    sources=("ST Edge AI Core's own output: npugate/compilers/stedgeai/errors.toml",),
     check=check,
     examples=(),
 )

@@ -24,7 +24,7 @@ RULE = Rule(
     name="quantization-dropped",
     severity=Severity.ERROR,
     doc=__doc__,
-    sources=("ST Edge AI Core's own output: npugate/targets/stedgeai-errors.toml",),
+    sources=("ST Edge AI Core's own output: npugate/compilers/stedgeai/errors.toml",),
     check=check,
     examples=(),
 )

@@ -24,7 +24,7 @@ RULE = Rule(
     name="rule-crashed",
     severity=Severity.ERROR,
     doc=__doc__,
-    sources=("npugate's own engine: npugate/check.py",),
+    sources=("npugate's own engine: npugate/rules/check.py",),
     check=check,
     examples=(),
 )

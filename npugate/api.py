@@ -1,9 +1,6 @@
 """The names a rule or repair file may import; nothing else of npugate is theirs."""
 
-from npugate.constraints import acts_on_batch, broken
 from npugate.estimate.assemble import board_of, memory, timed
-from npugate.estimate.sizes import show_size
-from npugate.estimate.values import Fit, Interval, Memory
 from npugate.facts import Array, Dim, Facts, Graph, Node, Shape, Tensor
 from npugate.facts.control import settled
 from npugate.facts.quantization import (
@@ -14,22 +11,15 @@ from npugate.facts.quantization import (
     weight,
     weight_source,
 )
-from npugate.target import Constraint, Limit, Operator, Target, Trap
-from npugate.types import (
-    Applied,
-    Declined,
-    Example,
-    Hit,
-    InterfaceChange,
-    Location,
-    Problem,
-    Repair,
-    RepairOptions,
-    RepairResult,
-    Rule,
-    Severity,
-    Skipped,
-)
+from npugate.findings.values import Hit, Location, Problem, Severity
+from npugate.report.estimate import Fit, Interval, Memory
+from npugate.report.values import InterfaceChange
+from npugate.rules.values import Example, Repair, Rule
+from npugate.surgery.results import Applied, Declined, RepairOptions, RepairResult, Skipped
+from npugate.target.constraints import acts_on_batch, broken
+from npugate.target.rows import Constraint, Limit, Operator, Trap
+from npugate.target.values import Target
+from npugate.units import show_size
 
 __all__ = [
     "VIEWS",

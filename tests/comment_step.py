@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from npugate.github import comment
-from npugate.report import Report
+from npugate.report.values import Report
 from npugate.reporters import REPORTERS
+from tests.github.test_client import Time, no_proxy
 from tests.github_api import Api, serving
-from tests.test_github_client import Time, no_proxy
 
 __all__ = ["no_proxy"]
 

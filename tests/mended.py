@@ -7,11 +7,12 @@ import onnx
 import onnxruntime as ort
 from onnx import ModelProto, helper
 
-from npugate import target as targets
+from npugate.rules.values import Repair
 from npugate.surgery.draft import Draft
-from npugate.types import Applied, Repair, RepairOptions, RepairResult, Skipped
+from npugate.surgery.results import Applied, RepairOptions, RepairResult, Skipped
+from npugate.target import profiles
 
-TARGET = targets.load("stm32n6")
+TARGET = profiles.load("stm32n6")
 
 
 def apply(

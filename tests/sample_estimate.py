@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from npugate.estimate.values import (
+from npugate.findings.values import Location
+from npugate.report.estimate import (
     Access,
     Buffer,
     Engine,
@@ -15,8 +16,7 @@ from npugate.estimate.values import (
     Pool,
     Time,
 )
-from npugate.graphview import GraphView, ViewEdge, ViewNode
-from npugate.types import Location
+from npugate.report.graph_view import GraphView, ViewEdge, ViewNode
 
 _BLOCK = (
     ("Conv", Engine.NPU),

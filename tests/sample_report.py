@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from npugate.report import (
+from npugate.findings.sketch import Link, Sketch, Spot
+from npugate.findings.values import Finding, Location, Severity, Source, Suppression
+from npugate.report.census import Census
+from npugate.report.values import (
     Figures,
+    InterfaceChange,
     ModelReport,
     Outcome,
     RepairReport,
     Report,
     RuleInfo,
     Verification,
-)
-from npugate.sketch import Link, Sketch, Spot
-from npugate.types import (
-    Census,
-    Finding,
-    InterfaceChange,
-    Location,
-    Severity,
-    Source,
-    Suppression,
 )
 
 RANK = RuleInfo(

@@ -11,7 +11,8 @@ import jsonschema
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from npugate.cli import Console, _run
+from npugate.cli import _run
+from npugate.console import Console
 
 SAMPLES = Path(__file__).parent / "fixtures" / "stedgeai"
 SCHEMA = json.loads((Path(__file__).parents[1] / "npugate/report.schema.json").read_text("utf-8"))

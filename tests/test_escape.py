@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from npugate.reporters import escape
+from npugate import escape
 from tests.sample_report import HOSTILE
 
 

@@ -24,14 +24,15 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 from accuracy_placement import with_conversions  # noqa: E402 (path first)
 
-from npugate.estimate import assemble, boards, chip, timing  # noqa: E402 (path first)
+from npugate.compilers.stedgeai import text  # noqa: E402 (path first)
+from npugate.estimate import assemble, chip, timing  # noqa: E402 (path first)
 from npugate.estimate.chip import Clocks  # noqa: E402 (path first)
-from npugate.estimate.values import Interval  # noqa: E402 (path first)
 from npugate.facts import Facts  # noqa: E402 (path first)
-from npugate.model import load, read  # noqa: E402 (path first)
-from npugate.stedgeai import text  # noqa: E402 (path first)
-from npugate.target import load as load_target  # noqa: E402 (path first)
-from npugate.types import Limits  # noqa: E402 (path first)
+from npugate.limits import Limits  # noqa: E402 (path first)
+from npugate.model.reader import load, read  # noqa: E402 (path first)
+from npugate.report.estimate import Interval  # noqa: E402 (path first)
+from npugate.target import boards  # noqa: E402 (path first)
+from npugate.target.profiles import load as load_target  # noqa: E402 (path first)
 
 _RUNS: Final = "reports/Magnus3327/stm32n6-edge-ai-benchmarks/Output"
 _WHOLE: Final = ("mobilenet_v2_224_int8", "yolov8n_micro_224_int8")

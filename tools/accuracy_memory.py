@@ -27,15 +27,16 @@ sys.path[:0] = [str(_ROOT), str(_ROOT / "tools")]
 
 from published_models import build, rows  # noqa: E402 (the folder is on the path only now)
 
-from npugate.estimate import assemble, boards, planner  # noqa: E402 (path first)
+from npugate.estimate import assemble, planner  # noqa: E402 (path first)
 from npugate.estimate.memory import Ratios  # noqa: E402 (path first)
 from npugate.estimate.parameters import parameter_bytes  # noqa: E402 (path first)
-from npugate.estimate.values import Buffer, Fit  # noqa: E402 (path first)
 from npugate.facts import Facts  # noqa: E402 (path first)
-from npugate.model import load  # noqa: E402 (path first)
-from npugate.target import Target  # noqa: E402 (path first)
-from npugate.target import load as load_target  # noqa: E402 (path first)
-from npugate.types import Limits  # noqa: E402 (path first)
+from npugate.limits import Limits  # noqa: E402 (path first)
+from npugate.model.reader import load  # noqa: E402 (path first)
+from npugate.report.estimate import Buffer, Fit  # noqa: E402 (path first)
+from npugate.target import boards  # noqa: E402 (path first)
+from npugate.target.profiles import load as load_target  # noqa: E402 (path first)
+from npugate.target.values import Target  # noqa: E402 (path first)
 
 _KIB: Final = 1024
 _UNITS: Final = {"B": 1, "kB": _KIB, "MB": _KIB * _KIB}

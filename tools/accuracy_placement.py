@@ -29,15 +29,15 @@ from onnx import ModelProto, TensorProto, helper
 _ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(_ROOT)]
 
-from npugate import target as targets  # noqa: E402 - the folder is on the path only now
+from npugate.compilers.stedgeai import info, text  # noqa: E402 - as above
 from npugate.estimate.counting import compiler_macs, plain_macs  # noqa: E402 - as above
 from npugate.estimate.placement import place  # noqa: E402 - as above
-from npugate.estimate.values import Engine  # noqa: E402 - as above
 from npugate.facts import Facts  # noqa: E402 - as above
-from npugate.model import load  # noqa: E402 - as above
-from npugate.stedgeai import info, text  # noqa: E402 - as above
-from npugate.stedgeai.values import CompiledRun  # noqa: E402 - as above
-from npugate.types import Limits  # noqa: E402 - as above
+from npugate.limits import Limits  # noqa: E402 - as above
+from npugate.model.reader import load  # noqa: E402 - as above
+from npugate.report.compiled import CompiledRun  # noqa: E402 - as above
+from npugate.report.estimate import Engine  # noqa: E402 - as above
+from npugate.target import profiles  # noqa: E402 - the folder is on the path only now
 
 _MAG: Final = "reports/Magnus3327/stm32n6-edge-ai-benchmarks/Output"
 _OCR: Final = "reports/SanXiaCoat/OCR-and-Navigator-Based-On-STM32N6/CubeProjects/Navigator"
@@ -152,7 +152,7 @@ def _row(
     """Predict a model; ``counted`` is the form whose operators the report counts."""
     assert run.counts is not None, name  # noqa: S101 - see _run
     facts = _facts(model)
-    target = targets.load("stm32n6", toolchain)
+    target = profiles.load("stm32n6", toolchain)
     epochs = place(facts, target)
     found = Counter(
         _name(operator.kind)

@@ -22,7 +22,8 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 from calibrate_timing import HIGH, LOW, fits, published  # noqa: E402 (path first)
 
 from npugate.estimate import chip, timing  # noqa: E402 (path first)
-from npugate.estimate.values import (  # noqa: E402 (path first)
+from npugate.findings.values import Location  # noqa: E402 (path first)
+from npugate.report.estimate import (  # noqa: E402 (path first)
     Access,
     Buffer,
     Engine,
@@ -34,7 +35,6 @@ from npugate.estimate.values import (  # noqa: E402 (path first)
     Pool,
     Window,
 )
-from npugate.types import Location  # noqa: E402 (path first)
 
 _OCR: Final = "reports/SanXiaCoat/OCR-and-Navigator-Based-On-STM32N6/CubeProjects"
 INFOS: Final = (  # name, toolchain, file

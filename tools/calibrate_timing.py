@@ -25,12 +25,13 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 from published_models import build, rows  # noqa: E402 (path first)
 
-from npugate.estimate import assemble, boards, chip, timing  # noqa: E402 (path first)
+from npugate.estimate import assemble, chip, timing  # noqa: E402 (path first)
 from npugate.estimate.chip import Rates  # noqa: E402 (path first)
 from npugate.facts import Facts  # noqa: E402 (path first)
-from npugate.model import load  # noqa: E402 (path first)
-from npugate.target import load as load_target  # noqa: E402 (path first)
-from npugate.types import Limits  # noqa: E402 (path first)
+from npugate.limits import Limits  # noqa: E402 (path first)
+from npugate.model.reader import load  # noqa: E402 (path first)
+from npugate.target import boards  # noqa: E402 (path first)
+from npugate.target.profiles import load as load_target  # noqa: E402 (path first)
 
 _FAMILIES: Final = (
     *("efficientnet", "mobilenetv2", "fdmobilenet", "mobilenet", "squeezenet", "sqnxt"),

@@ -34,10 +34,10 @@ from onnx import AttributeProto, TensorProto, helper
 ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the checkout's npugate, installed or not
 
-from npugate import model as reader  # noqa: E402  # after the path is set
 from npugate.errors import ModelError  # noqa: E402  # after the path is set
-from npugate.types import Limits  # noqa: E402  # after the path is set
-from npugate.wire import Window, varint  # noqa: E402  # after the path is set
+from npugate.limits import Limits  # noqa: E402  # after the path is set
+from npugate.model import reader  # noqa: E402  # after the path is set
+from npugate.model.wire import Window, varint  # noqa: E402  # after the path is set
 
 LIMITS: Final = Limits()
 SECONDS_PER_FILE: Final = 2.0

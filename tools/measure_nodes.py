@@ -22,8 +22,10 @@ import onnx
 import onnxruntime as ort
 from onnx import ModelProto, TensorProto, numpy_helper
 
-from npugate import registry, target
-from npugate.types import Applied, Declined, Repair, RepairOptions
+from npugate.rules import registry
+from npugate.rules.values import Repair
+from npugate.surgery.results import Applied, Declined, RepairOptions
+from npugate.target import profiles
 
 TOLERANCES = {2: (2e-3, 1e-3), 4: (1e-4, 1e-5), 8: (1e-7, 1e-9)}  # bytes of a float: rtol, atol
 
@@ -88,7 +90,7 @@ def mended(
 ) -> tuple[ModelProto | None, str]:
     """Apply repairs in a row; return None when none changed anything, and what the last said."""
     model, outcome, changed = original, "skipped", False
-    profile = target.load("stm32n6")
+    profile = profiles.load("stm32n6")
     for repair in repairs:
         copy = ModelProto()
         copy.CopyFrom(model)

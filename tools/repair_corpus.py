@@ -31,9 +31,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, in
 from compare_models import ATOL, RTOL, compare
 from random_models import write_models
 
-from npugate import isolate, registry
-from npugate.isolate import Done
-from npugate.types import Limits
+from npugate.limits import Limits
+from npugate.rules import registry
+from npugate.sandbox import pool
+from npugate.sandbox.pool import Done
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
 _BATCH: Final = 100
@@ -167,9 +168,7 @@ def _compared(
         for row, model in zip(rows, models, strict=True)
         if (model.get("repair") or {}).get("output")
     ]
-    outcomes = dict(
-        zip([pair[0] for pair in work], isolate.run(compare, work, _LIMITS), strict=True)
-    )
+    outcomes = dict(zip([pair[0] for pair in work], pool.run(compare, work, _LIMITS), strict=True))
     found: list[Row] = []
     for row in rows:
         outcome = outcomes.get(folder / row.name)

@@ -21,9 +21,9 @@ from msgspec.structs import replace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from npugate.report import ModelReport, Report  # after the path is set
+from npugate.findings.values import Location  # as above
+from npugate.report.values import ModelReport, Report  # after the path is set
 from npugate.reporters import html  # as above
-from npugate.types import Location  # as above
 from tests import sample_estimate  # as above
 from tests.sample_report import (  # as above
     ALL_HOSTILE,

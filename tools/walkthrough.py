@@ -31,8 +31,8 @@ from devtools import Browser, find  # noqa: E402 - the folder is on the path onl
 from markdown_it import MarkdownIt  # noqa: E402 - as above
 from PIL import Image  # noqa: E402 - as above
 
-from npugate.cli import Console  # noqa: E402 - as above
 from npugate.commands import action  # noqa: E402 - as above
+from npugate.console import Console  # noqa: E402 - as above
 from npugate.github import pages  # noqa: E402 - as above
 from npugate.reporters import reading  # noqa: E402 - as above
 

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from npugate.errors import UsageError
 from npugate.facts.graph import Array
-from npugate.selection import suggestion
+from npugate.rules.selection import suggestion
 
 _Floats = npt.NDArray[np.float32]
 LAYOUTS: Final = ("chw", "hwc")

@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from npugate.reporters import escape
+from npugate import escape
 
 VERSION: Final = 1
 _LARGEST: Final = 64 << 20

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 
-from npugate.cli import Console
 from npugate.commands import check, fix
+from npugate.console import Console
 from npugate.github import action
-from npugate.report import Report
+from npugate.report.values import Report
 
 
 def _report_of(arguments: Sequence[str], environment: Mapping[str, str]) -> Report:

@@ -12,15 +12,22 @@ from pathlib import Path
 from time import monotonic
 from typing import Final, Self
 
-from npugate import __version__, config, files, gitfiles, log, pipeline, registry
-from npugate.cli import FORMATS, Console, parser
-from npugate.discover import Search
+from npugate import __version__, atomic_write, escape, log
+from npugate.commands.arguments import FORMATS
+from npugate.commands.parser import parser
+from npugate.console import Console
 from npugate.errors import NpugateError, UsageError
-from npugate.options import Judgement, Options, Settings
-from npugate.report import Report
-from npugate.reporters import REPORTERS, escape, text
-from npugate.selection import all_ids, ids, level, suggestion
-from npugate.types import Rule, Severity
+from npugate.findings.values import Severity
+from npugate.report.values import Report
+from npugate.reporters import REPORTERS, text
+from npugate.repository import git
+from npugate.repository.discover import Search
+from npugate.rules import registry
+from npugate.rules.selection import all_ids, ids, level, suggestion
+from npugate.rules.values import Rule
+from npugate.run import pipeline
+from npugate.settings import config
+from npugate.settings.options import Judgement, Options, Settings
 
 _BAR_AFTER_SECONDS: Final = 1.0
 
@@ -166,7 +173,7 @@ def _present(settings: Settings, chosen: argparse.Namespace) -> Path | None:
 def _settings(chosen: argparse.Namespace, rules: Mapping[str, Rule], cwd: Path) -> Settings:
     if chosen.config:
         return config.load(Path(chosen.config), rules)
-    found = config.find(cwd, gitfiles.root_above(cwd) or cwd)
+    found = config.find(cwd, git.root_above(cwd) or cwd)
     return config.load(found, rules) if found else Settings()
 
 
@@ -231,7 +238,7 @@ def written(report: Report, form: str, path: Path, sources: str) -> str:
 
     if not sources:
         cwd = Path.cwd()
-        root = (gitfiles.root_above(cwd) or cwd).resolve()
+        root = (git.root_above(cwd) or cwd).resolve()
         away = os.path.relpath(root, path.parent.resolve())
         sources = escape.uri(Path(away).as_posix()) + "/"
     return html.render(report, sources)
@@ -242,7 +249,7 @@ def _write(report: Report, reports: Sequence[tuple[str, Path]], sources: str) ->
     failure: UsageError | None = None
     for form, path in reports:
         try:
-            files.write_text(path, written(report, form, path, sources))
+            atomic_write.write_text(path, written(report, form, path, sources))
         except UsageError as error:
             log.warning(str(error))
             failure = failure or error

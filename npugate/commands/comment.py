@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from npugate.cli import Console
+from npugate.console import Console
 from npugate.github import comment
 from npugate.github.client import Clock
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from npugate.compilers.stedgeai import driver
+from npugate.compilers.stedgeai.driver import OFF, Compiler, Settings
+from npugate.compilers.stedgeai.invocation import SECONDS, Shape
 from npugate.errors import UsageError
-from npugate.options import Options
-from npugate.stedgeai import consult
-from npugate.stedgeai.asking import SECONDS, Shape
-from npugate.stedgeai.consult import OFF, Compiler, Settings
+from npugate.settings.options import Options
 
 
 def applied(
@@ -38,7 +38,7 @@ def opened(chosen: argparse.Namespace, environment: Mapping[str, str]) -> Compil
     replay = getattr(chosen, "replay", None)
     if choice == OFF and not replay:
         return None
-    return consult.open_compiler(_settings(chosen, choice, replay), environment)
+    return driver.open_compiler(_settings(chosen, choice, replay), environment)
 
 
 def _settings(chosen: argparse.Namespace, choice: str, replay: str | None) -> Settings:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Never
 
-from npugate import files
-from npugate.cli import Console
+from npugate import atomic_write
+from npugate.console import Console
 from npugate.errors import UsageError
 
 FORMATS: Final = ("json", "markdown", "text")
@@ -54,4 +54,4 @@ def write(reports: Sequence[tuple[str, Path]], rendered: Mapping[str, Callable[[
         UsageError: a place cannot be written.
     """
     for form, path in reports:
-        files.write_text(path, rendered[form]())
+        atomic_write.write_text(path, rendered[form]())

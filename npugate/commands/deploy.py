@@ -14,16 +14,18 @@ from typing import Final, TextIO
 
 from msgspec.structs import replace
 
-from npugate import cli, config, files, gitfiles
-from npugate.cli import Console
+from npugate import atomic_write, cli, escape
 from npugate.commands.verify import expected
+from npugate.console import Console
 from npugate.deploy import run as work
 from npugate.deploy.cache import digest_of
 from npugate.deploy.run import Ended
 from npugate.deploy.values import PLANS, Settings
 from npugate.errors import UsageError
-from npugate.reporters import deployment, escape
-from npugate.selection import suggestion
+from npugate.reporters import deployment
+from npugate.repository import git
+from npugate.rules.selection import suggestion
+from npugate.settings import config
 
 _KEYS: Final[Mapping[str, type]] = {
     "plan": str,
@@ -64,7 +66,7 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
         ("deployment.md", deployment.markdown(report)),
         ("deployment.html", deployment.page(report)),
     ):
-        files.write_text(settings.output / name, text)
+        atomic_write.write_text(settings.output / name, text)
     for outcome in report.outcomes:
         for criterion in outcome.criteria:
             mark = {True: "met", False: "MISSED", None: "unknown"}[criterion.is_met]
@@ -127,7 +129,7 @@ def _place(chosen: argparse.Namespace) -> Path | None:
     cwd = Path.cwd()
     if chosen.config:
         return Path(chosen.config)
-    return config.find(cwd, gitfiles.root_above(cwd) or cwd)
+    return config.find(cwd, git.root_above(cwd) or cwd)
 
 
 def _judging(chosen: argparse.Namespace) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 
-from npugate import docs, registry
-from npugate import target as targets
-from npugate.cli import Console
-from npugate.selection import ids
+from npugate.console import Console
+from npugate.docgen import pages
+from npugate.rules import registry
+from npugate.rules.selection import ids
+from npugate.target import profiles
 
 
 def run(chosen: argparse.Namespace, console: Console) -> int:
@@ -21,10 +22,10 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
 def _explain(chosen: argparse.Namespace) -> str:
     repairs = registry.repairs()
     if (found := repairs.get(chosen.rule.strip().lower())) is not None:
-        return docs.repair_page(found, registry.rules().values())
+        return pages.repair_page(found, registry.rules().values())
     rules = registry.rules()
     return "\n".join(
-        docs.rule_page(rules[key]) for key in sorted(ids(chosen.rule, rules, "explain"))
+        pages.rule_page(rules[key]) for key in sorted(ids(chosen.rule, rules, "explain"))
     )
 
 
@@ -50,13 +51,13 @@ def _rules(chosen: argparse.Namespace) -> str:
 
 def _targets(chosen: argparse.Namespace) -> str:
     if chosen.target is None:
-        found = [targets.load(name) for name in targets.names()]
+        found = [profiles.load(name) for name in profiles.names()]
         return "\n".join(
             f"{t.name:10} {t.title} (toolchains "
             f"{', '.join(row.version for row in t.toolchains)}; default {t.toolchain})"
             for t in found
         )
-    target = targets.load(chosen.target, chosen.toolchain)
+    target = profiles.load(chosen.target, chosen.toolchain)
     head = f"{target.name}, toolchain {target.toolchain}: {target.title}"
     limits = [
         f"  {limit.name:20} {limit.value:>10} {limit.severity.label:8} {limit.confidence}: "

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from npugate import pipeline, registry
-from npugate.cli import Console
 from npugate.commands import check
+from npugate.console import Console
 from npugate.reporters import REPORTERS, costs
+from npugate.rules import registry
+from npugate.run import pipeline
 
 _OURS: Final = 3
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from npugate.cli import Console
 from npugate.commands import data
+from npugate.console import Console
 from npugate.errors import UsageError
 from npugate.evaluation import plots
 from npugate.evaluation import run as work

@@ -9,8 +9,8 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from npugate.cli import Console
 from npugate.commands import data
+from npugate.console import Console
 from npugate.export import run as work
 from npugate.export.values import ExportJob
 from npugate.reporters import exported

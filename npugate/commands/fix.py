@@ -13,16 +13,19 @@ from typing import Final
 import numpy as np
 from msgspec.structs import replace
 
-from npugate import pipeline, registry, storage
-from npugate.cli import Console
 from npugate.commands import check
+from npugate.console import Console
 from npugate.errors import UsageError
 from npugate.facts import Array
-from npugate.options import Fixing
-from npugate.report import Report
-from npugate.selection import suggestion
-from npugate.types import Repair, RepairOptions
-from npugate.worker import Examined
+from npugate.model import writer
+from npugate.report.values import Report
+from npugate.rules import registry
+from npugate.rules.selection import suggestion
+from npugate.rules.values import Repair
+from npugate.run import pipeline
+from npugate.run.worker import Examined
+from npugate.settings.options import Fixing
+from npugate.surgery.results import RepairOptions
 
 _KIB: Final = 1024
 _LEAST_RANK: Final = 4
@@ -132,11 +135,11 @@ def _keep(chosen: argparse.Namespace, path: str, file: Path, found: Examined) ->
         return None
     if not chosen.in_place:
         target = _place(Path(chosen.output_dir), path, file)
-        storage.save(repaired.data, target, beside=repaired.is_external)
+        writer.save(repaired.data, target, beside=repaired.is_external)
         return target.as_posix()
-    if storage.digest(file) != found.digest:
+    if writer.digest(file) != found.digest:
         raise UsageError(f"{path} changed while it was repaired; it was left as it is")
     if chosen.backup:
-        storage.back_up(file)
-    storage.save(repaired.data, file, beside=repaired.is_external)
+        writer.back_up(file)
+    writer.save(repaired.data, file, beside=repaired.is_external)
     return path

@@ -6,8 +6,8 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from npugate.cli import Console
 from npugate.commands import data
+from npugate.console import Console
 from npugate.int8 import run as work
 from npugate.int8.values import QuantizeJob
 from npugate.reporters import quantized

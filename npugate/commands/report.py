@@ -8,12 +8,14 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from npugate import files, pipeline, registry
-from npugate.cli import Console
+from npugate import atomic_write
 from npugate.commands import check, fix
+from npugate.console import Console
 from npugate.errors import UsageError
-from npugate.report import Report
+from npugate.report.values import Report
 from npugate.reporters import plots
+from npugate.rules import registry
+from npugate.run import pipeline
 
 _OURS: Final = 3
 
@@ -31,11 +33,11 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
     written: list[Path] = []
     if chosen.html:
         path = Path(chosen.html)
-        files.write_text(path, check.written(report, "html", path, sources))
+        atomic_write.write_text(path, check.written(report, "html", path, sources))
         written.append(path)
     for name, picture in plots.named(report) if chosen.plots else ():
         path = Path(chosen.plots, name)
-        files.write_text(path, picture)
+        atomic_write.write_text(path, picture)
         written.append(path)
     if not chosen.quiet:
         console.stdout.writelines(f"{path}\n" for path in written)

@@ -13,15 +13,17 @@ from typing import Final
 
 from msgspec import Struct
 
-from npugate import files, isolate, snapshot, weights
-from npugate.cli import Console
-from npugate.discover import Candidate, Search, discover
+from npugate import atomic_write, escape
+from npugate.console import Console
 from npugate.errors import ModelError, UsageError
 from npugate.facts import Facts, Inference
-from npugate.isolate import Died, Done, Raised
-from npugate.model import load
-from npugate.reporters import escape
-from npugate.types import Limits
+from npugate.limits import Limits
+from npugate.model import weight_digests
+from npugate.model.reader import load
+from npugate.repository.discover import Candidate, Search, discover
+from npugate.sandbox import pool
+from npugate.sandbox.pool import Died, Done, Raised
+from npugate.snapshot import text_twin
 
 _MARK: Final = b"npugate-snapshot/"
 _SHOWN: Final = 5  # differing lines told of a stale twin
@@ -72,10 +74,10 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
         twin = twin_of(candidate.file)
         if not chosen.check:
             _guard(twin)
-            files.write_text(twin, made)
-            console.stdout.write(_safe(f"{candidate.path}{snapshot.SUFFIX}"))
+            atomic_write.write_text(twin, made)
+            console.stdout.write(_safe(f"{candidate.path}{text_twin.SUFFIX}"))
         elif (fault := _fault(twin, made)) is not None:
-            console.stdout.write(_safe(f"{candidate.path}{snapshot.SUFFIX}: {fault[0]}"))
+            console.stdout.write(_safe(f"{candidate.path}{text_twin.SUFFIX}: {fault[0]}"))
             console.stdout.writelines(_safe(f"  {line}") for line in fault[1:])
             status = 1
     return status
@@ -83,7 +85,7 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
 
 def twin_of(model: Path) -> Path:
     """Return where the twin of a model is."""
-    return model.with_name(model.name + snapshot.SUFFIX)
+    return model.with_name(model.name + text_twin.SUFFIX)
 
 
 def _guard(twin: Path) -> None:
@@ -135,7 +137,7 @@ def _all(candidates: tuple[Candidate, ...], jobs: int | None) -> list[_Made]:
     waiting = {index: _Job(candidate) for index, candidate in enumerate(candidates)}
     while waiting:
         order = list(waiting)
-        outcomes = isolate.run(work, [waiting[index] for index in order], limits, jobs)
+        outcomes = pool.run(work, [waiting[index] for index in order], limits, jobs)
         for index, outcome in zip(order, outcomes, strict=True):
             job = waiting.pop(index)
             calmer = _CALMER.get(job.inference)
@@ -156,13 +158,13 @@ def _settled(outcome: Done[_Made] | Died | Raised) -> _Made:
 
 
 def _make(job: _Job, limits: Limits) -> _Made:
-    isolate.stage("reading the file")
+    pool.stage("reading the file")
     try:
         model = load(job.candidate.file, job.candidate.path, limits)
-        isolate.stage("reading the weights")
-        digests = weights.digests(model, limits)
+        pool.stage("reading the weights")
+        digests = weight_digests.digests(model, limits)
     except ModelError as error:
         return _Failed(str(error))
-    facts = Facts(model, limits, isolate.stage, inference=job.inference)
-    isolate.stage("rendering")
-    return snapshot.render(facts, digests).text
+    facts = Facts(model, limits, pool.stage, inference=job.inference)
+    pool.stage("rendering")
+    return text_twin.render(facts, digests).text

@@ -7,12 +7,13 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from npugate import pipeline, registry
-from npugate.cli import Console
 from npugate.commands import check, compiler
+from npugate.compilers.stedgeai import catalogue
+from npugate.console import Console
 from npugate.errors import UsageError
-from npugate.report import Report
-from npugate.stedgeai import catalogue
+from npugate.report.values import Report
+from npugate.rules import registry
+from npugate.run import pipeline
 
 
 def run(chosen: argparse.Namespace, console: Console) -> int:

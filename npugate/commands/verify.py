@@ -9,12 +9,12 @@ from pathlib import Path
 
 from msgspec import to_builtins
 
-from npugate.cli import Console
+from npugate import escape
 from npugate.commands import data
+from npugate.console import Console
 from npugate.deploy import verify as work
 from npugate.deploy.verify import VerifyJob, VerifyReport
 from npugate.errors import UsageError
-from npugate.reporters import escape
 
 
 def run(chosen: argparse.Namespace, console: Console) -> int:

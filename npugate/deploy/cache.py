@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from npugate import __version__, files
+from npugate import __version__, atomic_write
 from npugate.deploy.values import Step
 
 _STATE: Final = "deploy-state.json"
@@ -83,7 +83,7 @@ class State:
         made = {path.name: digest_of(path) for path in makes}
         self._steps[name] = {"key": digest, "made": made, "seconds": round(seconds, 3)}
         content = {"schema": _SCHEMA, "steps": self._steps}
-        files.write_text(self._path, json.dumps(content, indent=1) + "\n")
+        atomic_write.write_text(self._path, json.dumps(content, indent=1) + "\n")
 
     def forget(self, name: str) -> None:
         """Forget a step that is about to be done again."""

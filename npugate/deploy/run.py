@@ -12,9 +12,9 @@ import onnx
 from msgspec import Struct
 from msgspec.structs import replace
 
-from npugate import __version__, files
-from npugate.deploy import cache, figures, plan
-from npugate.deploy.figures import Json, ReportError
+from npugate import __version__, atomic_write
+from npugate.deploy import cache, plan, step_figures
+from npugate.deploy.step_figures import Json, ReportError
 from npugate.deploy.values import (
     Criterion,
     Deployment,
@@ -109,10 +109,10 @@ def _step(step: Step, name: str, state: cache.State, program: Program) -> Result
 
 def _settle(step: Step, source: Path) -> None:
     """Put the repaired model, or the source where nothing was repaired, where the plan goes on."""
-    report = figures.read(step.report)
+    report = step_figures.read(step.report)
     repair = report["models"][0].get("repair") or {}
     file = Path(repair.get("output") or source)
-    files.write_bytes(step.makes[0], onnx.load(file).SerializeToString())
+    atomic_write.write_bytes(step.makes[0], onnx.load(file).SerializeToString())
 
 
 def _passed(step: Step, seconds: float, *, is_cached: bool = False) -> Result:
@@ -139,7 +139,7 @@ def _found(step: Step) -> str:
     """Return the worst finding of a step's report, and how many more there are; empty without."""
     if not step.report.exists():
         return ""
-    models = figures.read(step.report).get("models") or [{}]
+    models = step_figures.read(step.report).get("models") or [{}]
     found = [f for f in models[0].get("findings", []) if f["severity"] == "error"]
     if not found:
         return ""
@@ -147,10 +147,10 @@ def _found(step: Step) -> str:
     return f"{found[0]['rule']} {found[0]['name']}: {found[0]['message']}{more}"
 
 
-def _figures(step: Step) -> figures.Figures:
+def _figures(step: Step) -> step_figures.Figures:
     if step.report not in step.makes or not step.report.exists():
         return ()
-    return figures.of_step(step.name, figures.read(step.report))
+    return step_figures.of_step(step.name, step_figures.read(step.report))
 
 
 def _command(step: Step) -> str:
@@ -177,7 +177,7 @@ def _criteria(settings: Settings, name: str, results: Sequence[Result]) -> Itera
         if step not in done or done[step].verdict is Verdict.SKIPPED:
             return None
         try:
-            return figures.read(reports[step])
+            return step_figures.read(reports[step])
         except ReportError:
             return None
 

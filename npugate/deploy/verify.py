@@ -14,13 +14,13 @@ import numpy as np
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from npugate import apart, isolate, modelfiles
-from npugate.calibration import data, preprocessing
+from npugate.calibration import data, open_model, preprocessing
+from npugate.calibration.open_model import Opened
 from npugate.errors import UsageError
 from npugate.facts import Array, Facts
-from npugate.modelfiles import Opened
+from npugate.limits import Limits
 from npugate.proof.sessions import CannotRunError, Session
-from npugate.types import Limits
+from npugate.sandbox import pool, task
 
 
 class VerifyJob(Struct, frozen=True):
@@ -91,7 +91,7 @@ def verify(job: VerifyJob) -> VerifyReport:
     if job.samples < 1:
         raise UsageError(f"--samples must be at least 1, not {job.samples}")
     limits = replace(Limits(), seconds=job.seconds)
-    return apart.run(partial(_work, job, limits), limits)
+    return task.run(partial(_work, job, limits), limits)
 
 
 class _Seen(Struct):
@@ -110,11 +110,11 @@ class _Seen(Struct):
 
 
 def _work(job: VerifyJob, limits: Limits) -> VerifyReport:
-    isolate.stage("reading the model")
-    opened = modelfiles.open_model(job.model, limits)
+    pool.stage("reading the model")
+    opened = open_model.open_model(job.model, limits)
     grids = _grids(opened.facts)
     seen, equal, count = _Seen(), True, 0
-    isolate.stage("running the model")
+    pool.stage("running the model")
     try:
         session = Session(opened.proto)
         for feeds in _samples(job, opened):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Final
 from weakref import WeakKeyDictionary
 
-from npugate.estimate import boards, chip, timing
+from npugate.estimate import chip, timing
 from npugate.estimate.counting import compiler_macs, plain_macs
 from npugate.estimate.memory import plan
 from npugate.estimate.placement import place
-from npugate.estimate.values import Epoch, Estimate, Memory, Time
 from npugate.facts import Facts
-from npugate.target import Target
+from npugate.report.estimate import Epoch, Estimate, Memory, Time
+from npugate.target import boards
+from npugate.target.values import Target
 
 MOST_NODES: Final = 8_000
 """Larger graphs are not estimated: a plan compares every buffer with every other."""

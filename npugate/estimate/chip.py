@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from npugate.estimate.values import Interval
+from npugate.report.estimate import Interval
 
 _FILE: Final = Path(__file__).parent / "data" / "timing.toml"
 

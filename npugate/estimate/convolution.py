@@ -14,7 +14,7 @@ from math import ceil, prod
 from msgspec import Struct
 
 from npugate.estimate.chip import Units
-from npugate.estimate.values import Window
+from npugate.report.estimate import Window
 
 
 class Work(Struct, frozen=True):

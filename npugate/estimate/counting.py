@@ -15,9 +15,9 @@ from typing import Any, Final
 from msgspec import Struct
 
 from npugate.estimate.lowering import parts
+from npugate.estimate.model_size import macs
 from npugate.facts import Facts, Node
-from npugate.figures import macs
-from npugate.target import Target
+from npugate.target.values import Target
 
 _FILE: Final = Path(__file__).parent / "data" / "counting.toml"
 _CONVOLUTIONS: Final = frozenset({"Conv", "Gemm", "MatMul", "QLinearConv"})

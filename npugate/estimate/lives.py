@@ -15,8 +15,8 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from npugate.estimate.values import Access, Buffer, Engine, Epoch
 from npugate.facts import Facts, Tensor
+from npugate.report.estimate import Access, Buffer, Engine, Epoch
 
 _IN_PLACE: Final = frozenset(
     {"Relu", "LeakyRelu", "Clip", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Elu", "Selu"}

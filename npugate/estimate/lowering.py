@@ -15,12 +15,12 @@ from typing import Final
 
 from msgspec import Struct
 
-from npugate.constraints import broken
 from npugate.estimate.integers import FUSED, source
-from npugate.estimate.values import Engine
 from npugate.facts import Array, Node, Tensor
 from npugate.facts.quantization import dequantize
-from npugate.target import Target
+from npugate.report.estimate import Engine
+from npugate.target.constraints import broken
+from npugate.target.values import Target
 
 _FILE: Final = Path(__file__).parent / "data" / "placement.toml"
 _LAYOUTS: Final = frozenset({(0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (1, 0)})

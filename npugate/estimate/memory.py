@@ -17,13 +17,13 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from npugate.estimate.boards import Board
 from npugate.estimate.lives import OWN, Step, buffers, steps
 from npugate.estimate.parameters import parameter_bytes
 from npugate.estimate.plain import outline
 from npugate.estimate.planner import Plan, live, place
-from npugate.estimate.values import Buffer, Epoch, Fit, Interval, Memory, Pool
 from npugate.facts import Facts
+from npugate.report.estimate import Buffer, Epoch, Fit, Interval, Memory, Pool
+from npugate.target.boards import Board
 
 _FILE: Final = Path(__file__).parent / "data" / "memory.toml"
 

@@ -11,12 +11,12 @@ from msgspec.structs import replace
 
 from npugate.estimate.integers import integer_nodes, runs, source
 from npugate.estimate.lowering import Made, lower, of_row
-from npugate.estimate.values import Access, Engine, Epoch, Operator, Window
+from npugate.estimate.model_size import macs
 from npugate.facts import Facts, Node, Tensor
 from npugate.facts.quantization import dequantize
 from npugate.facts.topology import scope_of
-from npugate.figures import macs
-from npugate.target import Target
+from npugate.report.estimate import Access, Engine, Epoch, Operator, Window
+from npugate.target.values import Target
 
 _OWN: Final = "#"  # in the names of the compiler's own tensors
 _BITS: Final = {True: 8, False: 32}

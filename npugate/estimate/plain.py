@@ -16,9 +16,9 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from npugate.estimate.lives import partial_sums
-from npugate.estimate.values import Access, Engine, Epoch, Operator, Window
 from npugate.facts import Facts, Node, Tensor
-from npugate.types import Location
+from npugate.findings.values import Location
+from npugate.report.estimate import Access, Engine, Epoch, Operator, Window
 
 _NOTHING: Final = frozenset(
     {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout", "Constant"}

@@ -17,8 +17,8 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from npugate.estimate.boards import Bank, Board
-from npugate.estimate.values import Buffer
+from npugate.report.estimate import Buffer
+from npugate.target.boards import Bank, Board
 
 ALIGNMENT: Final = 8
 """Bytes; every offset in the compiler's plans is a multiple of it."""

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from npugate.errors import UsageError
 from npugate.facts.graph import Array
-from npugate.selection import suggestion
+from npugate.rules.selection import suggestion
 
 NAMES: Final = (
     *("mae", "rmse", "accuracy", "top-K", "agreement", "miou"),

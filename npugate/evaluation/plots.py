@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from npugate import files
+from npugate import atomic_write
 from npugate.errors import UsageError
 from npugate.evaluation.values import EvaluationReport
 
@@ -57,7 +57,7 @@ def draw(report: EvaluationReport, folder: Path) -> tuple[Path, ...]:
     for name, figure in made.items():
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
-        files.write_bytes(folder / name, buffer.getvalue())
+        atomic_write.write_bytes(folder / name, buffer.getvalue())
         paths.append(folder / name)
     return tuple(paths)
 

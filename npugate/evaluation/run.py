@@ -10,10 +10,11 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 from onnx import TensorProto
 
-from npugate import __version__, apart, isolate, modelfiles
-from npugate.calibration import data, labels, preprocessing, sampling, sidecar
+from npugate import __version__
+from npugate.calibration import data, labels, open_model, preprocessing, sampling, sidecar
 from npugate.calibration.data import Dataset
 from npugate.calibration.labels import Labels
+from npugate.calibration.open_model import Opened
 from npugate.calibration.sidecar import Sidecar
 from npugate.errors import UsageError
 from npugate.evaluation import grades, layers, metrics
@@ -29,10 +30,10 @@ from npugate.evaluation.values import (
     Verdict,
 )
 from npugate.facts.graph import Array
-from npugate.modelfiles import Opened
+from npugate.limits import Limits
 from npugate.proof.samples import Sample
 from npugate.proof.sessions import CannotRunError, Session
-from npugate.types import Limits
+from npugate.sandbox import pool, task
 
 _FEW = 30  # samples below which a figure is chance
 _MOST_CLASSES = 64  # of a confusion table
@@ -54,7 +55,7 @@ def evaluate(job: EvaluateJob, progress: Progress = lambda _done, _all: None) ->
     for name in job.metrics:
         metrics.check(name)
     limits = replace(Limits(), seconds=job.seconds)
-    return apart.run(partial(_work, job, limits, progress), limits)
+    return task.run(partial(_work, job, limits, progress), limits)
 
 
 class _Tally(Struct):
@@ -105,11 +106,11 @@ class _Scene(Struct, frozen=True):
 def _work(job: EvaluateJob, limits: Limits, progress: Progress) -> EvaluationReport:
     """Do all of it; called in the child."""
     scene = _scene(job, limits)
-    isolate.stage("running both models")
+    pool.stage("running both models")
     tally = _tally(scene)
     try:
         kept = _run(scene, tally, progress)
-        isolate.stage("measuring each layer")
+        pool.stage("measuring each layer")
         original = scene.original
         lost = (
             layers.losses(original.proto, original.facts, scene.quantised.proto, kept)
@@ -122,12 +123,12 @@ def _work(job: EvaluateJob, limits: Limits, progress: Progress) -> EvaluationRep
 
 
 def _scene(job: EvaluateJob, limits: Limits) -> _Scene:
-    isolate.stage("reading the models")
-    original = modelfiles.open_model(job.float_model, limits)
-    quantised = modelfiles.open_model(job.int8_model, limits)
+    pool.stage("reading the models")
+    original = open_model.open_model(job.float_model, limits)
+    quantised = open_model.open_model(job.int8_model, limits)
     _check_pair(original, quantised)
     output = _output(job, original)
-    isolate.stage("reading the data")
+    pool.stage("reading the data")
     dataset = data.open_data(job.data, original.ports, preprocessing.parse(job.preprocess))
     known = labels.read(job.labels, dataset)
     _check_labels(job, known)

@@ -10,20 +10,25 @@ from msgspec import Struct
 from msgspec.structs import replace
 from onnx import ModelProto
 
-from npugate import check, isolate, registry, repair
-from npugate.bench import Bench
 from npugate.estimate import assemble
-from npugate.estimate.values import Engine
 from npugate.export import agree
 from npugate.export.agree import Reference
 from npugate.export.values import Agreement, Attempt
 from npugate.facts import Facts
+from npugate.findings.values import Hit, Severity
+from npugate.limits import Limits
+from npugate.repair import gate
+from npugate.repair.judge import Bench
+from npugate.report.estimate import Engine
+from npugate.rules import check, registry
+from npugate.rules.values import Repair, Rule
+from npugate.sandbox import pool
 from npugate.surgery import structure
 from npugate.surgery.fold import fold
 from npugate.surgery.linking import opset_of
+from npugate.surgery.results import Declined, RepairOptions
 from npugate.surgery.shapes import known_of
-from npugate.target import Target
-from npugate.types import Declined, Hit, Limits, Repair, RepairOptions, Rule, Severity
+from npugate.target.values import Target
 
 # A float model is what an export makes; quantising it is the next step.
 _LATER: Final = frozenset({"float-model"})
@@ -52,7 +57,7 @@ class Judge(Struct, frozen=True):
     def hits(self, facts: Facts) -> Hits:
         """Return what the rules find, without what only quantising changes."""
         chosen = [key for key, rule in self.rules.items() if rule.name not in _LATER]
-        return check.run(facts, self.rules, chosen, self.target, isolate.stage).hits
+        return check.run(facts, self.rules, chosen, self.target, pool.stage).hits
 
     def facts(self, model: ModelProto) -> Facts:
         """Return the facts of a model in memory."""
@@ -90,7 +95,7 @@ def finish(
         asked: how many seeds, and whether to repair.
     """
     seeds, repairs = asked
-    isolate.stage(f"converting what {exporter} wrote")
+    pool.stage(f"converting what {exporter} wrote")
     first = Attempt(exporter, opset_written=opset_of(written))
     model, converted = _converted(written, by)
     if model is None:
@@ -103,10 +108,10 @@ def finish(
     plain = _held(Made(known, model, before, before), by, reference, seeds)
     if not repairs or not plain.attempt.is_usable or not _calls(before, by):
         return plain
-    isolate.stage(f"repairing what {exporter} wrote")
+    pool.stage(f"repairing what {exporter} wrote")
     taken = ModelProto()
     taken.CopyFrom(model)
-    mended = repair.mend(taken, by.facts(model), before, _bench(by))
+    mended = gate.mend(taken, by.facts(model), before, _bench(by))
     repaired = mended.model
     if repaired is None or not _same_interface(model, repaired):
         return plain
@@ -158,7 +163,7 @@ def _is_training(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]
 
 
 def _held(made: Made, by: Judge, reference: Reference, seeds: int) -> Made:
-    isolate.stage("comparing with PyTorch")
+    pool.stage("comparing with PyTorch")
     held: Agreement = agree.agree(made.model, reference, seeds)
     attempt = replace(
         _counted(made.attempt, made.model, made.after, by),
@@ -202,7 +207,7 @@ def _bench(by: Judge) -> Bench:
         by.target,
         RepairOptions(opset=by.goal),
         by.limits,
-        stage=isolate.stage,
+        stage=pool.stage,
     )
 
 

@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Final
 
 from npugate.errors import UsageError
-from npugate.selection import suggestion
+from npugate.rules.selection import suggestion
 
 _OURS: Final = str(Path(__file__).resolve().parents[1])
 _MACHINERY: Final = ("<frozen importlib", "importlib/__init__.py")

@@ -14,7 +14,7 @@ from typing import Final
 
 from onnx import ModelProto
 
-from npugate.types import Frame
+from npugate.findings.values import Frame
 
 _KEY: Final = "pkg.torch.onnx.stack_trace"
 _DYNAMO: Final = re.compile(r'^(\s*File ")([^"\n]+)(", line \d+, in \S+)$')

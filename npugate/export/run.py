@@ -18,13 +18,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 from onnx import ModelProto, helper
 
-from npugate import __version__, apart, files, isolate, target
+from npugate import __version__, atomic_write
 from npugate.errors import UsageError
 from npugate.export import advice, attempt, entry, lines
 from npugate.export.attempt import Hits, Judge, Made
 from npugate.export.values import EXPORTERS, Attempt, CodeFinding, ExportJob, ExportReport
+from npugate.findings.values import Severity
+from npugate.limits import Limits
+from npugate.rules.values import Rule
+from npugate.sandbox import pool, task
 from npugate.surgery.shapes import known_of
-from npugate.types import Limits, Rule, Severity
+from npugate.target import profiles
 
 if TYPE_CHECKING:  # it loads torch
     from npugate.export.pytorch import Subject
@@ -53,10 +57,10 @@ def export(job: ExportJob) -> ExportReport:
     """
     _check_job(job)
     limits = replace(Limits(), seconds=job.seconds, memory_bytes=_MEMORY_BYTES)
-    result = apart.run(partial(_work, job, limits), limits)
+    result = task.run(partial(_work, job, limits), limits)
     if not result.data:
         return result.report
-    files.write_bytes(job.output, result.data)
+    atomic_write.write_bytes(job.output, result.data)
     return replace(
         result.report,
         output=str(job.output),
@@ -91,11 +95,11 @@ def _work(job: ExportJob, limits: Limits) -> _Result:
     """Do everything but the writing; called in the child."""
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        isolate.stage("importing torch")
+        pool.stage("importing torch")
         from npugate.export import pytorch  # noqa: PLC0415 - loads torch, in the child only
 
-        by = attempt.judge(target.load(job.target, job.toolchain), limits)
-        isolate.stage(f"running {job.entry}")
+        by = attempt.judge(profiles.load(job.target, job.toolchain), limits)
+        pool.stage(f"running {job.entry}")
         pytorch.settle()
         subject = pytorch.subject(entry.call(job.entry, job.folder), job.weights, job.input_names)
         made = [_tried(job, subject, name, by) for name in _exporters(job)]
@@ -111,7 +115,7 @@ def _exporters(job: ExportJob) -> tuple[str, ...]:
 def _tried(job: ExportJob, subject: Subject, exporter: str, by: Judge) -> Made:
     from npugate.export import pytorch  # noqa: PLC0415 - as above
 
-    isolate.stage(f"exporting with {exporter}")
+    pool.stage(f"exporting with {exporter}")
     try:
         written = pytorch.write(subject, exporter, by.goal, job.output_names)
     except UsageError:

@@ -19,8 +19,10 @@ from npugate.facts.graph import Array, Dim, Graph, Node, Shape, Tensor, build, s
 from npugate.facts.inference import infer, infer_by_node
 from npugate.facts.quantization import Quantization
 from npugate.facts.structure import legalise
-from npugate.model import Model
-from npugate.types import Census, Limits, Problem
+from npugate.findings.values import Problem
+from npugate.limits import Limits
+from npugate.model.reader import Model
+from npugate.report.census import Census
 
 __all__ = ["Array", "Dim", "Facts", "Graph", "Node", "Quantization", "Shape", "Tensor"]
 

@@ -16,7 +16,7 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from npugate.facts.graph import Array, Graph, Node, Tensor
-from npugate.model import holds_data
+from npugate.model.reader import holds_data
 
 Evaluator = Callable[[Node, list[Array | None], int, int], Array | None]
 

@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
 
 from npugate.facts import provenance
-from npugate.types import Frame, Hit, Location, Severity
+from npugate.findings.values import Frame, Hit, Location, Severity
 
 Array = npt.NDArray[np.generic]
 Dim = int | str | None

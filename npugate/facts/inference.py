@@ -20,7 +20,8 @@ from onnx.shape_inference import InferenceError
 from npugate.facts import evaluate
 from npugate.facts.graph import FOLDED, UNKNOWN_DOMAIN, Graph, Node, Tensor, build, shape_of, walk
 from npugate.facts.skeleton import Skeleton
-from npugate.types import Limits, Problem
+from npugate.findings.values import Problem
+from npugate.limits import Limits
 
 _ROUNDS: Final = 64  # one for each Reshape whose target hangs on the result of the one before
 PROPAGATION: Final = "shape inference with value propagation"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from npugate.facts.graph import Graph, Node, Shape, Tensor
-from npugate.sketch import Link, Sketch, Spot
+from npugate.findings.sketch import Link, Sketch, Spot
 
 MAX_SKETCHES: Final = 200  # nodes sketched in a model
 _STEPS: Final = 2

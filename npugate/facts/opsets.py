@@ -10,7 +10,7 @@ from onnx import GraphProto, ModelProto
 
 from npugate.facts.graph import UNKNOWN_DOMAIN
 from npugate.facts.skeleton import Skeleton, label, nodes_below
-from npugate.types import Location
+from npugate.findings.values import Location
 
 _ASSUMED_OPSETS: Final = (14, 13, 17, 18, 20, 21, 12, 11, 10, 9, 8, 7)
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from onnx import NodeProto
 
-from npugate.types import Frame
+from npugate.findings.values import Frame
 
 _TRACE_KEY: Final = "pkg.torch.onnx.stack_trace"
 _DYNAMO: Final = re.compile(r'^\s*File "([^"\n]+)", line (\d{1,7}), in (\S+)', re.MULTILINE)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from msgspec import Struct, field
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
 
-from npugate.types import Location, Problem
+from npugate.findings.values import Location, Problem
 
 
 class Skeleton(Struct):

@@ -23,8 +23,8 @@ from onnx import (
 from npugate.facts.opsets import mend_imports, mend_operators
 from npugate.facts.provenance import frames
 from npugate.facts.skeleton import Skeleton, label
-from npugate.model import holds_data
-from npugate.types import Location, Problem
+from npugate.findings.values import Location, Problem
+from npugate.model.reader import holds_data
 
 _FIRST_SEPARATE_INITIALIZERS: Final = 4  # IR version from which weights need not be inputs
 

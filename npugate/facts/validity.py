@@ -11,8 +11,8 @@ from onnx.checker import ValidationError
 from npugate.facts.graph import UNKNOWN_DOMAIN, Graph, Shape, Tensor, walk
 from npugate.facts.skeleton import Skeleton, graphs_below, nodes_below
 from npugate.facts.structure import declared_shapes
-from npugate.model import holds_data
-from npugate.types import Location, Problem
+from npugate.findings.values import Location, Problem
+from npugate.model.reader import holds_data
 
 _RULE: Final = "invalid-model"
 _NAMED: Final = frozenset({"undefined-value", _RULE})  # faults the checker would only repeat

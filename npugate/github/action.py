@@ -20,13 +20,14 @@ from typing import Final, TextIO
 from msgspec import Struct
 from msgspec.structs import replace
 
-from npugate import __version__, files, gitfiles
+from npugate import __version__, atomic_write, escape
 from npugate.errors import NpugateError, UsageError
+from npugate.findings.values import Severity
 from npugate.github import event, gate, inputs, log, outputs, places, summary
 from npugate.github.inputs import Inputs
-from npugate.report import ModelReport, Report
-from npugate.reporters import REPORTERS, escape, html, outline, plots, sarif
-from npugate.types import Severity
+from npugate.report.values import ModelReport, Report
+from npugate.reporters import REPORTERS, html, outline, plots, sarif
+from npugate.repository import git
 
 Run = Callable[[Sequence[str]], Report]
 """Check or fix by the arguments of ``npugate``, its command first; raises NpugateError."""
@@ -125,7 +126,7 @@ def _kept(environment: Mapping[str, str]) -> Path | None:
     return Path(folder) if folder else None
 
 
-def _recorded(environment: Mapping[str, str]) -> list[gitfiles.Change]:
+def _recorded(environment: Mapping[str, str]) -> list[git.Change]:
     """Return what the event changed, as far as it was recorded.
 
     Raises:
@@ -135,7 +136,7 @@ def _recorded(environment: Mapping[str, str]) -> list[gitfiles.Change]:
     if not path:
         return []
     try:
-        return gitfiles.recorded(Path(path).read_bytes())
+        return git.recorded(Path(path).read_bytes())
     except (OSError, ValueError) as error:
         raise UsageError(f"the list of changes cannot be read: {error}") from error
 
@@ -249,10 +250,10 @@ def _write_reports(
     paths = {"folder": str(folder)}
     for form in chosen.reports:
         path = folder / _FILES[form]
-        files.write_text(path, _rendered(report, form, chosen.name, environment))
+        atomic_write.write_text(path, _rendered(report, form, chosen.name, environment))
         paths[form] = str(path)
     for name, picture in plots.named(report) if "html" in chosen.reports else ():
-        files.write_text(folder / _PLOTS / name, picture)
+        atomic_write.write_text(folder / _PLOTS / name, picture)
     return paths
 
 

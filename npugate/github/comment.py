@@ -18,14 +18,14 @@ from typing import Final, TextIO
 from msgspec import Struct
 from msgspec.structs import replace
 
-from npugate import __version__
+from npugate import __version__, escape
 from npugate.errors import NpugateError
 from npugate.github import event, inputs, log, pages, places, threads
 from npugate.github.client import ApiError, Client, Clock
 from npugate.github.event import Event
 from npugate.github.inputs import Inputs
-from npugate.report import ModelReport, Report
-from npugate.reporters import escape, reading
+from npugate.report.values import ModelReport, Report
+from npugate.reporters import reading
 
 _FILES: Final = 10  # new comments on files in one run
 _NO_VERDICT: Final = 3

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from npugate import config
 from npugate.errors import UsageError
-from npugate.gitfiles import Change
+from npugate.repository.git import Change
+from npugate.settings import config
 
 _CONFIGURATIONS: Final = frozenset({"npugate.toml", "pyproject.toml"})
 _WORKFLOWS: Final = PurePosixPath(".github/workflows")

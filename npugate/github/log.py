@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 
+from npugate import escape
 from npugate.github.commands import workflow_command
-from npugate.reporters import escape
 
 
 def line(command: str, message: str) -> str:

@@ -7,10 +7,11 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from npugate import escape
 from npugate.github import places, threads
 from npugate.github.threads import Draft
-from npugate.report import ModelReport, Report
-from npugate.reporters import escape, markdown
+from npugate.report.values import ModelReport, Report
+from npugate.reporters import markdown
 
 STICKY: Final = "comment"
 ON_FILE: Final = "file"

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from npugate import escape
+from npugate.findings.values import Finding, Severity
 from npugate.github.commands import workflow_command
-from npugate.report import ModelReport, Report
-from npugate.reporters import escape, markdown, outline
-from npugate.types import Finding, Severity
+from npugate.report.values import ModelReport, Report
+from npugate.reporters import markdown, outline
 
 _SHOWN: Final = 10
 _COMMANDS: Final = {Severity.ERROR: "error", Severity.WARNING: "warning"}

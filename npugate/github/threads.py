@@ -13,8 +13,8 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from npugate.digest import sha256
 from npugate.github.client import ApiError, Client
+from npugate.sha256 import sha256
 
 BODY_LIMIT: Final = 65_536  # characters; we keep to it in bytes
 BOT: Final = "github-actions[bot]"

@@ -10,9 +10,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from npugate import filekind
-from npugate.base import LONGEST
 from npugate.github.client import ApiError, Client
+from npugate.model import filetype
+from npugate.repository.base_revision import LONGEST
 
 _OBJECT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _LINE: Final = re.compile(
@@ -78,9 +78,9 @@ class Blobs:
 
     def length(self, entry: Entry) -> int:
         """Return the bytes of a file, or of what it stands for when it is a Git LFS pointer."""
-        if entry.size > filekind.POINTER_BYTES:
+        if entry.size > filetype.POINTER_BYTES:
             return min(entry.size, LONGEST)
-        stands_for = filekind.lfs_size(self.read(entry))
+        stands_for = filetype.lfs_size(self.read(entry))
         return entry.size if stands_for is None else min(stands_for, LONGEST)
 
 

@@ -16,11 +16,13 @@ from onnx import ModelProto
 from npugate.errors import UsageError
 from npugate.int8.norms import fold_batch_norms, fold_gemm_factors
 from npugate.proof.verify import Pair, verify
+from npugate.report.values import InterfaceChange
+from npugate.rules.values import Repair
 from npugate.surgery import structure
 from npugate.surgery.fold import fold
 from npugate.surgery.linking import opset_of
-from npugate.target import Target
-from npugate.types import Declined, InterfaceChange, Repair, RepairOptions
+from npugate.surgery.results import Declined, RepairOptions
+from npugate.target.values import Target
 
 LEAST_OPSET: Final = 13  # DequantizeLinear has a channel axis from here on
 _CONVERT: Final = "convert-opset"

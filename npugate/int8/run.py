@@ -12,11 +12,13 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 from onnx import ModelProto
 
-from npugate import __version__, apart, check, files, isolate, modelfiles, registry, target
-from npugate.calibration import data, labels, preprocessing, sampling, sidecar
+from npugate import __version__, atomic_write
+from npugate.calibration import data, labels, open_model, preprocessing, sampling, sidecar
+from npugate.calibration.open_model import Opened
 from npugate.errors import NpugateError, UsageError
 from npugate.facts import Facts
 from npugate.facts.graph import Array
+from npugate.findings.values import Severity
 from npugate.int8 import inspect, prepare, scheme, traces
 from npugate.int8.values import (
     KIND_KEY,
@@ -29,11 +31,14 @@ from npugate.int8.values import (
     QuantizeJob,
     QuantizeReport,
 )
-from npugate.modelfiles import Opened
+from npugate.limits import Limits
 from npugate.proof.samples import Port, Sample
+from npugate.rules import check, registry
+from npugate.rules.values import Rule
+from npugate.sandbox import pool, task
 from npugate.surgery import structure
-from npugate.target import Target
-from npugate.types import Limits, Rule, Severity
+from npugate.target import profiles
+from npugate.target.values import Target
 
 _FEW = 50  # samples below which ranges are chance
 _MAPS = "a sample has many labels: the samples were taken by chance, not evenly over the labels"
@@ -59,7 +64,7 @@ def quantize(job: QuantizeJob, progress: Progress = lambda _done, _all: None) ->
     """
     _check_job(job)
     limits = replace(Limits(), seconds=job.seconds)
-    made = apart.run(partial(_work, job, limits, progress), limits)
+    made = task.run(partial(_work, job, limits, progress), limits)
     if not made.report.passed:
         return made.report
     report = replace(
@@ -69,8 +74,8 @@ def quantize(job: QuantizeJob, progress: Progress = lambda _done, _all: None) ->
         output_bytes=len(made.data),
     )
     # The sidecar first: a model without it would look as if nothing was known of its calibration.
-    files.write_text(sidecar.place_of(job.output), _sidecar_text(report))
-    files.write_bytes(job.output, made.data)
+    atomic_write.write_text(sidecar.place_of(job.output), _sidecar_text(report))
+    atomic_write.write_bytes(job.output, made.data)
     return report
 
 
@@ -95,22 +100,22 @@ def _check_job(job: QuantizeJob) -> None:
 def _work(job: QuantizeJob, limits: Limits, progress: Progress) -> _Made:
     """Do everything but the writing; called in the child."""
     rules = registry.rules()
-    judge = target.load(job.target, job.toolchain)
-    isolate.stage("reading the model")
-    opened = modelfiles.open_model(job.model, limits)
+    judge = profiles.load(job.target, job.toolchain)
+    pool.stage("reading the model")
+    opened = open_model.open_model(job.model, limits)
     _check_float(opened)
-    isolate.stage("preparing the model")
+    pool.stage("preparing the model")
     ready, prepared = prepare.prepare(opened.proto, judge, registry.repairs())
     exclude = _excluded(job, ready)
-    isolate.stage("reading the calibration data")
+    pool.stage("reading the calibration data")
     feed = _random(job, opened.ports) if job.is_random else _given(job, opened.ports)
-    isolate.stage("calibration")
+    pool.stage("calibration")
     stride = scheme.stride_of(job.method, feed.used, _activation_bytes(opened.facts))
     recipe = scheme.Recipe(job.method, job.percentile, stride, exclude)
     made = scheme.quantized(ready, feed.feeds(), feed.used, recipe, progress)
     kept = traces.keep(ready, made)
     made.metadata_props.add(key=KIND_KEY, value=RANDOM if job.is_random else "data")
-    isolate.stage("checking the int8 model")
+    pool.stage("checking the int8 model")
     facts = Facts(structure.skeleton(made), limits)
     subject = inspect.Subject(ready, made, facts, frozenset(exclude), feed.first, kept)
     before, after = (_errors(item, rules, judge) for item in (opened.facts, facts))
@@ -247,7 +252,7 @@ def _random(job: QuantizeJob, ports: tuple[Port, ...]) -> _Feed:
 
 def _errors(facts: Facts, rules: Mapping[str, Rule], judge: Target) -> Counter[str]:
     chosen = [key for key, rule in rules.items() if rule.severity is not None]
-    hits = check.run(facts, rules, chosen, judge, isolate.stage).hits
+    hits = check.run(facts, rules, chosen, judge, pool.stage).hits
     return Counter(rules[key].name for key, hit in hits if hit.severity is Severity.ERROR)
 
 

@@ -9,7 +9,7 @@ import onnxruntime as ort
 from onnx import ModelProto, ValueInfoProto
 
 from npugate.facts.graph import Array
-from npugate.proof.lending import PLACE, Lender
+from npugate.proof.shared_weights import PLACE, Lender
 
 _QUIET = 4
 _PROTOBUF_BYTES = 2**31 - 1

@@ -19,12 +19,12 @@ from onnx import ModelProto
 from npugate.facts.graph import Array
 from npugate.proof import samples
 from npugate.proof.compare import Difference, any_finite, difference, is_float, leaves
-from npugate.proof.lending import Lender
 from npugate.proof.samples import KINDS, SEEDS, Port, Sample
 from npugate.proof.sessions import CannotRunError, Session
-from npugate.report import Verification
+from npugate.proof.shared_weights import Lender
+from npugate.report.values import Verification
 from npugate.surgery.shapes import known_of
-from npugate.surgery.shelf import Shelf
+from npugate.surgery.weight_store import Shelf
 
 _MOST_SHOWN: Final = 64  # region outputs compared in one pair of sessions
 _FULL_WORK: Final = 200_000_000  # multiply-accumulates of a model that gets every sample

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Final, cast
 
-from npugate.report import Report
+from npugate.report.values import Report
 
 __all__ = ["REPORTERS", "Render"]
 

@@ -8,9 +8,9 @@ from typing import Final
 
 from msgspec import to_builtins
 
-from npugate.estimate.values import Engine
-from npugate.reporters import escape
-from npugate.stedgeai.values import Compiled, CompiledPool, CompiledRun, Difference, State
+from npugate import escape
+from npugate.report.compiled import Compiled, CompiledPool, CompiledRun, Difference, State
+from npugate.report.estimate import Engine
 
 _KIB: Final = 1024
 _KINDS: Final = 8

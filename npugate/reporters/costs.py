@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from npugate.estimate.values import Engine, Epoch, Estimate, Interval, Memory, Time
-from npugate.report import ModelReport, Report
-from npugate.reporters import escape, outline
+from npugate import escape
+from npugate.report.estimate import Engine, Epoch, Estimate, Interval, Memory, Time
+from npugate.report.values import ModelReport, Report
+from npugate.reporters import outline
 
 _WIDTH: Final = 100
 _LISTED: Final = 10

@@ -8,8 +8,8 @@ from typing import Final
 
 from msgspec import to_builtins
 
+from npugate import escape
 from npugate.deploy.values import Criterion, Deployment, Outcome, Result, Verdict
-from npugate.reporters import escape
 
 SCHEMA: Final = "npugate-deploy/1"
 _MARKS: Final = {Verdict.PASSED: "✅", Verdict.FAILED: "❌", Verdict.SKIPPED: "⏭️"}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from npugate.estimate.values import Engine, Epoch, Estimate, Interval, Memory
+from npugate.report.estimate import Engine, Epoch, Estimate, Interval, Memory
 from npugate.reporters import outline
 
 FALLBACKS: Final = 20

@@ -6,8 +6,9 @@ from typing import Final
 
 from msgspec import to_builtins
 
+from npugate import escape
 from npugate.export.values import Advice, Attempt, ExportReport
-from npugate.reporters import escape, sections
+from npugate.reporters import sections
 from npugate.reporters.sections import Section
 
 SCHEMA: Final = "npugate-export/1"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from npugate.digest import sha256
-from npugate.report import ModelReport, Report
-from npugate.reporters import escape, outline
-from npugate.types import Finding, Severity
+from npugate import escape
+from npugate.findings.values import Finding, Severity
+from npugate.report.values import ModelReport, Report
+from npugate.reporters import outline
+from npugate.sha256 import sha256
 
 _LEVELS: Final = {Severity.ERROR: "major", Severity.WARNING: "minor", Severity.NOTE: "info"}
 

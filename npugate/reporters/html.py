@@ -12,10 +12,11 @@ import re
 from pathlib import Path
 from typing import Final
 
-from npugate.digest import sha256
-from npugate.report import Report
-from npugate.reporters import escape, outline
+from npugate import escape
+from npugate.report.values import Report
+from npugate.reporters import outline
 from npugate.reporters.pagedata import page
+from npugate.sha256 import sha256
 
 _HERE: Final = Path(__file__).resolve().parent
 _OURS: Final = _HERE / "page"

@@ -6,11 +6,12 @@ from typing import Final
 
 from msgspec import to_builtins
 
-from npugate.estimate.values import Estimate
-from npugate.report import Against, ModelReport, RepairReport, Report, Verification
-from npugate.reporters import compiler, escape, estimates, outline
-from npugate.sketch import Sketch
-from npugate.types import Finding, Severity, Source, Suppression
+from npugate import escape
+from npugate.findings.sketch import Sketch
+from npugate.findings.values import Finding, Severity, Source, Suppression
+from npugate.report.estimate import Estimate
+from npugate.report.values import Against, ModelReport, RepairReport, Report, Verification
+from npugate.reporters import compiler, estimates, outline
 
 SCHEMA: Final = "npugate-report/1"
 

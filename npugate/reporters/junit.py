@@ -13,9 +13,10 @@ from xml.etree.ElementTree import Element, indent, tostring
 
 from junit_xml import TestCase, TestSuite
 
-from npugate.report import ModelReport, Report, RuleInfo
-from npugate.reporters import escape, outline
-from npugate.types import Finding, Severity
+from npugate import escape
+from npugate.findings.values import Finding, Severity
+from npugate.report.values import ModelReport, Report, RuleInfo
+from npugate.reporters import outline
 
 _LISTED: Final = 100  # findings written out in one case
 _TOTALS: Final = ("tests", "failures", "errors")

@@ -11,11 +11,12 @@ from typing import Final
 
 from msgspec import Struct
 
-from npugate.estimate.values import Estimate
-from npugate.report import ModelReport, RepairReport, Report
-from npugate.reporters import compiler, escape, estimates, mermaid, outline, repairs
-from npugate.stedgeai.values import Compiled
-from npugate.types import Location, Severity, Source
+from npugate import escape
+from npugate.findings.values import Location, Severity, Source
+from npugate.report.compiled import Compiled
+from npugate.report.estimate import Estimate
+from npugate.report.values import ModelReport, RepairReport, Report
+from npugate.reporters import compiler, estimates, mermaid, outline, repairs
 
 COMMENT_BYTES: Final = 65_536
 SUMMARY_BYTES: Final = 1024 * 1024

@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from npugate.estimate.values import Estimate
-from npugate.reporters import escape
-from npugate.sketch import Sketch, Spot
+from npugate import escape
+from npugate.findings.sketch import Sketch, Spot
+from npugate.report.estimate import Estimate
 
 _NAME_LIMIT: Final = 40  # characters in a box
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9 _./+,()=-]")

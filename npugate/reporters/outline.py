@@ -8,8 +8,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from npugate.report import ModelReport, Report, RuleInfo
-from npugate.types import Finding, Severity
+from npugate.findings.values import Finding, Severity
+from npugate.report.values import ModelReport, Report, RuleInfo
 
 GROUP_FROM: Final = 10  # fewer equal findings are worth a line each
 PLACES: Final = 3

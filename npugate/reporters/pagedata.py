@@ -10,11 +10,12 @@ from typing import Final
 
 from msgspec import to_builtins
 
-from npugate.graphview import GraphView
-from npugate.report import ModelReport, RepairReport, Report, Verification
-from npugate.reporters import compiler, escape, outline
+from npugate import escape
+from npugate.findings.values import Finding, Source
+from npugate.report.graph_view import GraphView
+from npugate.report.values import ModelReport, RepairReport, Report, Verification
+from npugate.reporters import compiler, outline
 from npugate.reporters.pageestimate import Places, estimate
-from npugate.types import Finding, Source
 
 SCHEMA: Final = "npugate-page/1"
 _MOST_FINDINGS: Final = 2_000  # of one model; all of them are in the other reports

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from npugate.estimate.values import (
+from npugate import escape
+from npugate.report.estimate import (
     Access,
     Buffer,
     Epoch,
@@ -14,7 +15,6 @@ from npugate.estimate.values import (
     Operator,
     Time,
 )
-from npugate.reporters import escape
 
 Places = Mapping[tuple[str, str], int]
 """(path of the graph, label of the node) -> position in the drawn graph."""

@@ -12,9 +12,9 @@ from itertools import accumulate
 from math import ceil, floor, log10
 from typing import Final
 
-from npugate.estimate.values import Engine, Estimate, Memory
-from npugate.report import Report
-from npugate.reporters import escape
+from npugate import escape
+from npugate.report.estimate import Engine, Estimate, Memory
+from npugate.report.values import Report
 
 _WIDTH: Final = 860
 _HEIGHT: Final = 300

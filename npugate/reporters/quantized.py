@@ -6,8 +6,9 @@ from typing import Final
 
 from msgspec import to_builtins
 
+from npugate import escape
 from npugate.int8.values import QuantizeReport
-from npugate.reporters import escape, sections
+from npugate.reporters import sections
 from npugate.reporters.sections import Section
 
 SCHEMA: Final = "npugate-quantize/1"

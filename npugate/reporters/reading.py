@@ -13,10 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, TypeVar, cast
 
-from npugate.estimate.values import Engine, Epoch, Estimate, Fit, Interval, Memory, Pool, Time
-from npugate.report import (
+from npugate.findings.sketch import Link, Sketch, Spot
+from npugate.findings.values import Finding, Location, Severity, Source, Suppression
+from npugate.report.census import Census
+from npugate.report.estimate import Engine, Epoch, Estimate, Fit, Interval, Memory, Pool, Time
+from npugate.report.values import (
     Against,
     Figures,
+    InterfaceChange,
     ModelReport,
     Outcome,
     RepairReport,
@@ -25,16 +29,6 @@ from npugate.report import (
     Verification,
 )
 from npugate.reporters import schema
-from npugate.sketch import Link, Sketch, Spot
-from npugate.types import (
-    Census,
-    Finding,
-    InterfaceChange,
-    Location,
-    Severity,
-    Source,
-    Suppression,
-)
 
 MAX_BYTES: Final = 64 * 1024**2
 _SCHEMA: Final = Path(__file__).parents[1] / "report.schema.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from npugate.report import Figures, Outcome, RepairReport, Verification
+from npugate.report.values import Figures, Outcome, RepairReport, Verification
 from npugate.reporters import outline
 
 _KIB = 1024

@@ -14,10 +14,11 @@ from typing import Final
 
 from msgspec import Struct
 
-from npugate.digest import sha256
-from npugate.report import ModelReport, Report, RuleInfo
-from npugate.reporters import escape, outline
-from npugate.types import Finding, Severity, Source
+from npugate import escape
+from npugate.findings.values import Finding, Severity, Source
+from npugate.report.values import ModelReport, Report, RuleInfo
+from npugate.reporters import outline
+from npugate.sha256 import sha256
 
 _SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 _MAX_RESULTS: Final = 25_000  # a run with more is refused

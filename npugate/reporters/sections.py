@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from npugate.reporters import escape
+from npugate import escape
 
 
 class Section(Struct, frozen=True):

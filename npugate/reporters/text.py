@@ -6,10 +6,11 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from npugate.report import ModelReport, RepairReport, Report, RuleInfo
-from npugate.reporters import compiler, escape, estimates, outline, repairs
-from npugate.stedgeai.values import Compiled
-from npugate.types import Finding, Location, Severity
+from npugate import escape
+from npugate.findings.values import Finding, Location, Severity
+from npugate.report.compiled import Compiled
+from npugate.report.values import ModelReport, RepairReport, Report, RuleInfo
+from npugate.reporters import compiler, estimates, outline, repairs
 
 _WIDTH: Final = 100
 _HEADINGS: Final = {

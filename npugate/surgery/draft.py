@@ -20,7 +20,7 @@ from npugate.surgery.node import (
     Value,
 )
 from npugate.surgery.shapes import Known, infer
-from npugate.surgery.shelf import Shelf
+from npugate.surgery.weight_store import Shelf
 
 
 class Draft:

@@ -20,7 +20,7 @@ from npugate.facts.evaluate import EVALUATORS, array_of
 from npugate.facts.graph import Array, Node, build
 from npugate.surgery.node import DEFAULT_DOMAINS
 from npugate.surgery.scope import bodies_of
-from npugate.surgery.shelf import Shelf
+from npugate.surgery.weight_store import Shelf
 
 MOST_BYTES: Final = 4 << 20  # of one result
 _MOST_ELEMENTS: Final = 1 << 22

@@ -23,8 +23,8 @@ from npugate.surgery.node import DEFAULT_DOMAINS
 from npugate.surgery.noops import stands_for
 from npugate.surgery.scope import Names, bodies_of, rename_reads
 from npugate.surgery.shapes import Known, known_of, light
-from npugate.surgery.shelf import Shelf
 from npugate.surgery.values import Constants, Held, hold, literal
+from npugate.surgery.weight_store import Shelf
 
 _ROUNDS: Final = 64  # one for each Reshape whose target hangs on the result of the one before
 _GROWTH: Final = 64 << 10  # bytes that a computed value may take beyond what it is made of

@@ -22,7 +22,7 @@ from onnx_graphsurgeon.importers.onnx_importer import OnnxImporter
 from npugate.facts.graph import Array
 from npugate.facts.structure import captured
 from npugate.surgery.node import DEFAULT_DOMAINS, MADE_BY, EditError, Node, Value
-from npugate.surgery.shelf import Shelf
+from npugate.surgery.weight_store import Shelf
 
 SEPARATE_INITIALIZERS: Final = 4
 """The IR version from which initializers need not be inputs."""

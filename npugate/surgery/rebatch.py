@@ -18,10 +18,10 @@ from npugate.facts.control import RANDOM
 from npugate.facts.graph import Array
 from npugate.surgery import static
 from npugate.surgery.node import DEFAULT_DOMAINS, NoFormError
-from npugate.surgery.opsets.scene import integer, integers
+from npugate.surgery.opsets.rewrite_context import integer, integers
 from npugate.surgery.scope import Names
 from npugate.surgery.shapes import Known, infer
-from npugate.surgery.shelf import Shelf
+from npugate.surgery.weight_store import Shelf
 
 _FRAMES: Final = 3  # an input of fewer axes may have a leading one of another meaning
 _ALONG: Final = frozenset(

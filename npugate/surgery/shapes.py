@@ -10,8 +10,8 @@ from msgspec import Struct
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 from onnx.shape_inference import InferenceError, infer_shapes
 
-from npugate.payload import holds_data
-from npugate.wire import KEEP_BYTES
+from npugate.model.payload import holds_data
+from npugate.model.wire import KEEP_BYTES
 
 Dim = int | str | None
 

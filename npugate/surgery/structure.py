@@ -10,9 +10,9 @@ import onnx
 from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper
 from onnx.shape_inference import InferenceError, infer_shapes
 
-from npugate.model import Model
+from npugate.model.reader import Model
+from npugate.report.values import InterfaceChange
 from npugate.surgery.shapes import Dim, Known, is_small, known_of
-from npugate.types import InterfaceChange
 
 
 def fault(before: ModelProto, after: ModelProto, declared: Sequence[InterfaceChange]) -> str:

@@ -11,7 +11,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from npugate.facts.graph import Array
 from npugate.surgery.evaluating import known_value
-from npugate.surgery.shelf import Shelf
+from npugate.surgery.weight_store import Shelf
 
 
 class Held(Struct):

@@ -25,8 +25,8 @@ from npugate.surgery.batch.cost import Cost
 from npugate.surgery.batch.regions import Region
 from npugate.surgery.draft import Draft
 from npugate.surgery.node import NoFormError
-from npugate.target import Target
-from npugate.types import RepairOptions
+from npugate.surgery.results import RepairOptions
+from npugate.target.values import Target
 
 STRATEGIES: Final = ("auto", "channels", "spatial", "unroll")
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 from npugate.surgery.batch.regions import UNARY, Region
 from npugate.surgery.draft import Draft
 from npugate.surgery.node import Node
-from npugate.target import Target
+from npugate.target.values import Target
 
 _OFF: Final = frozenset({"cpu", "none"})
 _IN_PLACE: Final = UNARY | {"QuantizeLinear", "DequantizeLinear"}

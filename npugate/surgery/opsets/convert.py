@@ -12,9 +12,9 @@ from onnx.shape_inference import InferenceError, infer_shapes
 from npugate.surgery import sweeping
 from npugate.surgery.linking import opset_of
 from npugate.surgery.node import DEFAULT_DOMAINS, NoFormError
-from npugate.surgery.opsets.apart import APART
+from npugate.surgery.opsets.decompositions import APART
 from npugate.surgery.opsets.down import DOWN
-from npugate.surgery.opsets.scene import Scene
+from npugate.surgery.opsets.rewrite_context import Scene
 from npugate.surgery.opsets.schemas import (
     CHANGED,
     NEWEST,

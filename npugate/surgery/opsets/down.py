@@ -10,8 +10,16 @@ import numpy as np
 from onnx import NodeProto, TensorProto, helper
 
 from npugate.surgery.node import NoFormError
-from npugate.surgery.opsets.apart import APART
-from npugate.surgery.opsets.scene import Scene, attribute, integer, integers, put, put_input, text
+from npugate.surgery.opsets.decompositions import APART
+from npugate.surgery.opsets.rewrite_context import (
+    Scene,
+    attribute,
+    integer,
+    integers,
+    put,
+    put_input,
+    text,
+)
 from npugate.surgery.opsets.up import REDUCTIONS, SOFTMAXES, Rule
 
 _SPLIT_AS_INPUT: Final = 13

@@ -14,7 +14,7 @@ import numpy as np
 from onnx import NodeProto
 
 from npugate.surgery.node import NoFormError
-from npugate.surgery.opsets.scene import (
+from npugate.surgery.opsets.rewrite_context import (
     Scene,
     attribute,
     integer,

@@ -1,0 +1,1 @@
+"""Compilers of vendors, asked for their own verdict."""

@@ -1,0 +1,1 @@
+"""Apply repairs to a copy, and keep it only when it is proved."""

@@ -1,0 +1,383 @@
+"""Repair a copy of a model, and keep it only when it is shown to be the same model.
+
+The gate, each point a reason to drop a copy: the ONNX checker and strict inference pass; the
+repair's own findings are fewer and no rule has a new error; the interface is what it was unless the
+repair says otherwise; applied again, the repair does nothing; the numbers agree with the original
+at the outputs and at the output of every rewritten region.
+
+The repairs are first applied in a row, each through the structural points, and the result goes
+through the findings and the numbers once. Only when that fails are they taken one at a time, each
+through the whole gate, so that one bad repair costs no other.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from graphlib import TopologicalSorter
+from math import prod
+from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+from onnx import ModelProto
+
+from npugate.estimate.model_size import figures, total_macs
+from npugate.facts import Facts
+from npugate.findings.values import Hit, Severity
+from npugate.proof.verify import Pair, verify
+from npugate.repair.graph_diff import diff
+from npugate.repair.judge import Bench
+from npugate.report.values import Outcome, RepairReport, Verification
+from npugate.rules import check
+from npugate.rules.values import Repair
+from npugate.surgery import structure
+from npugate.surgery.draft import Draft
+from npugate.surgery.lineage import Lineage
+from npugate.surgery.linking import names_in
+from npugate.surgery.node import EditError, NoFormError
+from npugate.surgery.results import Applied, Declined, RepairResult, Skipped
+from npugate.surgery.shapes import InferenceRefusedError
+from npugate.surgery.weight_store import Shelf
+
+_PROTOBUF_BYTES: Final = 2**31 - 1
+_HEAVY: Final = 1 << 22  # elements of all weights
+_ROUNDS: Final = 3  # one repair may uncover what another one removes
+Hits = Sequence[tuple[str, Hit]]
+
+
+class _State(Struct):
+    """A model on its way.
+
+    Attributes:
+        model: as the last repair that was kept left it; never edited, each repair gets a copy.
+        applied: repairs that were kept, in order.
+        outcomes: by name of the repair.
+        shelf: has the large weights of both models.
+        facts: of the model, once somebody asked.
+    """
+
+    original: ModelProto
+    model: ModelProto
+    lineage: Lineage
+    shelf: Shelf
+    applied: list[str] = field(default_factory=list)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    per_sample: int = 1
+    draft: Draft | None = None
+    facts: Facts | None = None
+
+
+class Mended(Struct, frozen=True):
+    """The result for one model.
+
+    Attributes:
+        data: the repaired model as a file; empty when nothing was applied.
+        hits: of the repaired model; those of the original when nothing was applied.
+        report: without findings, which the caller makes of the hits.
+        facts: of the repaired model; None when nothing was applied.
+    """
+
+    data: bytes
+    hits: Hits
+    report: RepairReport
+    facts: Facts | None = None
+
+    @property
+    def model(self) -> ModelProto | None:
+        """The repaired model, read anew each time; None when nothing was applied."""
+        return ModelProto.FromString(self.data) if self.data else None
+
+
+def mend(original: ModelProto, facts: Facts, hits: Hits, bench: Bench) -> Mended:
+    """Apply every repair that a finding calls for and that passes the gate.
+
+    Args:
+        original: with its weights; taken over, as its large ones leave it.
+        facts: of the original.
+        hits: what the rules found in it.
+        bench: by what it is judged.
+    """
+    before = figures(facts, bench.target)
+    shelf = Shelf()
+    original = shelf.take(original)
+    bench = replace(bench, options=replace(bench.options, shelf=shelf))
+    state = _State(original, original, Lineage(frozenset(names_in(original))), shelf)
+    after_hits, verification = hits, None
+    for _ in range(_ROUNDS):
+        order = _order(bench.wanted(after_hits) - state.outcomes.keys(), bench.repairs)
+        order = [name for name in order if name not in state.outcomes]
+        if not order:
+            break
+        state, after_hits, verification = _round(state, order, hits, bench, verification)
+    outcomes = tuple(state.outcomes.values())
+    if not state.applied:
+        return Mended(b"", hits, RepairReport(outcomes, verification, (), before, before))
+    after = figures(_facts(state, bench), bench.target)
+    lines = tuple(diff(original, state.model))
+    shelf.keep([state.model])
+    report = RepairReport(outcomes, verification, (), before, after, lines)
+    data = shelf.serialized(state.model)
+    shelf.keep([])  # whatever still holds the shelf, rings of nodes for one
+    return Mended(data, after_hits, report, _facts(state, bench))
+
+
+def _round(
+    state: _State,
+    order: Sequence[str],
+    hits: Hits,
+    bench: Bench,
+    verification: Verification | None,
+) -> tuple[_State, Hits, Verification | None]:
+    """Try some repairs in a row; one at a time when the row does not pass."""
+    row = _fork(state)
+    for name in order:
+        _step(row, name, bench)
+    fresh = [name for name in row.applied if name not in state.applied]
+    if not fresh:
+        return row, _hits(row, bench), verification
+    verdict = _judge(row, fresh, hits, bench)
+    if not isinstance(verdict, str):
+        return row, *verdict
+    return _one_at_a_time(state, order, hits, bench, verification)
+
+
+def _one_at_a_time(
+    state: _State,
+    order: Sequence[str],
+    hits: Hits,
+    bench: Bench,
+    verification: Verification | None,
+) -> tuple[_State, Hits, Verification | None]:
+    after = _hits(state, bench)
+    state.shelf.keep([state.original, state.model])
+    for name in order:
+        attempt = _fork(state)
+        _step(attempt, name, bench)
+        if name not in attempt.applied:
+            state.outcomes[name] = attempt.outcomes[name]
+            continue
+        verdict = _judge(attempt, [name], hits, bench)
+        if isinstance(verdict, str):
+            unverified = verdict.startswith(_UNVERIFIED)
+            reason = verdict.removeprefix(_UNVERIFIED)
+            word = "unverified" if unverified else "declined"
+            state.outcomes[name] = replace(attempt.outcomes[name], state=word, reason=reason)
+        else:
+            state, (after, verification) = attempt, verdict
+    return state, after, verification
+
+
+_UNVERIFIED: Final = "unverified: "
+
+
+def _judge(
+    state: _State, fresh: Sequence[str], hits: Hits, bench: Bench
+) -> tuple[Hits, Verification] | str:
+    """Hold a repaired model to its findings and its numbers; return the reason it fails."""
+    state.draft = None
+    if state.shelf.size_of(state.model) > _PROTOBUF_BYTES:
+        return "the repaired model has more than 2 GiB, which no protobuf reader takes"
+    if sum(prod(tensor.dims) for tensor in state.model.graph.initializer) > _HEAVY:
+        gc.collect()  # drafts are rings of nodes and values, and each holds the weights once more
+    bench.stage("checking the repaired model")
+    after = _hits(state, bench)
+    fault = _worse(hits, after, fresh, bench)
+    if fault:
+        return fault
+    bench.stage("verifying the repaired model")
+    verification = _verified(state, bench)
+    if verification.equal is None and all(bench.repairs[n].legalises for n in state.applied):
+        parts = Verification(equal=True, reason=verification.reason, reference="parts")
+        return after, parts  # held to the same nodes, attributes and weights in _step
+    if verification.equal is None:
+        return _UNVERIFIED + verification.reason
+    if not verification.equal:
+        return f"the numbers differ: {verification.reason}"
+    return after, verification
+
+
+def _worse(before: Hits, after: Hits, fresh: Iterable[str], bench: Bench) -> str:
+    """Say which rule has a new error, or which repair removed none of its findings."""
+    old, new = _errors(before), _errors(after)
+    for rule, count in new.items():
+        if count > old[rule]:
+            name = bench.rules[rule].name
+            return f"{name} has {count} errors in the repaired model, {old[rule]} in the original"
+    for name in fresh:
+        had, left = _called_for(before, name, bench), _called_for(after, name, bench)
+        if had and left >= had:
+            return f"{sum(left)} of the {sum(had)} findings that {name} is for are still there"
+    return ""
+
+
+def _called_for(hits: Hits, name: str, bench: Bench) -> tuple[int, ...]:
+    """Return how many findings a repair is for, worst level first: fewer errors count most."""
+    counts = Counter(hit.severity for rule, hit in hits if bench.rules[rule].repair == name)
+    return tuple(counts[level] for level in sorted(Severity, reverse=True)) if counts else ()
+
+
+def _errors(hits: Hits) -> Counter[str]:
+    return Counter(rule for rule, hit in hits if hit.severity is Severity.ERROR)
+
+
+def _step(state: _State, name: str, bench: Bench) -> None:
+    """Apply one repair to the model of a state; keep it when its structure is sound."""
+    repair = bench.repairs[name]
+    bench.stage(f"the repair {name}")
+    try:
+        result, model = _apply(state, repair, bench)
+    except (EditError, InferenceRefusedError, NoFormError) as error:
+        result, model = Declined(str(error)), None
+    except Exception:
+        refused = structure.refusal(state.model)
+        if not refused:
+            raise  # our own fault; a file that is no ONNX model may lack whatever a repair reads
+        result, model = Declined(refused), None
+    if isinstance(result, Applied) and model is not None:
+        fault = structure.fault(state.model, model, result.interface)
+        if repair.legalises and not structure.same_parts(state.model, model):
+            fault = "it changed a node, an attribute or a weight on the way to a legal file"
+        again = Applied(()) if fault else _again(state, model, repair, bench)
+        if not fault and not isinstance(again, Skipped):
+            fault = "it is not done when it is done: a second time finds work again"
+        if fault:
+            result = Declined(fault)
+        else:
+            _keep(state, repair, model, result)
+    if not isinstance(result, Applied | Skipped):
+        state.draft = None
+    state.outcomes[name] = _outcome(name, result)
+
+
+def _keep(state: _State, repair: Repair, model: ModelProto, result: Applied) -> None:
+    state.model, state.facts = state.shelf.take(model), None
+    state.applied.append(repair.name)
+    state.per_sample = max(state.per_sample, result.per_sample)
+    if repair.edit_message is not None:
+        state.draft = None  # it is of the model before this
+
+
+def _apply(state: _State, repair: Repair, bench: Bench) -> tuple[RepairResult, ModelProto | None]:
+    if repair.edit_message is not None:
+        copy = _copy(state.model)
+        result = repair.edit_message(copy, bench.target, bench.options)
+        return result, copy if isinstance(result, Applied) else None
+    draft = _draft(state)
+    draft.repair = repair.name
+    assert repair.edit is not None, f"{repair.name} declares nothing to do"  # noqa: S101 - registry checks it
+    result = repair.edit(draft, bench.target, bench.options)
+    if not isinstance(result, Applied):
+        return result, None
+    state.draft = None
+    return result, draft.finish()
+
+
+def _draft(state: _State) -> Draft:
+    if state.draft is None:
+        state.draft = Draft(_copy(state.model), state.lineage, state.shelf)
+    return state.draft
+
+
+def _again(state: _State, model: ModelProto, repair: Repair, bench: Bench) -> RepairResult:
+    """Apply a repair to its own result; a draft that it leaves alone serves the next repair."""
+    if repair.edit_message is not None:
+        return repair.edit_message(_copy(model), bench.target, bench.options)
+    state.draft = Draft(_copy(model), state.lineage, state.shelf)
+    state.draft.repair = repair.name
+    assert repair.edit is not None, f"{repair.name} declares nothing to do"  # noqa: S101 - registry checks it
+    return repair.edit(state.draft, bench.target, bench.options)
+
+
+def _outcome(name: str, result: RepairResult) -> Outcome:
+    match result:
+        case Applied(edits, interface):
+            return Outcome(name, "applied", "", edits, interface)
+        case Skipped(reason):
+            return Outcome(name, "skipped", reason)
+        case Declined(reason):
+            return Outcome(name, "declined", reason)
+
+
+def _verified(state: _State, bench: Bench) -> Verification:
+    pairs = _pairs(state)
+    work = total_macs(_facts(state, bench))
+    rest = pairs, bench.data, state.per_sample, work
+    found = verify(state.original, state.model, *rest, shelf=state.shelf)
+    legalising = [name for name in state.applied if bench.repairs[name].legalises]
+    if found.equal is None and legalising:
+        legal = _legalised(state.original, legalising, bench)
+        again = verify(legal, state.model, *rest, shelf=state.shelf)
+        return replace(again, reference="legalised")
+    return found
+
+
+def _legalised(original: ModelProto, names: Iterable[str], bench: Bench) -> ModelProto:
+    """Make the original legal once more: kept from the start, it would hold the weights, too."""
+    model = _copy(original)
+    for name in names:
+        edit = bench.repairs[name].edit_message
+        assert edit is not None, f"{name} makes a file legal without a message"  # noqa: S101 - registry checks it
+        edit(model, bench.target, bench.options)
+    return model
+
+
+def _pairs(state: _State) -> list[Pair]:
+    """Return the outputs of every node that a repair made or changed, with their originals."""
+    same = {node.SerializeToString() for node in state.original.graph.node}
+    made = {name for node in state.original.graph.node for name in node.output}
+    outputs = {info.name for info in state.model.graph.output}
+    pairs: list[Pair] = []
+    for node in state.model.graph.node:
+        if node.SerializeToString() in same:
+            continue
+        for name in node.output:
+            source = state.lineage.of(name)
+            if source is not None and source in made and name not in outputs:
+                pairs.append(Pair(name, source))
+    return pairs
+
+
+def _order(wanted: Iterable[str], repairs: Mapping[str, Repair]) -> list[str]:
+    """Return repairs with what they need, each behind those it comes after."""
+    every: set[str] = set()
+    waiting = list(wanted)
+    while waiting:
+        name = waiting.pop()
+        if name not in every:
+            every.add(name)
+            waiting += repairs[name].needs
+    graph = {
+        name: {other for other in (*repairs[name].after, *repairs[name].needs) if other in every}
+        for name in sorted(every)
+    }
+    return list(TopologicalSorter(graph).static_order())
+
+
+def _hits(state: _State, bench: Bench) -> Hits:
+    facts = _facts(state, bench)
+    return check.run(facts, bench.rules, bench.chosen, bench.target, bench.stage).hits
+
+
+def _facts(state: _State, bench: Bench) -> Facts:
+    if state.facts is None:
+        state.facts = Facts(structure.skeleton(state.model), bench.limits)
+    return state.facts
+
+
+def _fork(state: _State) -> _State:
+    lineage = Lineage(state.lineage.names, dict(state.lineage.links))
+    return replace(
+        state,
+        lineage=lineage,
+        applied=list(state.applied),
+        outcomes=dict(state.outcomes),
+        draft=None,
+    )
+
+
+def _copy(model: ModelProto) -> ModelProto:
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    return copy

@@ -1,0 +1,1 @@
+"""Which files: discovery, git, the base revision, lines of Python."""

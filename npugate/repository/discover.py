@@ -1,0 +1,325 @@
+"""Find the models to check: by paths, folders, globs, a list, or what git tracks or saw change."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from npugate.errors import UsageError
+from npugate.repository import git
+from npugate.repository.git import Change, GitError
+
+_SUFFIX: Final = ".onnx"
+_SKIPPED: Final = frozenset({"node_modules", "venv", "__pycache__", "site-packages"})
+_MAGIC: Final = re.compile(r"[*?\[]")
+_SIDE_SUFFIXES: Final = (".data", "_data", ".bin", ".weights")
+_SEARCHED_BYTES: Final = 64 << 20  # of a model, for the name of a side file
+_BLOCK: Final = 1 << 20
+_NAMED: Final = 5
+
+
+class Candidate(Struct, frozen=True):
+    """A model to check.
+
+    Attributes:
+        file: the file to read.
+        path: the name to report: from the repository's root, else from the working directory;
+            forward slashes; bytes that are no UTF-8 escaped.
+        previous: the reported name before a rename that ``changed_since`` saw; else ``""``.
+    """
+
+    file: Path
+    path: str
+    previous: str = ""
+
+
+class Search(Struct, frozen=True):
+    """What to look for, and where.
+
+    Attributes:
+        cwd: the folder that relative paths start from.
+        patterns: files, folders and globs; empty for the default.
+        files_from: a file of names, ``-`` for ``stdin``; None for no such list.
+        changed_since: a revision; only models that differ from it are kept.
+        changes_from: a file with what ``git diff --name-status -z`` said elsewhere, for where there
+            is no git; only models that it names are kept.
+        allow_empty: True when it is no error to find nothing.
+        environment: for git.
+        stdin: read for ``files_from`` ``-``.
+        notify: told what is left out.
+    """
+
+    cwd: Path
+    patterns: Sequence[str] = ()
+    files_from: str | None = None
+    changed_since: str | None = None
+    changes_from: str | None = None
+    allow_empty: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+    stdin: BinaryIO | None = None
+    notify: Callable[[str], None] = lambda _: None
+
+
+def discover(search: Search) -> tuple[Candidate, ...]:
+    """Return the models to check, sorted by reported path, each file once.
+
+    With ``changed_since`` or ``changes_from`` the outcome may be empty: a change that touches no
+    model is no mistake.
+
+    Raises:
+        UsageError: a path does not exist or leaves the repository through a link, the revision is
+            unknown, or there is no model at all and ``allow_empty`` is not set.
+    """
+    cwd = search.cwd.resolve()
+    root = git.root_above(cwd) or cwd
+    found = list(_unique(_files(search, cwd, root), root))
+    if not found and not search.allow_empty:
+        raise UsageError(_nothing(search))
+    if search.changed_since is not None or search.changes_from is not None:
+        found = _changed(found, search, cwd, root)
+    return tuple(sorted(found, key=lambda candidate: candidate.path))
+
+
+def _nothing(search: Search) -> str:
+    if search.files_from is not None:
+        where = f"--files-from {search.files_from}"
+    elif search.patterns:
+        where = ", ".join(shown(pattern) for pattern in search.patterns[:_NAMED])
+    else:
+        where = "the working directory and the folders below it"
+    return f"no ONNX model found in {where}; name one, or pass --allow-empty"
+
+
+def shown(name: str) -> str:
+    """Return a file name as text: what is no UTF-8 is escaped."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _files(search: Search, cwd: Path, root: Path) -> Iterator[Path]:
+    names = list(search.patterns)
+    if search.files_from is not None:
+        names += _listed(search, cwd)
+    if not names and search.files_from is None:
+        yield from _default(search, cwd, root)
+    for name in names:
+        yield from _named(name, cwd, root, search.notify)
+
+
+def _listed(search: Search, cwd: Path) -> list[str]:
+    """Read a list of names, one a line, or separated by NUL where there is any."""
+    if search.files_from == "-":
+        if search.stdin is None:
+            raise UsageError("--files-from -: there is no standard input")
+        data = search.stdin.read()
+    else:
+        try:
+            data = (cwd / str(search.files_from)).read_bytes()
+        except (OSError, ValueError) as error:
+            raise UsageError(f"--files-from {search.files_from}: {error}") from error
+    parts = data.split(b"\0") if b"\0" in data else data.replace(b"\r\n", b"\n").split(b"\n")
+    return [os.fsdecode(part) for part in parts if part]
+
+
+def _default(search: Search, cwd: Path, root: Path) -> Iterator[Path]:
+    """Yield what git tracks below the working directory; without git, what a walk finds."""
+    if (root / ".git").exists():
+        try:
+            names = git.tracked(cwd, search.environment)
+        except GitError as error:
+            search.notify(f"{error}; looking through the folders instead")
+        else:
+            yield from _present(names, cwd, root, search.notify)
+            return
+    yield from _walk(cwd, root, search.notify)
+
+
+def _present(
+    names: Sequence[str], cwd: Path, root: Path, notify: Callable[[str], None]
+) -> Iterator[Path]:
+    absent = 0
+    for name in names:
+        path = cwd / name
+        if not os.path.lexists(path):
+            absent += 1
+        elif _stays_inside(path, root, notify):
+            yield path
+    if absent:
+        notify(f"{absent} models that git tracks are not in the work tree and are left out")
+
+
+def _named(name: str, cwd: Path, root: Path, notify: Callable[[str], None]) -> Iterator[Path]:
+    try:
+        path = cwd / name
+        if os.path.lexists(path):
+            if leaves(path, root):
+                raise UsageError(f"{shown(name)} is a symbolic link that leaves {root}")
+            yield from _walk(path, root, notify) if path.is_dir() else (path,)
+            return
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{shown(name)!r} cannot be looked at: {error}") from error
+    if not _MAGIC.search(name):
+        raise UsageError(f"{shown(name)} does not exist")
+    yield from _glob(name, cwd, root, notify)
+
+
+def leaves(path: Path, root: Path) -> bool:
+    """Tell whether a path inside the root ends outside of it, through a symbolic link."""
+    place = Path(os.path.normpath(path))
+    if not place.is_relative_to(root):
+        return False  # it was named outside of the root to begin with
+    return not Path(os.path.realpath(place)).is_relative_to(root)
+
+
+def _stays_inside(path: Path, root: Path, notify: Callable[[str], None]) -> bool:
+    if not leaves(path, root):
+        return True
+    notify(f"{shown(str(path))} is a symbolic link that leaves {root}; it is left out")
+    return False
+
+
+def _glob(pattern: str, cwd: Path, root: Path, notify: Callable[[str], None]) -> Iterator[Path]:
+    """Yield the models that a glob matches; ``**`` is any number of folders, links not followed."""
+    parts = PurePosixPath(pattern).parts
+    fixed = next(index for index, part in enumerate(parts) if _MAGIC.search(part))
+    base = cwd.joinpath(*parts[:fixed])
+    if not base.is_dir():
+        return
+    wanted = parts[fixed:]
+    hidden = any(part.startswith(".") for part in wanted)
+    for path in _walk(base, root, notify, hidden=hidden):
+        if _matches(path.relative_to(base).parts, wanted):
+            yield path
+
+
+def _matches(parts: Sequence[str], wanted: Sequence[str]) -> bool:
+    if not wanted:
+        return not parts
+    if wanted[0] == "**" and _matches(parts, wanted[1:]):
+        return True
+    if not parts:
+        return False
+    if wanted[0] == "**":
+        return _matches(parts[1:], wanted)
+    return fnmatchcase(parts[0], wanted[0]) and _matches(parts[1:], wanted[1:])
+
+
+def _walk(
+    folder: Path, root: Path, notify: Callable[[str], None], *, hidden: bool = False
+) -> Iterator[Path]:
+    """Yield the models below a folder; linked folders are not entered, they could go in circles."""
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(
+            name for name in folders if name not in _SKIPPED and _is_visible(name, hidden=hidden)
+        )
+        for name in sorted(files):
+            if not name.lower().endswith(_SUFFIX) or not _is_visible(name, hidden=hidden):
+                continue
+            path = Path(place, name)
+            if _stays_inside(path, root, notify):
+                yield path
+
+
+def _is_visible(name: str, *, hidden: bool) -> bool:
+    return name != ".git" and (hidden or not name.startswith("."))
+
+
+def _unique(files: Iterable[Path], root: Path) -> Iterator[Candidate]:
+    """Yield each file once; of several names for it, one that is no link, else the first."""
+    by_file: dict[str, list[Path]] = {}
+    for file in files:
+        path = Path(os.path.normpath(file))
+        by_file.setdefault(os.path.realpath(path), []).append(path)
+    for real, paths in by_file.items():
+        path = Path(real) if Path(real) in paths else min(paths)
+        yield Candidate(path, _reported(path, root))
+
+
+def _reported(path: Path, root: Path) -> str:
+    return shown(Path(os.path.relpath(path, root)).as_posix())
+
+
+def _changed(found: Sequence[Candidate], search: Search, cwd: Path, root: Path) -> list[Candidate]:
+    """Keep the models that changed themselves or whose side files did."""
+    if search.changes_from is not None:
+        changes = _recorded(cwd / search.changes_from)
+        since = "the base"
+    else:
+        changes = _asked(search, cwd)
+        since = search.changed_since or ""
+    own = {root / change.path: change for change in changes}
+    sides = _side_files(changes, root)
+    kept = []
+    for candidate in found:
+        change = own.get(Path(os.path.realpath(candidate.file))) or own.get(candidate.file)
+        if change is not None:
+            kept.append(replace(candidate, previous=shown(change.previous)))
+        elif _touches(candidate.file, sides):
+            kept.append(candidate)
+    if not kept:
+        search.notify(f"no model has changed since {since}")
+    return kept
+
+
+def _asked(search: Search, cwd: Path) -> list[Change]:
+    root = git.root_above(cwd)
+    revision = search.changed_since or ""
+    if root is None:
+        raise UsageError(f"--changed-since {revision}: {cwd} is in no git repository")
+    try:
+        return git.changes(root, revision, search.environment)
+    except GitError as error:
+        raise UsageError(f"--changed-since {revision}: {error}") from error
+
+
+def _recorded(list_file: Path) -> list[Change]:
+    try:
+        return git.recorded(list_file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--changes-from {list_file}: {error}") from error
+
+
+def _side_files(changes: Iterable[Change], root: Path) -> list[Path]:
+    names = (name for change in changes for name in (change.path, change.previous) if name)
+    return [root / name for name in names if not name.lower().endswith(_SUFFIX)]
+
+
+def _touches(model: Path, changed: Sequence[Path]) -> bool:
+    """Tell whether one of the changed files holds weights of a model.
+
+    By its name (``net.onnx.data``), or because the model names it. That is a search through the
+    model's bytes: it can only find too many, and a model too many is checked for nothing.
+    """
+    below = [path for path in changed if path.is_relative_to(model.parent)]
+    if any(path.parent == model.parent and _is_side_name(path.name, model) for path in below):
+        return True
+    names = {os.fsencode(path.relative_to(model.parent).as_posix()) for path in below}
+    return bool(names) and _mentions(model, names)
+
+
+def _is_side_name(name: str, model: Path) -> bool:
+    return any(name in (model.name + suffix, model.stem + suffix) for suffix in _SIDE_SUFFIXES)
+
+
+def _mentions(model: Path, names: set[bytes]) -> bool:
+    wanted = re.compile(b"|".join(re.escape(name) for name in sorted(names)))
+    overlap = max(map(len, names)) - 1
+    tail = b""
+    try:
+        with model.open("rb") as file:
+            for _ in range(_SEARCHED_BYTES // _BLOCK):
+                block = file.read(_BLOCK)
+                if not block:
+                    break
+                if wanted.search(tail + block):
+                    return True
+                tail = block[-overlap:] if overlap else b""
+    except OSError:
+        return True  # let the reader say what is wrong with it
+    return False

@@ -1,0 +1,1 @@
+"""What a rule and a repair are; load, choose and run them."""

@@ -1,0 +1,1 @@
+"""The straight line: discover, load, facts, check, repair, report."""

@@ -1,0 +1,216 @@
+"""What is done with one model, in a process of its own: load, facts, check, repair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from npugate.errors import ModelError
+from npugate.estimate import assemble
+from npugate.estimate.model_size import figures
+from npugate.facts import Facts, Inference, neighbours, topology
+from npugate.findings.sketch import Sketch
+from npugate.findings.values import Hit, Location, Severity, Source
+from npugate.limits import Limits
+from npugate.model.external_data import locations
+from npugate.model.reader import Model, load
+from npugate.repair.judge import Bench
+from npugate.report.census import Census
+from npugate.report.estimate import Estimate
+from npugate.report.graph_view import GraphView
+from npugate.report.values import Outcome, RepairReport
+from npugate.repository.discover import Candidate
+from npugate.rules import check
+from npugate.rules.values import Rule
+from npugate.sandbox import heap, pool
+from npugate.settings.options import Fixing, Judgement
+from npugate.target.values import Target
+
+MENDING: Final = "mending: "
+"""The stages of a repair begin with it."""
+
+
+class Job(Struct, frozen=True):
+    """One model and by what it is judged."""
+
+    candidate: Candidate
+    target: Target
+    chosen: tuple[str, ...]
+    judgement: Judgement
+    inference: Inference = "full"
+    earlier: tuple[Hit, ...] = ()
+    fixing: Fixing | None = None
+    gave_up: str = ""
+    pictured: bool = False
+
+
+class Examined(Struct, frozen=True):
+    """What a worker sends back about one model; free of onnx, so that it can be pickled.
+
+    Attributes:
+        hits: (rule id, hit with its severity).
+        unreadable: True when the model could not be examined.
+        tracebacks: of rules that raised.
+        seconds: wall clock of the examination that ended well.
+        twin: (graph, node) of a hit -> its line in the model's text twin, when that is fresh.
+        repaired: None when no repair was asked for.
+        graph: None unless it is to be drawn.
+        sketches: (graph, node) of a hit -> what is around it, worst hits first.
+        estimate: None when the model could not be examined or nothing can be estimated.
+        beside: files that hold weights, relative to the model's folder; they were found safe.
+    """
+
+    hits: tuple[tuple[str, Hit], ...]
+    digest: str = ""
+    size_bytes: int = 0
+    census: Census = field(default_factory=Census)
+    unreadable: bool = False
+    tracebacks: tuple[str, ...] = ()
+    seconds: float = 0.0
+    repaired: Repaired | None = None
+    twin: Mapping[tuple[str, str], Source] = field(default_factory=dict)
+    graph: GraphView | None = None
+    sketches: Mapping[tuple[str, str], Sketch] = field(default_factory=dict)
+    beside: tuple[str, ...] = ()
+    estimate: Estimate | None = None
+
+
+class Repaired(Struct, frozen=True):
+    """What a worker sends back about the repairs of a model.
+
+    Attributes:
+        data: the repaired model as a file; empty when nothing was applied.
+        hits: of the repaired model.
+        report: without findings and output.
+        is_external: True when the original kept weights in other files.
+    """
+
+    data: bytes
+    hits: tuple[tuple[str, Hit], ...]
+    report: RepairReport
+    is_external: bool = False
+
+
+def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
+    """Load one model, compute its facts and run the rules; called in a worker."""
+    file = job.candidate.file
+    pool.stage("reading the file")
+    try:
+        model = load(file, job.candidate.path, limits)
+    except ModelError as error:
+        rule = check.id_of(rules, error.rule)
+        size = file.stat().st_size if file.is_file() else 0
+        hit = Hit(Location(), str(error), Severity.ERROR)
+        return Examined(((rule, hit),), size_bytes=size, unreadable=True)
+    facts = Facts(model, limits, pool.stage, inference=job.inference)
+    outcome = check.run(facts, rules, job.chosen, job.target, pool.stage)
+    unreadable = any(rules[key].unreadable for key, _ in outcome.hits)
+    found = Examined(
+        outcome.hits, model.digest, model.size_bytes, facts.census, unreadable, outcome.tracebacks
+    )
+    found = replace(
+        found,
+        twin=_twin(job.candidate, facts, outcome.hits, limits),
+        sketches=_sketches(facts, outcome.hits),
+    )
+    if not unreadable:
+        beside = locations(model.proto.graph)
+        found = replace(found, beside=beside, estimate=_estimate(facts, job.target))
+    if job.pictured:
+        found = replace(found, graph=topology.view(facts.graphs))
+    if job.gave_up:
+        return replace(found, repaired=Repaired(b"", outcome.hits, _declined(job.gave_up)))
+    if job.fixing is None or unreadable or outcome.tracebacks:
+        return found
+    bench = Bench(
+        rules,
+        job.chosen,
+        job.fixing.repairs,
+        job.target,
+        replace(job.fixing.options, shapes={**job.judgement.shapes, **job.fixing.options.shapes}),
+        limits,
+        job.fixing.selected,
+        job.fixing.data,
+        lambda name: pool.stage(MENDING + name),
+    )
+    mended = _mend(file, model, facts, outcome.hits, bench, pictured=job.pictured)
+    return replace(found, repaired=mended)
+
+
+def _estimate(facts: Facts, target: Target) -> Estimate | None:
+    pool.stage("estimating")
+    return assemble.estimate(facts, target)
+
+
+def _declined(reason: str) -> RepairReport:
+    return RepairReport((Outcome("all", "declined", reason),))
+
+
+def _sketches(facts: Facts, hits: Sequence[tuple[str, Hit]]) -> dict[tuple[str, str], Sketch]:
+    pool.stage("sketching the surroundings of the findings")
+    worst = sorted(hits, key=lambda pair: (-(pair[1].severity or Severity.NOTE), pair[0]))
+    places = (hit.location for _, hit in worst)
+    return neighbours.sketches(facts.graphs, ((place.graph, place.node) for place in places))
+
+
+def _twin(
+    candidate: Candidate, facts: Facts, hits: tuple[tuple[str, Hit], ...], limits: Limits
+) -> dict[tuple[str, str], Source]:
+    """Return the lines of the text twin that the hits are on; none of a stale or missing one."""
+    place = candidate.file.with_name(candidate.file.name + ".txt")
+    if not hits or place.is_symlink() or not place.is_file():
+        return {}
+    from npugate.model import weight_digests  # noqa: PLC0415 - hashes all weights, so only for a twin
+    from npugate.snapshot import text_twin  # noqa: PLC0415 - hashes all weights, so only for a twin
+
+    pool.stage("reading the text twin")
+    try:
+        made = text_twin.render(facts, weight_digests.digests(facts.model, limits))
+        if place.stat().st_size > 2 * len(made.text.encode("utf-8", "backslashreplace")):
+            return {}
+        have = place.read_bytes().decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+    except (ModelError, OSError):
+        return {}  # a finding of its own rule tells of the weights; without a twin none is lost
+    if have != made.text:
+        return {}
+    rows = made.text.splitlines()
+    keys = {(hit.location.graph, hit.location.node) for _, hit in hits}
+    return {
+        key: Source(f"{candidate.path}.txt", made.lines[key], rows[made.lines[key] - 1].strip())
+        for key in keys & made.lines.keys()
+    }
+
+
+def _mend(
+    file: Path,
+    model: Model,
+    facts: Facts,
+    hits: tuple[tuple[str, Hit], ...],
+    bench: Bench,
+    *,
+    pictured: bool,
+) -> Repaired:
+    """Repair a model that was examined."""
+    if not bench.wanted(hits):
+        counted = figures(facts, bench.target)
+        return Repaired(b"", hits, RepairReport((), None, (), counted, counted))
+    from npugate.model import writer  # noqa: PLC0415 - loads onnxruntime and onnx-graphsurgeon
+    from npugate.repair import gate  # noqa: PLC0415 - loads onnxruntime and onnx-graphsurgeon
+
+    bench.stage("reading the weights")
+    try:
+        # Handed over without a name here, which would hold the message for as long as this runs.
+        mended = gate.mend(writer.load(file, model), facts, hits, bench)
+    except ModelError as error:
+        return Repaired(b"", hits, _declined(str(error)))
+    report = mended.report
+    if pictured and mended.facts is not None:
+        bench.stage("estimating")
+        cost = assemble.estimate(mended.facts, bench.target)
+        report = replace(report, graph=topology.view(mended.facts.graphs), estimate=cost)
+    heap.trim()  # the repaired model is about to be copied, to be sent
+    return Repaired(mended.data, tuple(mended.hits), report, writer.is_external(model.proto))

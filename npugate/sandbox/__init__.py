@@ -1,0 +1,1 @@
+"""Work on untrusted files in bounded child processes."""

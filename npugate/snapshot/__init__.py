@@ -1,0 +1,1 @@
+"""The text twin of a model."""

@@ -1,0 +1,1 @@
+"""What a chip and its compiler accept, as data with sources."""

@@ -1,1 +1,0 @@
-"""Target profiles: one TOML file each, read by ``npugate.target``."""

@@ -1,0 +1,380 @@
+"""Memory on small models: how parameters are packed, what is alive when, and the verdict."""
+
+import io
+import json
+
+import pytest
+from msgspec.structs import replace
+
+from npugate import cli
+from npugate.estimate import assemble
+from npugate.estimate.memory import plan
+from npugate.estimate.parameters import parameter_bytes
+from npugate.estimate.plain import outline
+from npugate.facts import Facts
+from npugate.limits import Limits
+from npugate.model.reader import load
+from npugate.report.estimate import Access, Engine, Epoch, Fit
+from npugate.rules import testing
+from npugate.target import boards, profiles
+from npugate.units import Budget, parse_budget, parse_size, parse_time, show_size
+
+HEAD = '<ir_version: 10, opset_import: ["" : 21]> net '
+DK = boards.load("stm32n6570-dk")
+
+
+def facts_of(text, folder):
+    file = folder / "model.onnx"
+    file.write_bytes(testing.model_from_text(HEAD + text).SerializeToString())
+    return Facts(load(file, file.name, Limits()))
+
+
+def conv(weight, *, size=8, group=1, strides=1, kind="int8", per_channel=True):
+    """Return a quantised convolution; its input has the channels that the weight wants."""
+    out, inner, kh, kw = weight
+    dims = ", ".join(map(str, weight))
+    scale = f"[{out}]" if per_channel else ""
+    to = size // strides
+    pads = f"{kh // 2}, {kw // 2}, {kh // 2}, {kw // 2}"
+    return f"""
+        (float[1, {inner * group}, {size}, {size}] x) => (float[1, {out}, {to}, {to}] y)
+        <float s = {{0.1}}, int8 z = {{1}}, {kind}[{dims}] w, float{scale} ws, {kind}{scale} wz>
+        {{ q = QuantizeLinear (x, s, z)
+          d = DequantizeLinear (q, s, z)
+          wd = DequantizeLinear <axis = 0> (w, ws, wz)
+          c = Conv <kernel_shape = [{kh}, {kw}], strides = [{strides}, {strides}],
+                    pads = [{pads}], group = {group}> (d, wd)
+          cq = QuantizeLinear (c, s, z)
+          y = DequantizeLinear (cq, s, z) }}
+    """
+
+
+FLOAT = """(float[1, 4, 8, 8] x) => (float[1, 2, 8, 8] y) <float[2, 4, 1, 1] w, float[2] b>
+    { y = Conv (x, w, b) }"""
+TABLE = """(float[1, 4] x) => (float[4, 1] y) <int64[2] shape = {4, 1}, float[4] t>
+    { h = Add (x, t)  y = Reshape (h, shape) }"""
+TRANSPOSED = """(float[1, 4, 8, 8] x) => (float[1, 2, 16, 16] y)
+    <float s = {0.1}, int8 z = {1}, int8[4, 2, 2, 2] w>
+    { q = QuantizeLinear (x, s, z)
+      d = DequantizeLinear (q, s, z)
+      wd = DequantizeLinear (w, s, z)
+      y = ConvTranspose <kernel_shape = [2, 2], strides = [2, 2]> (d, wd) }"""
+TWICE = """(float[1, 4] x) => (float[1, 4] y) <float[1, 4] t> { h = Add (x, t)  y = Mul (h, t) }"""
+PACKED = [
+    ("a table that two nodes read", TWICE, "4.0", 16),
+    ("plain weights", conv((16, 8, 3, 3)), "4.0", 16 * 8 * 9),
+    ("two to a byte", conv((16, 8, 3, 3), kind="int4"), "4.0", 16 * 8 * 9 // 2),
+    ("scales and biases", conv((16, 8, 3, 3)), "2.2", 16 * 8 * 9 + 6 * 16),
+    ("one scale", conv((16, 8, 3, 3), per_channel=False), "2.2", 16 * 8 * 9 + 4 * 16),
+    ("depthwise, blown up", conv((16, 1, 3, 3), group=16), "2.1", 16 * 8 * 9),
+    ("depthwise, small", conv((16, 1, 3, 3), group=16), "4.0", 16 * 9),
+    ("depthwise, wide", conv((16, 1, 3, 3), group=16, size=32), "4.0", 16 * 8 * 9),
+    ("depthwise 5x5", conv((16, 1, 5, 5), group=16, size=32), "2.1", 16 * 25),
+    ("more than 512 channels", conv((576, 2, 1, 1)), "4.0", 576 * 2 + 2 * 576 * 8 * 2),
+    ("the same, one scale", conv((576, 2, 1, 1), per_channel=False), "4.0", 576 * (2 + 8 * 2)),
+    ("float weights", FLOAT, "4.0", 4 * (8 + 2)),
+    ("shapes are no parameters, tables are", TABLE, "4.0", 16),
+    ("zeros of a strided transposed convolution", TRANSPOSED, "4.0", 4 * 2 * 2 * 2 + 4 * 8 * 8),
+]
+
+
+@pytest.mark.parametrize(("title", "text", "toolchain", "size"), PACKED, ids=lambda v: str(v)[:30])
+def test_parameters_are_counted_as_the_compiler_packs_them(title, text, toolchain, size, tmp_path):
+    assert parameter_bytes(facts_of(text, tmp_path), toolchain) == size, title
+
+
+def test_a_view_is_the_memory_of_what_it_views(tmp_path):
+    text = """(float[1, 4, 8, 8] x) => (float[1, 256] y) <int64[2] shape = {1, 256}>
+        { h = Exp (x)  v = Reshape (h, shape)  y = Sin (v) }"""
+    found = plan((), facts_of(text, tmp_path), DK)
+    assert [(b.tensor, b.first, b.last) for b in found.buffers] == [
+        ("x", -1, 0),
+        ("h", 0, 1),
+        ("y", 1, 1),
+    ]
+    assert (found.live, found.lower_bound, found.peak) == ((2048, 2048), 2048, 0)
+
+
+def test_an_output_stays_to_the_end_and_a_branch_until_it_is_read(tmp_path):
+    text = """(float[1, 8] x) => (float[1, 8] a, float[1, 8] d)
+        { a = Exp (x)  b = Sin (x)  c = Cos (b)  d = Add (c, x) }"""
+    found = assemble.memory(facts_of(text, tmp_path), profiles.load("stm32n6"))
+    lives = {b.tensor: (b.first, b.last) for b in found.buffers}
+    assert lives == {"x": (-1, 3), "a": (0, 3), "b": (1, 2), "c": (2, 3), "d": (3, 3)}
+    assert found.live == (64, 96, 128, 128)
+    assert [b.tensor for b in found.alive] == ["a", "b", "c", "x"]
+
+
+def test_on_the_cpu_an_activation_function_works_in_place(tmp_path):
+    text = "(float[1, 8] x) => (float[1, 8] y) { h = Exp (x)  y = Sigmoid (h) }"
+    facts = facts_of(text, tmp_path)
+    for engine, shares in ((Engine.CPU, "h"), (Engine.NPU, "")):
+        epochs = tuple(
+            replace(e, operators=tuple(replace(o, engine=engine) for o in e.operators))
+            for e in outline(facts)
+        )
+        found = plan(epochs, facts, DK)
+        assert next(b for b in found.buffers if b.tensor == "y").shares == shares
+
+
+def quantised(body, shape="1, 8, 16, 16"):
+    """Return a model that quantises its input to ``d`` and its result ``r`` to ``y``."""
+    return f"""(float[{shape}] x) => (float[{shape}] y)
+        <float s = {{0.1}}, int8 z = {{1}}, float[4] up = {{1.0, 1.0, 2.0, 2.0}}>
+        {{ q = QuantizeLinear (x, s, z)  d = DequantizeLinear (q, s, z) {body}
+          rq = QuantizeLinear (r, s, z)  y = DequantizeLinear (rq, s, z) }}"""
+
+
+GATE = """g = Sigmoid (d)  gq = QuantizeLinear (g, s, z)  gd = DequantizeLinear (gq, s, z)
+    r = Mul (d, gd)"""
+KIB2 = 8 * 16 * 16  # one int8 tensor
+
+
+@pytest.mark.parametrize(
+    ("body", "toolchain", "own"),
+    [
+        (GATE, "3.0", [2 * KIB2]),
+        (GATE, "4.0", []),
+        ("r = Add (d, d)", "3.0", []),
+        ("r = Resize <mode = 'nearest'> (d, , up)", "3.0", [4 * KIB2]),
+    ],
+)
+def test_what_the_compiler_writes_in_between_is_counted(body, toolchain, own, tmp_path):
+    facts = facts_of(quantised(body.replace("'", '"')), tmp_path)
+    found = plan((), facts, DK, toolchain)
+    assert [b.size_bytes for b in found.buffers if "#" in b.tensor] == own
+
+
+def test_a_float_operator_between_quantised_ones_works_on_floats(tmp_path):
+    facts = facts_of(quantised("r = Exp (d)"), tmp_path)
+    placed = Epoch(0, Engine.CPU, outline(facts)[0].operators, (), (Access("r", (8,), 32),))
+    found = plan((placed,), facts, DK)
+    assert [b.size_bytes for b in found.buffers if "#" in b.tensor] == [4 * KIB2, 4 * KIB2]
+    assert found.lower_bound == KIB2
+
+
+def test_a_pool_and_a_function_belong_to_the_convolution_before_them(tmp_path):
+    text = """(float[1, 4, 16, 16] x) => (float[1, 8, 8, 8] y) <float[8, 4, 3, 3] w>
+        { c = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x, w)
+          r = Relu (c)
+          y = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (r) }"""
+    assert [[o.kind for o in e.operators] for e in outline(facts_of(text, tmp_path))] == [
+        ["Conv", "Relu", "MaxPool"]
+    ]
+    twice = text.replace("(float[1, 8, 8, 8] y)", "(float[1, 8, 8, 8] y, float[1, 8, 16, 16] r)")
+    assert len(outline(facts_of(twice, tmp_path))) == 2
+    again = text.replace("y = Max", "e = Exp (c)  r = Sub (e, c)  y = Max").replace(
+        "r = Relu (c)", "f = Relu (c)"
+    )
+    assert [len(e.operators) for e in outline(facts_of(again, tmp_path))] == [1] * 5
+
+
+def test_what_is_done_in_float_needs_nothing_beside_it(tmp_path):
+    text = """(float[1, 2, 4, 4] x) => (float[1, 2, 8, 8] y) <float[4] up = {1.0, 1.0, 2.0, 2.0}>
+        { y = Resize <mode = "nearest"> (x, , up) }"""
+    assert [b.tensor for b in plan((), facts_of(text, tmp_path), DK).buffers] == ["x", "y"]
+
+
+def test_the_result_speaks_of_the_epochs_as_placed(tmp_path):
+    text = "(float[1, 8] x) => (float[1, 8] y) { h = Exp (x)  i = Sin (h)  y = Cos (i) }"
+    facts = facts_of(text, tmp_path)
+    one, two, three = outline(facts)
+    joined = replace(two, operators=(*two.operators, *three.operators))
+    empty = Epoch(1, Engine.NPU, ())
+    found = plan((one, empty, replace(joined, index=2)), facts, DK)
+    lives = {b.tensor: (b.first, b.last) for b in found.buffers}
+    assert lives == {"x": (-1, 0), "h": (0, 2), "i": (1, 2), "y": (2, 2)}
+    assert (found.live, found.lower_bound) == ((64, 64, 64), 64)
+
+
+def test_epochs_that_are_computed_as_one_need_the_memory_of_all(tmp_path):
+    text = """(float[1, 1, 8, 8] x) => (float[1, 1, 4, 4] y) <float[1, 1, 1, 1] w = {2.0}>
+        { c = Conv <kernel_shape = [1, 1]> (x, w)  r = Relu (c)
+          p = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (r)  y = Exp (p) }"""
+    facts = facts_of(text, tmp_path)
+    together, last = outline(facts)
+    apart = [
+        replace(together, index=at, operators=(operator,))
+        for at, operator in enumerate(together.operators)
+    ]
+    found = plan((*apart, replace(last, index=3)), facts, DK)
+    assert found.live == (320, 320, 320, 128)
+    assert (found.peak, [b.tensor for b in found.alive]) == (0, ["x", "p"])
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "sums"),
+    [((3, 3), 1, 0), ((5, 5), 1, 0), ((7, 7), 2, 3), ((7, 7), 1, 5)],
+)
+def test_a_large_kernel_needs_memory_for_its_partial_sums(kernel, stride, sums, tmp_path):
+    size = 16 // stride
+    facts = facts_of(conv((8, 3, *kernel), size=16, strides=stride), tmp_path)
+    found = plan((), facts, DK)
+    own = [b for b in found.buffers if "#" in b.tensor]
+    assert [b.size_bytes for b in own] == [2 * 8 * size * size] * sums
+    apart = max(16 * 16 * 3, 8 * size * size)  # a step for the sums, then one for the result
+    together = 16 * 16 * 3 + 8 * size * size
+    assert found.lower_bound == (apart if sums else together)
+    assert all((b.first, b.last) == (0, 0) for b in own)
+
+
+@pytest.mark.parametrize(
+    ("channels", "board", "fit"),
+    [
+        (16, "stm32n6570-dk", Fit.FITS),
+        (19, "stm32n6570-dk", Fit.MAY_SPILL),  # within a fifth of all that is on the chip
+        (22, "stm32n6570-dk", Fit.MAY_SPILL),  # the plan leaves the chip
+        (40, "stm32n6570-dk", Fit.SPILLS),
+        (22, "stm32n6570-dk-npuram", Fit.SPILLS),
+        (40, "nucleo-n657x0-q", Fit.DOES_NOT_FIT),
+        (600, "stm32n6570-dk", Fit.DOES_NOT_FIT),
+    ],
+)
+def test_the_verdict_is_about_the_board(channels, board, fit, tmp_path):
+    shape = f"float[1, {channels}, 128, 128]"
+    facts = facts_of(f"({shape} x) => ({shape} y) {{ y = Sin (x) }}", tmp_path)
+    assert plan((), facts, boards.load(board)).fit is fit
+
+
+def test_without_flash_the_weights_take_ram(tmp_path):
+    facts = facts_of(conv((64, 64, 3, 3)), tmp_path)
+    board = boards.load("stm32n6570-dk-noextmem")
+    found = plan((), facts, board)
+    assert sum(pool.weight_bytes for pool in found.pools) == 64 * 64 * 9
+    flash = plan((), facts, DK)
+    assert {p.name: p.weight_bytes for p in flash.pools if p.weight_bytes} == {
+        "octoFlash": 64 * 64 * 9
+    }
+
+
+def test_a_model_without_shapes_or_for_another_chip_is_not_estimated(tmp_path):
+    open_shape = facts_of("(float[1, N] x) => (float[1, N] y) { y = Sin (x) }", tmp_path)
+    assert assemble.memory(open_shape, profiles.load("stm32n6")) is None
+    closed = facts_of("(float[1, 8] x) => (float[1, 8] y) { y = Sin (x) }", tmp_path)
+    assert assemble.memory(closed, profiles.load("stm32h7")) is None
+    assert assemble.memory(closed, profiles.load("stm32n6")) is not None
+
+
+def test_a_shape_beyond_all_numbers_is_judged_all_the_same(tmp_path):
+    dims = ", ".join(["9223372036854775807"] * 40)
+    facts = facts_of(f"(float[{dims}] x) => (float[{dims}] y) {{ y = Sin (x) }}", tmp_path)
+    found = assemble.memory(facts, profiles.load("stm32n6"))
+    assert found.fit is Fit.DOES_NOT_FIT
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1.8 MiB", 1_887_437), ("512KiB", 524_288), ("64 kB", 65_536), (" 100 b ", 100)],
+)
+def test_sizes_are_read_as_people_write_them(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "1", "-1 KiB", "0 MiB", "1e9 B", "nan B", "1 GiB", "1 MiB x"])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(ValueError, match="must be a size such as"):
+        parse_size(text)
+
+
+def test_budgets_lie_on_top_of_one_another():
+    base = parse_budget({"ram": "2 MiB", "latency": "15 ms"})
+    assert base == Budget(ram=2 << 20, latency=15_000.0)
+    assert parse_budget({"ram": "1 MiB"}).over(base) == Budget(1 << 20, None, 15_000.0)
+    assert parse_time("2 s") == 2e6
+    assert [show_size(x) for x in (65, 12_800, 3 << 20)] == ["65 B", "12.5 KiB", "3.00 MiB"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ({"rom": "1 KiB"}, "unknown key 'rom'"),
+        ({"ram": 5}, "'ram' must be a string"),
+        ({"latency": "5 MiB"}, "'latency' must be a time"),
+    ],
+)
+def test_a_budget_that_says_nothing_is_refused(rows, words):
+    with pytest.raises(ValueError, match=words):
+        parse_budget(rows)
+
+
+BIG = """<ir_version: 8, opset_import: ["" : 13]>
+    net (float[1, 16, 64, 64] x) => (float[1, 16, 64, 64] y) { y = Exp (x) }"""
+POOLS = [
+    {
+        "name": "tiny",
+        "prop": {"rights": "ACC_WRITE", "byteWidth": 8, "freqRatio": 1.25},
+        "offset": {"value": "0x34200000", "magnitude": "BYTES"},
+        "size": {"value": "100", "magnitude": "KBYTES"},
+    }
+]
+
+
+def checked(folder, *arguments, config=""):
+    """Return the exit status and the findings of the rules about memory."""
+    (folder / "npugate.toml").write_text(config)
+    (folder / "boards").mkdir()
+    mpool = json.dumps({"memory": {"mempools": POOLS}})
+    (folder / "boards/tiny.mpool").write_text(mpool)
+    (folder / "boards/mid.mpool").write_text(mpool.replace("100", "300"))
+    (folder / "big.onnx").write_bytes(testing.model_from_text(BIG).SerializeToString())
+    out, err = io.StringIO(), io.StringIO()
+    given = ("check", "big.onnx", "--format=json", *arguments)
+    status = cli._run(given, cli.Console({}, out, err))
+    if status == 2:
+        return status, err.getvalue()
+    found = json.loads(out.getvalue())["models"][0]["findings"]
+    return status, [(f["rule"], f["message"]) for f in found if f["rule"].startswith("NPU4")]
+
+
+def test_a_pool_file_is_found_from_the_folder_of_the_configuration(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf/own.toml").write_text('board = "../boards/tiny.mpool"')
+    status, found = checked(tmp_path, "--config=conf/own.toml")
+    assert (status, [rule for rule, _ in found]) == (1, ["NPU401"])
+
+
+@pytest.mark.parametrize(
+    ("config", "arguments", "status", "findings"),
+    [
+        ("", (), 0, []),
+        (
+            '[budget]\nram = "512 KiB"',
+            (),
+            0,
+            [("NPU403", "of RAM, likely 512.0 KiB; the budget is")],
+        ),
+        ('[budget]\nram = "400 KiB"', (), 1, [("NPU403", "needs 512.0 KiB of RAM, the budget")]),
+        ('[budget]\nram = "1 MiB"', (), 0, []),
+        (
+            '[budget]\nlatency = "1 ms"',
+            (),
+            0,
+            [("NPU403", "may need 1.27 ms, likely 0.582 ms; the budget is 1 ms")],
+        ),
+        (
+            '[[models]]\npaths = ["big.onnx"]\nbudget = { ram = "100 KiB" }',
+            (),
+            1,
+            [("NPU403", "needs 512.0 KiB of RAM, the budget is 100.0 KiB")],
+        ),
+        ('board = "boards/tiny.mpool"', (), 1, [("NPU401", "needs at least 512.0 KiB of RAM")]),
+        ("", ("--board=boards/tiny.mpool",), 1, [("NPU401", "needs at least 512.0 KiB of RAM")]),
+        ('board = "boards/mid.mpool"', (), 0, [("NPU401", "as int8 it takes a quarter")]),
+        ('board = "boards/tiny.mpool"', ("--board=nucleo-n657x0-q",), 0, []),
+        ("", ("--board=none",), 2, "no board 'none'"),
+        ('[budget]\nram = "lots"', (), 2, "budget: 'ram' must be a size such as"),
+    ],
+)
+def test_boards_and_budgets_gate_the_check(
+    config, arguments, status, findings, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    ended, found = checked(tmp_path, *arguments, config=config)
+    assert ended == status, found
+    if status == 2:
+        assert findings in found
+        return
+    assert [rule for rule, _ in found] == [rule for rule, _ in findings]
+    for (_, message), (_, words) in zip(found, findings, strict=True):
+        assert words in message
