@@ -11,7 +11,7 @@ import jsonschema
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from npugate.cli import _run
+from npugate.commands.dispatch import run as _run
 from npugate.console import Console
 
 SAMPLES = Path(__file__).parent / "fixtures" / "stedgeai"

@@ -14,7 +14,8 @@ from typing import Final, TextIO
 
 from msgspec.structs import replace
 
-from npugate import atomic_write, cli, escape
+from npugate import atomic_write, escape
+from npugate.commands import dispatch
 from npugate.commands.verify import expected
 from npugate.console import Console
 from npugate.deploy import run as work
@@ -83,10 +84,10 @@ def _tell(console: Console, line: str) -> None:
 
 def _program(console: Console, arguments: Sequence[str]) -> Ended:
     """Run npugate in this process; what it prints is kept, and its models run in children."""
-    del console  # of the steps; theirs is a string
-    said = io.StringIO()
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
-        code = cli.main(arguments)
+    said, printed = io.StringIO(), io.StringIO()
+    own = Console(console.environment, printed, said)
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(said):
+        code = dispatch.run(arguments, own)
     return Ended(code, said.getvalue())
 
 

@@ -13,7 +13,8 @@ from msgspec.structs import replace
 
 import npugate
 from npugate import cli
-from npugate.commands import arguments, check
+from npugate.commands import arguments, check, dispatch
+from npugate.console import Console
 from npugate.findings.values import Severity
 from npugate.reporters import REPORTERS
 from npugate.repository.discover import Search
@@ -64,8 +65,8 @@ class Terminal(io.StringIO):
 
 
 def run(*arguments, environment=None, out=None, err=None):
-    console = cli.Console(environment or {}, out or io.StringIO(), err or io.StringIO())
-    status = cli._run(arguments, console)
+    console = Console(environment or {}, out or io.StringIO(), err or io.StringIO())
+    status = dispatch.run(arguments, console)
     return Ended(status, console.stdout.getvalue(), console.stderr.getvalue())
 
 
@@ -331,7 +332,7 @@ def test_colours_are_for_terminals_and_those_who_force_them(here, environment, t
 def test_the_bar_is_seen_on_a_terminal_only_and_only_in_a_long_run(
     environment, err, shown, monkeypatch
 ):
-    console = cli.Console(environment, io.StringIO(), err())
+    console = Console(environment, io.StringIO(), err())
     with check._Progress(console) as bar:
         bar.update(1, 3)
         assert console.stderr.getvalue() == ""

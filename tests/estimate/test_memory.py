@@ -6,7 +6,8 @@ import json
 import pytest
 from msgspec.structs import replace
 
-from npugate import cli
+from npugate.commands import dispatch
+from npugate.console import Console
 from npugate.estimate import assemble
 from npugate.estimate.memory import plan
 from npugate.estimate.parameters import parameter_bytes
@@ -319,7 +320,7 @@ def checked(folder, *arguments, config=""):
     (folder / "big.onnx").write_bytes(testing.model_from_text(BIG).SerializeToString())
     out, err = io.StringIO(), io.StringIO()
     given = ("check", "big.onnx", "--format=json", *arguments)
-    status = cli._run(given, cli.Console({}, out, err))
+    status = dispatch.run(given, Console({}, out, err))
     if status == 2:
         return status, err.getvalue()
     found = json.loads(out.getvalue())["models"][0]["findings"]

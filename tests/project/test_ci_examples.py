@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from npugate import cli
 from npugate.commands import arguments as known
+from npugate.commands.parser import parser
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "examples" / "ci"
@@ -77,7 +77,7 @@ def test_every_example_is_tested_and_listed():
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_command_line_is_one_that_npugate_takes(name):
-    chosen = cli.parser().parse_args(arguments(name))
+    chosen = parser().parse_args(arguments(name))
     assert chosen.command == "check"
     for report in chosen.report or ():
         assert report.partition("=")[0] in known.FORMATS
@@ -85,7 +85,7 @@ def test_the_command_line_is_one_that_npugate_takes(name):
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_reports_are_where_the_service_looks_for_them(name):
-    chosen = cli.parser().parse_args(arguments(name))
+    chosen = parser().parse_args(arguments(name))
     written = {report.partition("=")[2] for report in chosen.report or ()}
     assert written == PUBLISHED[name]()
 

@@ -10,6 +10,8 @@ import pytest
 
 import npugate
 from npugate import cli
+from npugate.commands import dispatch
+from npugate.console import Console
 from npugate.reporters import REPORTERS
 from npugate.rules import registry
 from tests.hostile import cases
@@ -44,7 +46,7 @@ def ended(tmp_path_factory):
     arguments += [f"--report={form}={root / ('out.' + form)}" for form in REPORTERS]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        status = cli._run(arguments, cli.Console({}, out, err))
+        status = dispatch.run(arguments, Console({}, out, err))
     assert out.getvalue(), err.getvalue()
     reports = {form: (root / f"out.{form}").read_text() for form in REPORTERS}
     reported = {name: os.path.relpath(path, root) for name, path in placed.items()}

@@ -1,0 +1,72 @@
+"""From arguments to the command that they name, and from its errors to an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Final
+
+from npugate import __version__, log
+from npugate.commands.parser import COMMANDS, parser
+from npugate.console import Console
+from npugate.errors import NpugateError
+
+INTERRUPTED: Final = 130
+_CRASHED: Final = 3
+
+Command = Callable[[argparse.Namespace, Console], int]
+"""What ``run`` of a module in ``commands`` is: it returns the exit code."""
+
+
+def run(arguments: Sequence[str], console: Console) -> int:
+    """Run the command that the arguments name; return the exit code.
+
+    Raises:
+        BrokenPipeError: nobody reads what is printed.
+    """
+    try:
+        first = arguments[0] if arguments else ""
+        chosen = parser(first if first in COMMANDS else None).parse_args(arguments)
+    except SystemExit as stop:  # argparse has said why
+        return stop.code if isinstance(stop.code, int) else 2
+    log.set_up(console.stderr, verbose=getattr(chosen, "verbose", False))
+    try:
+        return _dispatch(chosen, console)
+    except NpugateError as error:
+        console.stderr.write(f"npugate: error: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        console.stderr.write("npugate: interrupted\n")
+        return INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception:  # noqa: BLE001 - the edge: our own fault, told so that it can be reported
+        versions = f"npugate {__version__}, Python {platform.python_version()}"
+        console.stderr.write(
+            f"npugate: this is a fault of npugate; please report it with these lines "
+            f"({versions}, {platform.platform()}):\n{log.traceback()}"
+        )
+        return _CRASHED
+
+
+_MODULES: Final = {
+    "base": "fetch_base",
+    "explain": "describe",
+    "rules": "describe",
+    "targets": "describe",
+}
+"""Commands whose module has another name; it is that of the command for the rest."""
+
+
+def _dispatch(chosen: argparse.Namespace, console: Console) -> int:
+    """Run a command: only its module is loaded, and with it what is heavy."""
+    if chosen.command == "completion":
+        import shtab  # noqa: PLC0415 - needed here only
+
+        console.stdout.write(shtab.complete(parser(), shell=chosen.shell) + "\n")
+        return 0
+    name = _MODULES.get(chosen.command, chosen.command)
+    command: Command = import_module(f"npugate.commands.{name}").run
+    return command(chosen, console)
