@@ -12,16 +12,17 @@ from npugate.estimate.placement import place
 from npugate.facts import Facts
 from npugate.report.estimate import Epoch, Estimate, Memory, Time
 from npugate.target import boards
+from npugate.target.memories import Board
 from npugate.target.values import Target
 
 MOST_NODES: Final = 8_000
 """Larger graphs are not estimated: a plan compares every buffer with every other."""
-_Key = tuple[str, str, boards.Board]
+_Key = tuple[str, str, Board]
 _EPOCHS: Final[WeakKeyDictionary[Facts, dict[_Key, tuple[Epoch, ...]]]] = WeakKeyDictionary()
 _MEMORY: Final[WeakKeyDictionary[Facts, dict[_Key, Memory | None]]] = WeakKeyDictionary()
 
 
-def board_of(target: Target) -> boards.Board:
+def board_of(target: Target) -> Board:
     """Return the board that a target is judged with."""
     return target.board or boards.load(boards.DEFAULT_BOARD)
 

@@ -23,7 +23,7 @@ from npugate.estimate.plain import outline
 from npugate.estimate.planner import Plan, live, place
 from npugate.facts import Facts
 from npugate.report.estimate import Buffer, Epoch, Fit, Interval, Memory, Pool
-from npugate.target.boards import Board
+from npugate.target.memories import Board
 
 _FILE: Final = Path(__file__).parent / "data" / "memory.toml"
 

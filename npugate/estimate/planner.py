@@ -18,7 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from npugate.report.estimate import Buffer
-from npugate.target.boards import Bank, Board
+from npugate.target.memories import Bank, Board
 
 ALIGNMENT: Final = 8
 """Bytes; every offset in the compiler's plans is a multiple of it."""

@@ -14,7 +14,7 @@ from typing import Final, NoReturn
 
 from msgspec import Struct
 
-from npugate.target.boards import Bank, Board, BoardError, ordered
+from npugate.target.memories import Bank, Board, BoardError, ordered
 
 _MOST_BYTES: Final = 1 << 20
 _MOST_POOLS: Final = 64

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
-from npugate.target.boards import Board
+from npugate.target.memories import Board
 from npugate.target.rows import Constraint, Limit, Operator, Reference, Region, Toolchain, Trap
 from npugate.units import Budget
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from npugate.estimate.planner import live, place, used
 from npugate.report.estimate import Buffer
-from npugate.target import boards
-from npugate.target.boards import Bank, Board
+from npugate.target import boards, memories
+from npugate.target.memories import Bank, Board
 
 DK = boards.load("stm32n6570-dk")
 KIB = 1024
@@ -26,7 +26,7 @@ def small(**sizes):
     for name, size in sizes.items():
         banks.append(Bank(name, start, size, 1.0))
         start += size
-    return Board("small", "small", boards.ordered(banks))
+    return Board("small", "small", memories.ordered(banks))
 
 
 @settings(max_examples=60, deadline=None)

@@ -13,7 +13,7 @@ from npugate.compilers.stedgeai import info, text
 from npugate.compilers.stedgeai.info import InfoError
 from npugate.report.compiled import CompiledEpoch, CompiledPool, CompiledRun, EpochCounts
 from npugate.target import mpool
-from npugate.target.boards import BoardError
+from npugate.target.memories import BoardError
 
 _KEPT: Final = ("pools", "epochs", "counts", "warnings")  # put together by functions of their own
 
