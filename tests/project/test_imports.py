@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,8 @@ ORDER = (
     "run",  # the straight line
     "github",
     "docgen",
-    "commands cli __main__",
+    "commands",
+    "cli __main__",
 )
 RANK = {name: rank for rank, row in enumerate(ORDER) for name in row.split()}
 # Rows that say more than the list does: all that these may import of ours.
@@ -144,6 +146,21 @@ def test_the_list_fits_on_a_screen_and_names_what_is_there():
     assert len(RANK) == sum(len(row.split()) for row in ORDER), "a package stands there twice"
     there = {package(name) for name in MODULES if name.startswith("npugate")}
     assert there == set(RANK)
+
+
+def test_the_architecture_page_shows_the_same_list():
+    page = (ROOT / "docs/architecture.md").read_text("utf-8")
+    shown = page.partition("<!-- import order -->\n```\n")[2].partition("\n```")[0].splitlines()
+    assert [line.partition("  ")[0].strip() for line in shown] == list(ORDER)
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """Imports for annotations and inside functions count."""
+    edges = {
+        name: {m for m in (CHILD.get(m, m) for m in imported(path)) if m in MODULES and m != name}
+        for name, path in MODULES.items()
+    }
+    TopologicalSorter(edges).prepare()  # its CycleError names the circle
 
 
 def test_an_import_upwards_would_be_seen(tmp_path):
