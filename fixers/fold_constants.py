@@ -22,7 +22,7 @@ _NAMED = 3
 
 def apply(model: ModelProto, target: Target, options: RepairOptions) -> RepairResult:
     """Fold the model in place."""
-    done = fold(model, options.shelf)
+    done = fold(model, options.store)
     if not done:
         return Skipped("nothing in it is constant and computed")
     return Applied(tuple(_sentence(what, names) for what, names in done.items()))

@@ -36,7 +36,7 @@ def apply(model: ModelProto, target: Target, options: RepairOptions) -> RepairRe
     graph = model.graph
     before = known_of((*graph.input, *graph.output))
     try:
-        edits = rebatch.take_one(model, samples, options.shelf)
+        edits = rebatch.take_one(model, samples, options.store)
     except (NoFormError, InferenceRefusedError) as error:
         return Declined(f"{error}; export the model with a batch of 1")
     after = known_of((*graph.input, *graph.output))

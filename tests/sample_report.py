@@ -8,9 +8,9 @@ from npugate.findings.sketch import Link, Sketch, Spot
 from npugate.findings.values import Finding, Location, Severity, Source, Suppression
 from npugate.report.census import Census
 from npugate.report.values import (
-    Figures,
     InterfaceChange,
     ModelReport,
+    ModelSize,
     Outcome,
     RepairReport,
     Report,
@@ -270,8 +270,8 @@ REPAIRED = replace(
                     notes=("output 'y' hardly reacts",),
                 ),
                 (),
-                Figures(26, 6, 0, 80_388, 58_280_000, 622_592),
-                Figures(25, 4, 0, 80_388, 58_280_000, 622_592),
+                ModelSize(26, 6, 0, 80_388, 58_280_000, 622_592),
+                ModelSize(25, 4, 0, 80_388, 58_280_000, 622_592),
                 ("- view: v = Reshape (x)", "+ view~1: v~2 = Reshape (x)"),
                 "npugate-fixed/models/rppg.onnx",
             ),

@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, TextIO
 
-import bench
+import context
 
 _SURGERY: Final = """
 import gc, os, sys, time
@@ -71,14 +71,14 @@ def main(arguments: Sequence[str], out: TextIO) -> int:
     parser.add_argument("--simplifier", help="a Python that has onnxsim installed")
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as scratch:
-        models = list(bench.models(chosen.models, None)) if chosen.models else _own(Path(scratch))
+        models = list(context.models(chosen.models, None)) if chosen.models else _own(Path(scratch))
         programs = {
-            "load": ((sys.executable, "-c", bench.LOAD), ()),
+            "load": ((sys.executable, "-c", context.LOAD), ()),
             "surgery": (
-                (sys.executable, "-c", _SURGERY.format(root=str(bench.ROOT))),
+                (sys.executable, "-c", _SURGERY.format(root=str(context.ROOT))),
                 (str(Path(scratch, _ALONE)),),
             ),
-            "fix": ((sys.executable, str(bench.ROOT / "entrypoint.py"), "fix", "--dry-run"), ()),
+            "fix": ((sys.executable, str(context.ROOT / "entrypoint.py"), "fix", "--dry-run"), ()),
         }
         if chosen.simplifier:
             tool = str(Path(chosen.simplifier).parent / "onnxsim")
@@ -95,8 +95,8 @@ def main(arguments: Sequence[str], out: TextIO) -> int:
 
 
 def _own(folder: Path) -> list[Path]:
-    fixtures = bench.ROOT / "tests" / "fixtures" / "models"
-    chain = next(path for path in bench.generate(folder) if str(_CHAIN) in path.name)
+    fixtures = context.ROOT / "tests" / "fixtures" / "models"
+    chain = next(path for path in context.generate(folder) if str(_CHAIN) in path.name)
     # In a process of its own: a child is told to have had the memory of its parent at least.
     subprocess.run([sys.executable, "-c", _OPEN, chain], check=True)  # noqa: S603  # our own program
     return [*sorted(fixtures.glob("rppg_4d*.onnx")), chain]
@@ -109,11 +109,11 @@ def _row(
     alone: Path,
 ) -> str:
     """Measure one model; every program takes its turn in each run."""
-    costs: dict[str, list[bench.Cost]] = {name: [] for name in programs}
+    costs: dict[str, list[context.Cost]] = {name: [] for name in programs}
     told: list[float] = []
     for counted in range(runs + 1):
         for name, (command, rest) in programs.items():
-            cost = bench.measure((*command, str(model), *rest), model.parent)
+            cost = context.measure((*command, str(model), *rest), model.parent)
             if counted:
                 costs[name].append(cost)
         told.append(float(alone.read_text("utf-8")))

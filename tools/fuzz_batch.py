@@ -26,7 +26,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (  # noqa: E402  # after
 from fixers import fold_batch  # noqa: E402  # after the path is set
 from npugate.surgery.results import Applied, Declined, RepairOptions  # noqa: E402  # after the path is set
 from tests.batched_models import random_model  # noqa: E402  # after the path is set
-from tests.mended import apply, feeds, proved, run  # noqa: E402  # after the path is set
+from tests.repaired import apply, feeds, proved, run  # noqa: E402  # after the path is set
 
 STRATEGIES: Final = ("channels", "spatial", "unroll")
 TOLERANCE: Final = 2e-5  # of the largest element: sums in another order

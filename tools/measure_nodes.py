@@ -68,7 +68,7 @@ def load(name: str) -> Repair:
 def examine(file: Path, repairs: Sequence[Repair], options: RepairOptions) -> tuple[str, str]:
     """Return what became of one test, and the reason or the difference."""
     original = onnx.load(file)
-    model, outcome = mended(original, repairs, options)
+    model, outcome = repaired(original, repairs, options)
     if model is None:
         return outcome, ""
     if is_valid(original) and not is_valid(model):
@@ -85,7 +85,7 @@ def examine(file: Path, repairs: Sequence[Repair], options: RepairOptions) -> tu
     return ("same numbers", "") if same(expected, found) else ("wrong", outcome)
 
 
-def mended(
+def repaired(
     original: ModelProto, repairs: Sequence[Repair], options: RepairOptions
 ) -> tuple[ModelProto | None, str]:
     """Apply repairs in a row; return None when none changed anything, and what the last said."""

@@ -151,7 +151,7 @@ CASES: Final = {
 
 
 @dataclass(slots=True)
-class Bench:
+class RepairContext:
     """A scratch repository, and where a run leaves its results."""
 
     folder: Path
@@ -230,21 +230,21 @@ def _serve(case: Case, folder: Path, act: Path, *, standin: bool) -> None:
     """Run a case beside an API of its own."""
     tokens = {_TOKEN: Token(may_write=case.may_write)}
     with serving(Api(tokens=tokens, repository=folder / "origin.git")) as api:
-        _run(case, Bench(folder, act, _programs(folder) if standin else None, api))
+        _run(case, RepairContext(folder, act, _programs(folder) if standin else None, api))
 
 
-def _run(case: Case, bench: Bench) -> None:
-    bench.workspace.mkdir()
-    bench.results.mkdir()
-    _repository(bench, case)
-    event = bench.folder / "event.json"
-    event.write_text(json.dumps(_payload(bench, case)), encoding="utf-8")
-    done = _act(bench, case.event, event)
+def _run(case: Case, context: RepairContext) -> None:
+    context.workspace.mkdir()
+    context.results.mkdir()
+    _repository(context, case)
+    event = context.folder / "event.json"
+    event.write_text(json.dumps(_payload(context, case)), encoding="utf-8")
+    done = _act(context, case.event, event)
     if done.returncode:
         raise Mismatch(f"act ended with {done.returncode}: {done.stdout[-4000:]}")
-    _judge(bench, case)
-    if bench.programs is not None:
-        _judge_comments(bench, case, done.stdout)
+    _judge(context, case)
+    if context.programs is not None:
+        _judge_comments(context, case, done.stdout)
 
 
 def _programs(folder: Path) -> Path:
@@ -258,17 +258,17 @@ def _programs(folder: Path) -> Path:
     return programs
 
 
-def _repository(bench: Bench, case: Case) -> None:
-    models = bench.workspace / "models"
+def _repository(context: RepairContext, case: Case) -> None:
+    models = context.workspace / "models"
     models.mkdir()
-    workflows = bench.workspace / ".github" / "workflows"
+    workflows = context.workspace / ".github" / "workflows"
     workflows.mkdir(parents=True)
     (workflows / "gate.yml").write_text(_WORKFLOW, encoding="utf-8")
-    bench.git("init", "-q", "-b", "main")
-    bench.git("remote", "add", "origin", f"https://github.com/{_HERE}.git")
+    context.git("init", "-q", "-b", "main")
+    context.git("remote", "add", "origin", f"https://github.com/{_HERE}.git")
     _bad(models / "old.onnx")
-    bench.commits["base"] = bench.commit("base")
-    bench.git("checkout", "-q", "-b", "topic")
+    context.commits["base"] = context.commit("base")
+    context.git("checkout", "-q", "-b", "topic")
     for name in case.added:
         if name == "bad":
             _bad(models / "bad.onnx")
@@ -276,14 +276,14 @@ def _repository(bench: Bench, case: Case) -> None:
             shutil.copyfile(_MODELS[name], models / f"{name}.onnx")
     for name in case.removed:
         (models / f"{name}.onnx").unlink()
-    bench.commits["head"] = bench.commit("head")
-    bench.git("clone", "-q", "--bare", ".", str(bench.folder / "origin.git"))
+    context.commits["head"] = context.commit("head")
+    context.git("clone", "-q", "--bare", ".", str(context.folder / "origin.git"))
     if case.cut_off:
-        bench.git("branch", "-q", "-D", "main")
-        (bench.workspace / ".git/shallow").write_text(f"{bench.commits['head']}\n", "utf-8")
-        bench.git("reflog", "expire", "--expire=now", "--all")
-        bench.git("gc", "-q", "--prune=now")
-        bench.git("branch", "kept")  # act copies no empty folder, and git wants refs/heads
+        context.git("branch", "-q", "-D", "main")
+        (context.workspace / ".git/shallow").write_text(f"{context.commits['head']}\n", "utf-8")
+        context.git("reflog", "expire", "--expire=now", "--all")
+        context.git("gc", "-q", "--prune=now")
+        context.git("branch", "kept")  # act copies no empty folder, and git wants refs/heads
 
 
 def _bad(path: Path) -> None:
@@ -301,8 +301,8 @@ def _bad(path: Path) -> None:
     save(model, path)
 
 
-def _payload(bench: Bench, case: Case) -> Mapping[str, object]:
-    base, head = bench.commits["base"], bench.commits["head"]
+def _payload(context: RepairContext, case: Case) -> Mapping[str, object]:
+    base, head = context.commits["base"], context.commits["head"]
     repository = {"full_name": _HERE, "name": "r", "owner": {"login": "o"}}
     if case.event == "push":
         return {"before": base, "after": head, "repository": repository}
@@ -318,26 +318,26 @@ def _payload(bench: Bench, case: Case) -> Mapping[str, object]:
     return {"action": "synchronize", "number": 7, "pull_request": request, "repository": repository}
 
 
-def _act(bench: Bench, event: str, payload: Path) -> subprocess.CompletedProcess[str]:
-    runner = bench.folder / "runner"
+def _act(context: RepairContext, event: str, payload: Path) -> subprocess.CompletedProcess[str]:
+    runner = context.folder / "runner"
     runner.mkdir()
     environment = dict(os.environ)  # noqa: TID251  # a tool hands on what it was given
-    if bench.programs is not None:
-        environment["PATH"] = f"{bench.programs}{os.pathsep}{environment['PATH']}"
+    if context.programs is not None:
+        environment["PATH"] = f"{context.programs}{os.pathsep}{environment['PATH']}"
     command: list[object] = [
-        bench.act, event, "-e", payload, "-P", "ubuntu-latest=-self-hosted", "--no-cache-server",
-        "--pull=false", "--env", f"RESULTS={bench.results}", "--env", f"RUNNER_TEMP={runner}",
+        context.act, event, "-e", payload, "-P", "ubuntu-latest=-self-hosted", "--no-cache-server",
+        "--pull=false", "--env", f"RESULTS={context.results}", "--env", f"RUNNER_TEMP={runner}",
         "--env", f"PATH={environment['PATH']}", "-s", f"GITHUB_TOKEN={_TOKEN}",
-        "--env", f"COMMENT={str(bench.programs is not None).lower()}",
-        "--env", f"STANDIN_API={bench.api.url}",
-        "--env", f"STANDIN_RECORD={bench.results / 'runs'}",
+        "--env", f"COMMENT={str(context.programs is not None).lower()}",
+        "--env", f"STANDIN_API={context.api.url}",
+        "--env", f"STANDIN_RECORD={context.results / 'runs'}",
         "--local-repository", f"owner/npugate@v1={_ROOT}",
     ]  # fmt: skip
-    for reference, stub in stubs(bench.folder).items():
+    for reference, stub in stubs(context.folder).items():
         command += ["--local-repository", f"{reference}={stub}"]
     words = [str(word) for word in command]
     return subprocess.run(  # noqa: S603  # no shell
-        words, cwd=bench.workspace, env=environment, text=True, capture_output=True, check=False
+        words, cwd=context.workspace, env=environment, text=True, capture_output=True, check=False
     )
 
 
@@ -360,31 +360,31 @@ def stubs(folder: Path) -> Mapping[str, Path]:
     return found
 
 
-def _judge(bench: Bench, case: Case) -> None:
-    result = json.loads((bench.results / "result.json").read_text(encoding="utf-8"))
+def _judge(context: RepairContext, case: Case) -> None:
+    result = json.loads((context.results / "result.json").read_text(encoding="utf-8"))
     outputs = result["outputs"]
     for name, value in case.expected.items():
         _expect(name, outputs[name], value)
     passes = case.expected["verdict"] == "pass"
     _expect("outcome", result["outcome"], "success" if passes else "failure")
-    page = (bench.results / "out" / "summary.md").read_text(encoding="utf-8")
+    page = (context.results / "out" / "summary.md").read_text(encoding="utf-8")
     for text in (case.expected["verdict"].upper(), *case.said):
         _expect(f"the summary holds {text}", text in page, expected=True)
-    _expect("artifact", (bench.results / "upload-artifact").is_file(), expected=True)
-    _expect("SARIF", (bench.results / "upload-sarif").is_file(), expected=True)
+    _expect("artifact", (context.results / "upload-artifact").is_file(), expected=True)
+    _expect("SARIF", (context.results / "upload-sarif").is_file(), expected=True)
 
 
-def _judge_comments(bench: Bench, case: Case, log: str) -> None:
-    bodies = bench.api.bodies()
+def _judge_comments(context: RepairContext, case: Case, log: str) -> None:
+    bodies = context.api.bodies()
     _expect("comments", len(bodies), case.comments)
     for body in bodies:
         for text in (f"npugate: {case.expected['verdict'].upper()}", *case.said):
             _expect(f"the comment holds {text}", text in body, expected=True)
-        page = (bench.results / "out" / "summary.md").read_text(encoding="utf-8")
+        page = (context.results / "out" / "summary.md").read_text(encoding="utf-8")
         _expect("the comment says what the summary says", page.strip() in body, expected=True)
     told = "no comment on the pull request" in log
     _expect("a notice of the missing permission", told, expected=not case.may_write)
-    runs = [json.loads(line) for line in (bench.results / "runs").read_text("utf-8").splitlines()]
+    runs = [json.loads(line) for line in (context.results / "runs").read_text("utf-8").splitlines()]
     holders = [run["command"] for run in runs if "GITHUB_TOKEN" in str(run)]
     expected = [["base"]] * case.cut_off + [["comment"]] * ("pull" in case.event)
     _expect("containers with a token", holders, expected)

@@ -94,7 +94,7 @@ def examine(chosen: argparse.Namespace, console: Console, progress: ProgressOf) 
     """
     rules = registry.rules()
     chosen_options = options(chosen, rules, console, progress)
-    return pipeline.run(asking(chosen_options, chosen, console.environment), rules)
+    return pipeline.run(with_compiler(chosen_options, chosen, console.environment), rules)
 
 
 def options(
@@ -150,7 +150,9 @@ def _base_folder(chosen: argparse.Namespace) -> Path | None:
     return folder
 
 
-def asking(options: Options, chosen: argparse.Namespace, environment: Mapping[str, str]) -> Options:
+def with_compiler(
+    options: Options, chosen: argparse.Namespace, environment: Mapping[str, str]
+) -> Options:
     """Return the options with the vendor's compiler, where the arguments ask for it.
 
     Raises:

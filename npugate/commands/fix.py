@@ -24,7 +24,7 @@ from npugate.rules.selection import suggestion
 from npugate.rules.values import Repair
 from npugate.run import pipeline
 from npugate.run.worker import Examined
-from npugate.settings.options import Fixing
+from npugate.settings.options import RepairRequest
 from npugate.surgery.results import RepairOptions
 
 _KIB: Final = 1024
@@ -51,18 +51,22 @@ def report_of(arguments: Sequence[str], environment: Mapping[str, str]) -> Repor
 def _repaired(chosen: argparse.Namespace, console: Console, progress: check.ProgressOf) -> Report:
     rules, repairs = registry.rules(), registry.repairs()
     options = check.options(chosen, rules, console, progress)
-    options = check.asking(options, chosen, console.environment)
+    options = check.with_compiler(options, chosen, console.environment)
     keep = None if chosen.dry_run else partial(_keep, chosen)
-    return pipeline.run(replace(options, fixing=fixing(chosen, repairs)), rules, keep)
+    return pipeline.run(
+        replace(options, repair_request=repair_request(chosen, repairs)), rules, keep
+    )
 
 
-def fixing(chosen: argparse.Namespace, repairs: Mapping[str, Repair]) -> Fixing:
+def repair_request(chosen: argparse.Namespace, repairs: Mapping[str, Repair]) -> RepairRequest:
     """Read how to repair.
 
     Raises:
         UsageError: an argument must be changed.
     """
-    return Fixing(repairs, _repair_options(chosen), _selected(chosen, repairs), _data(chosen))
+    return RepairRequest(
+        repairs, _repair_options(chosen), _selected(chosen, repairs), _data(chosen)
+    )
 
 
 def _repair_options(chosen: argparse.Namespace) -> RepairOptions:

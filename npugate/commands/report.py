@@ -50,5 +50,5 @@ def _examined(chosen: argparse.Namespace, console: Console) -> Report:
     rules = registry.rules()
     options = check.options(chosen, rules, console, lambda _done, _all: None)
     if chosen.fix:
-        options = replace(options, fixing=fix.fixing(chosen, registry.repairs()))
+        options = replace(options, repair_request=fix.repair_request(chosen, registry.repairs()))
     return pipeline.run(options, rules)

@@ -27,7 +27,7 @@ from npugate.snapshot import text_twin
 
 _MARK: Final = b"npugate-snapshot/"
 _SHOWN: Final = 5  # differing lines told of a stale twin
-_CALMER: Final[dict[Inference, Inference]] = {
+_NEXT_INFERENCE: Final[dict[Inference, Inference]] = {
     "full": "careful",
     "careful": "traced",
     "traced": "off",
@@ -140,10 +140,10 @@ def _all(candidates: tuple[Candidate, ...], jobs: int | None) -> list[_Made]:
         outcomes = pool.run(work, [waiting[index] for index in order], limits, jobs)
         for index, outcome in zip(order, outcomes, strict=True):
             job = waiting.pop(index)
-            calmer = _CALMER.get(job.inference)
+            following = _NEXT_INFERENCE.get(job.inference)
             died_inferring = isinstance(outcome, Died) and outcome.stage.startswith("shape inf")
-            if died_inferring and calmer is not None:
-                waiting[index] = _Job(job.candidate, calmer)
+            if died_inferring and following is not None:
+                waiting[index] = _Job(job.candidate, following)
             else:
                 results[index] = _settled(outcome)
     return [results[index] for index in sorted(results)]

@@ -147,7 +147,7 @@ def _found(step: Step) -> str:
     return f"{found[0]['rule']} {found[0]['name']}: {found[0]['message']}{more}"
 
 
-def _figures(step: Step) -> step_figures.Figures:
+def _figures(step: Step) -> step_figures.ModelSize:
     if step.report not in step.makes or not step.report.exists():
         return ()
     return step_figures.of_step(step.name, step_figures.read(step.report))

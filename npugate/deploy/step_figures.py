@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 Json = Mapping[str, Any]
-Figures = tuple[tuple[str, str], ...]
+ModelSize = tuple[tuple[str, str], ...]
 _LARGEST: Final = 64 << 20
 
 
@@ -33,7 +33,7 @@ def read(path: Path) -> Json:
     return value
 
 
-def of_step(name: str, report: Json) -> Figures:
+def of_step(name: str, report: Json) -> ModelSize:
     """Return the figures of a step by its name."""
     reader = _READERS.get(name)
     return tuple(reader(report)) if reader is not None else ()

@@ -18,7 +18,7 @@ from onnx import ModelProto
 from npugate.facts import Facts
 from npugate.limits import Limits
 from npugate.repair import gate
-from npugate.repair.judge import Bench
+from npugate.repair.context import RepairContext
 from npugate.report.values import Outcome, Verification
 from npugate.reporters import repairs as words
 from npugate.rules import check, registry
@@ -88,12 +88,12 @@ def _repaired(item: Repair, model: ModelProto) -> tuple[ModelProto, Outcome, Ver
     rules = registry.rules()
     selected = frozenset({item.name})
     target = profiles.load("stm32n6")
-    bench = Bench(
+    context = RepairContext(
         rules, tuple(rules), registry.repairs(), target, RepairOptions(), Limits(), selected
     )
     facts = Facts(structure.skeleton(model), Limits())
     hits = check.run(facts, rules, tuple(rules), target, lambda _stage: None).hits
-    result = gate.mend(model, facts, hits, bench)
+    result = gate.repair_model(model, facts, hits, context)
     outcome = next(found for found in result.report.outcomes if found.repair == item.name)
     if result.model is None:
         raise ValueError(f"the example of {item.name} is not repaired: {outcome.reason}")

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 
 from npugate.estimate.memory import lower_bound
 from npugate.facts import Facts, Node, Tensor
-from npugate.report.values import Figures
+from npugate.report.values import ModelSize
 from npugate.target.values import Target
 
 BATCHED: Final = frozenset(
@@ -24,7 +24,7 @@ _RANK_3: Final = 3
 _MOST: Final = 2**63 - 1  # a hostile shape has products that no report can hold
 
 
-def figures(facts: Facts, target: Target) -> Figures:
+def figures(facts: Facts, target: Target) -> ModelSize:
     """Count a model.
 
     Args:
@@ -32,7 +32,7 @@ def figures(facts: Facts, target: Target) -> Figures:
         target: for which the activations are counted.
     """
     weights = sum(_bytes(item) for item in facts.tensors if item.kind == "initializer")
-    return Figures(
+    return ModelSize(
         nodes=len(facts.main.nodes),
         max_rank=max((tensor.rank or 0 for tensor in facts.tensors), default=0),
         batched_layers=sum(1 for node in facts.nodes if _is_batched(node)),

@@ -105,21 +105,21 @@ class _Scene(Struct, frozen=True):
 
 def _work(job: EvaluateJob, limits: Limits, progress: Progress) -> EvaluationReport:
     """Do all of it; called in the child."""
-    scene = _scene(job, limits)
+    context = _scene(job, limits)
     pool.stage("running both models")
-    tally = _tally(scene)
+    tally = _tally(context)
     try:
-        kept = _run(scene, tally, progress)
+        kept = _run(context, tally, progress)
         pool.stage("measuring each layer")
-        original = scene.original
+        original = context.original
         lost = (
-            layers.losses(original.proto, original.facts, scene.quantised.proto, kept)
+            layers.losses(original.proto, original.facts, context.quantised.proto, kept)
             if len(kept) > 1
             else ()
         )
     except CannotRunError as error:
         raise UsageError(f"a model cannot be run: {error}") from error
-    return _report(scene, tally, lost)
+    return _report(context, tally, lost)
 
 
 def _scene(job: EvaluateJob, limits: Limits) -> _Scene:
@@ -188,47 +188,47 @@ def _check_labels(job: EvaluateJob, known: Labels | None) -> None:
         )
 
 
-def _tally(scene: _Scene) -> _Tally:
+def _tally(context: _Scene) -> _Tally:
     pairs: dict[str, tuple[Measure | None, Measure]] = {}
-    for name in scene.job.metrics:
+    for name in context.job.metrics:
         if name in metrics.FIDELITY:
             continue
-        held = scene.labels is not None and name != "agreement"
+        held = context.labels is not None and name != "agreement"
         pairs[name] = (metrics.measure(name) if held else None, metrics.measure(name))
-    outputs = [t for t in scene.original.facts.main.outputs if t.dtype == TensorProto.FLOAT]
+    outputs = [t for t in context.original.facts.main.outputs if t.dtype == TensorProto.FLOAT]
     return _Tally(pairs, {tensor.name: Spread() for tensor in outputs})
 
 
-def _run(scene: _Scene, tally: _Tally, progress: Progress) -> list[Sample]:
+def _run(context: _Scene, tally: _Tally, progress: Progress) -> list[Sample]:
     """Run both models on every sample; return the first ones, for the layers."""
-    left = Session(scene.original.proto, optimised=True)
-    right = Session(scene.quantised.proto)
-    used = frozenset() if isinstance(scene.side, str) else frozenset(scene.side.samples)
+    left = Session(context.original.proto, optimised=True)
+    right = Session(context.quantised.proto)
+    used = frozenset() if isinstance(context.side, str) else frozenset(context.side.samples)
     kept: list[Sample] = []
-    step = max(1, len(scene.indices) // max(scene.job.layers, 1))
-    for done, index in enumerate(scene.indices):
-        sample = scene.dataset.sample(index)
+    step = max(1, len(context.indices) // max(context.job.layers, 1))
+    for done, index in enumerate(context.indices):
+        sample = context.dataset.sample(index)
         if data.digest(sample) in used:
             tally.overlap += 1
-            _refuse_overlap(scene, sample)
+            _refuse_overlap(context, sample)
         mine, other = left.run(sample.feeds), right.run(sample.feeds)
-        _take(scene, tally, sample, mine, other, index)
-        if done % step == 0 and len(kept) < scene.job.layers:
+        _take(context, tally, sample, mine, other, index)
+        if done % step == 0 and len(kept) < context.job.layers:
             kept.append(sample)
-        progress(done + 1, len(scene.indices))
+        progress(done + 1, len(context.indices))
     return kept
 
 
-def _refuse_overlap(scene: _Scene, sample: Sample) -> None:
-    if not scene.job.allow_overlap:
+def _refuse_overlap(context: _Scene, sample: Sample) -> None:
+    if not context.job.allow_overlap:
         raise UsageError(
-            f"{sample.label} was used to calibrate {scene.job.int8_model}: a model is good on what "
-            "it was calibrated with; evaluate with other samples, or pass --allow-overlap"
+            f"{sample.label} was used to calibrate {context.job.int8_model}: a model is good on "
+            "what it was calibrated with; evaluate with other samples, or pass --allow-overlap"
         )
 
 
 def _take(
-    scene: _Scene,
+    context: _Scene,
     tally: _Tally,
     sample: Sample,
     mine: Mapping[str, Array],
@@ -244,8 +244,8 @@ def _take(
         if mine[name].size != other[name].size or not np.isfinite(mine[name]).all():
             raise UsageError(f"{sample.label}: output {name!r} is not finite, or of another size")
         spread.add(mine[name], other[name])
-    a, b = mine[scene.output], other[scene.output]
-    label = None if scene.labels is None else np.asarray(scene.labels.values[index])
+    a, b = mine[context.output], other[context.output]
+    label = None if context.labels is None else np.asarray(context.labels.values[index])
     truth = a if label is None else label
     tally.truth.add(truth, truth)
     try:
@@ -267,26 +267,26 @@ def _scores(array: Array) -> bool:
     return 1 < array.size <= _MOST_CLASSES and array.size in array.shape
 
 
-def _report(scene: _Scene, tally: _Tally, lost: tuple[LayerLoss, ...]) -> EvaluationReport:
-    figures = tuple(_figure(scene, name, *pair) for name, pair in tally.pairs.items())
+def _report(context: _Scene, tally: _Tally, lost: tuple[LayerLoss, ...]) -> EvaluationReport:
+    figures = tuple(_figure(context, name, *pair) for name, pair in tally.pairs.items())
     fidelity = tuple(_fidelity(name, spread) for name, spread in tally.spreads.items())
-    first = tally.spreads[scene.output]
-    spread = tally.truth.deviation() if scene.labels is not None else first.deviation()
+    first = tally.spreads[context.output]
+    spread = tally.truth.deviation() if context.labels is not None else first.deviation()
     grade, by = grades.grade(figures, fidelity, spread)
     report = EvaluationReport(
         version=__version__,
-        float_model=str(scene.job.float_model),
-        float_digest=scene.original.model.digest,
-        int8_model=str(scene.job.int8_model),
-        int8_digest=scene.quantised.model.digest,
-        data=scene.dataset.place,
-        samples=len(scene.indices),
-        available=scene.dataset.count,
-        labelled=scene.labels is not None,
-        calibration=scene.kind,
-        disjoint=None if isinstance(scene.side, str) else not tally.overlap,
+        float_model=str(context.job.float_model),
+        float_digest=context.original.model.digest,
+        int8_model=str(context.job.int8_model),
+        int8_digest=context.quantised.model.digest,
+        data=context.dataset.place,
+        samples=len(context.indices),
+        available=context.dataset.count,
+        labelled=context.labels is not None,
+        calibration=context.kind,
+        disjoint=None if isinstance(context.side, str) else not tally.overlap,
         overlap=tally.overlap,
-        unit=scene.job.unit,
+        unit=context.job.unit,
         figures=figures,
         fidelity=fidelity,
         grade=grade,
@@ -295,18 +295,18 @@ def _report(scene: _Scene, tally: _Tally, lost: tuple[LayerLoss, ...]) -> Evalua
         layers=lost,
         points=tuple(tally.points),
         confusion=_confusion(tally),
-        class_names=scene.labels.names if scene.labels is not None else (),
-        notices=(*_notices(scene, tally), *grades.useless(_truths(scene), figures)),
+        class_names=context.labels.names if context.labels is not None else (),
+        notices=(*_notices(context, tally), *grades.useless(_truths(context), figures)),
     )
-    output = fidelity[list(tally.spreads).index(scene.output)]
-    verdicts = tuple(_verdict(item, report, output) for item in scene.job.thresholds)
+    output = fidelity[list(tally.spreads).index(context.output)]
+    verdicts = tuple(_verdict(item, report, output) for item in context.job.thresholds)
     return replace(report, verdicts=verdicts)
 
 
-def _figure(scene: _Scene, name: str, of_float: Measure | None, of_int8: Measure) -> Figure:
+def _figure(context: _Scene, name: str, of_float: Measure | None, of_int8: Measure) -> Figure:
     value = of_int8.value()
     better = of_int8.higher_is_better
-    unit = scene.job.unit if name in {"mae", "rmse"} else ""
+    unit = context.job.unit if name in {"mae", "rmse"} else ""
     if of_float is None:
         return Figure(name, "float", value, None, None, better, unit)
     base = of_float.value()
@@ -358,29 +358,29 @@ def _confusion(tally: _Tally) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(int(count) for count in row) for row in table)
 
 
-def _notices(scene: _Scene, tally: _Tally) -> tuple[str, ...]:
+def _notices(context: _Scene, tally: _Tally) -> tuple[str, ...]:
     found: list[str] = []
-    if scene.kind == "random":
+    if context.kind == "random":
         found.append("the int8 model was calibrated with random numbers: its accuracy is unknown")
-    if isinstance(scene.side, str):
-        found.append(f"whether samples were used for calibration is not known: {scene.side}")
+    if isinstance(context.side, str):
+        found.append(f"whether samples were used for calibration is not known: {context.side}")
     elif tally.overlap:
         found.append(f"{tally.overlap} samples were used for calibration, too: figures flatter")
-    if scene.labels is None:
+    if context.labels is None:
         found.append("no labels: the int8 model is held against the float one, right or wrong")
-    if len(scene.indices) < _FEW:
-        found.append(f"{len(scene.indices)} samples are few: the figures are chance to a part")
-    if not isinstance(scene.side, str):
-        found += _beyond(scene.side, tally)
+    if len(context.indices) < _FEW:
+        found.append(f"{len(context.indices)} samples are few: the figures are chance to a part")
+    if not isinstance(context.side, str):
+        found += _beyond(context.side, tally)
     return tuple(found)
 
 
-def _truths(scene: _Scene) -> Array:
+def _truths(context: _Scene) -> Array:
     """Return one label for each sample; none where labels are pictures or missing."""
-    known = scene.labels
+    known = context.labels
     if known is None or known.values.ndim != 1:
         return np.zeros(0)
-    return known.values[list(scene.indices)]
+    return known.values[list(context.indices)]
 
 
 def _beyond(side: Sidecar, tally: _Tally) -> list[str]:

@@ -18,7 +18,7 @@ from npugate.facts import Facts
 from npugate.findings.values import Hit, Severity
 from npugate.limits import Limits
 from npugate.repair import gate
-from npugate.repair.judge import Bench
+from npugate.repair.context import RepairContext
 from npugate.report.estimate import Engine
 from npugate.rules import check, registry
 from npugate.rules.values import Repair, Rule
@@ -111,13 +111,13 @@ def finish(
     pool.stage(f"repairing what {exporter} wrote")
     taken = ModelProto()
     taken.CopyFrom(model)
-    mended = gate.mend(taken, by.facts(model), before, _bench(by))
-    repaired = mended.model
+    outcome = gate.repair_model(taken, by.facts(model), before, _bench(by))
+    repaired = outcome.model
     if repaired is None or not _same_interface(model, repaired):
         return plain
-    names = tuple(item.repair for item in mended.report.outcomes if item.state == "applied")
+    names = tuple(item.repair for item in outcome.report.outcomes if item.state == "applied")
     fixed = _held(
-        Made(replace(known, repairs=names), repaired, before, mended.hits), by, reference, seeds
+        Made(replace(known, repairs=names), repaired, before, outcome.hits), by, reference, seeds
     )
     return fixed if fixed.attempt.is_usable else plain
 
@@ -198,9 +198,9 @@ def _calls(hits: Hits, by: Judge) -> bool:
     )
 
 
-def _bench(by: Judge) -> Bench:
+def _bench(by: Judge) -> RepairContext:
     chosen = [key for key, rule in by.rules.items() if rule.name not in _LATER]
-    return Bench(
+    return RepairContext(
         by.rules,
         chosen,
         by.repairs,

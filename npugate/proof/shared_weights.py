@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from onnx import ModelProto, TensorProto, helper
 
 from npugate.facts.graph import Array
-from npugate.surgery.weight_store import Shelf
+from npugate.surgery.weight_store import WeightStore
 
 _LEAST_BYTES: Final = 1 << 16  # smaller ones are not worth it, and may be sizes that others need
 _PLAIN: Final = frozenset(
@@ -47,12 +47,12 @@ class Lent(Struct, frozen=True):
 class Lender(Struct):
     """The weights of the models that were lent so far."""
 
-    shelf: Shelf | None = None
+    store: WeightStore | None = None
     _held: dict[str, Array] = field(default_factory=dict)
 
     def whole(self, model: ModelProto) -> ModelProto:
         """Return a model with the weights that it has tickets for."""
-        return model if self.shelf is None else self.shelf.whole(model)
+        return model if self.store is None else self.store.whole(model)
 
     def lend(self, model: ModelProto) -> Lent:
         """Take the large weights out of a model; it is left as it is."""
@@ -79,9 +79,9 @@ class Lender(Struct):
 
     def _array(self, tensor: TensorProto) -> Array | None:
         """Return the elements of a weight to be lent; None of one that stays in the message."""
-        shelved = None if self.shelf is None else self.shelf.array(tensor)
-        if shelved is not None or not _is_lent(tensor):
-            return shelved
+        stored = None if self.store is None else self.store.array(tensor)
+        if stored is not None or not _is_lent(tensor):
+            return stored
         data = tensor.raw_data
         kind = helper.tensor_dtype_to_np_dtype(tensor.data_type)
         array = np.frombuffer(data, kind).reshape(tuple(tensor.dims))

@@ -24,7 +24,7 @@ from npugate.proof.sessions import CannotRunError, Session
 from npugate.proof.shared_weights import Lender
 from npugate.report.values import Verification
 from npugate.surgery.shapes import known_of
-from npugate.surgery.weight_store import Shelf
+from npugate.surgery.weight_store import WeightStore
 
 _MOST_SHOWN: Final = 64  # region outputs compared in one pair of sessions
 _FULL_WORK: Final = 200_000_000  # multiply-accumulates of a model that gets every sample
@@ -60,7 +60,7 @@ def verify(  # noqa: PLR0913 - two models and their proof; only the repairs give
     per_sample: int = 1,
     work: int = 0,
     *,
-    shelf: Shelf | None = None,
+    store: WeightStore | None = None,
 ) -> Verification:
     """Compare two models.
 
@@ -71,7 +71,7 @@ def verify(  # noqa: PLR0913 - two models and their proof; only the repairs give
         data: a user's inputs, by name; used beside the generated ones.
         per_sample: samples of the original's batch, when the repaired model takes one at a time.
         work: multiply-accumulates of one run; a large model gets fewer samples, never none.
-        shelf: has the weights that the models have tickets for.
+        store: has the weights that the models have tickets for.
 
     Returns:
         ``equal`` is None when nothing could be compared; ``reason`` then says why.
@@ -85,7 +85,7 @@ def verify(  # noqa: PLR0913 - two models and their proof; only the repairs give
         return Verification(equal=None, reason=str(error))
     tally = _Tally()
     outputs = [Pair(info.name, info.name) for info in repaired.graph.output]
-    lender = Lender(shelf)
+    lender = Lender(store)
     try:
         for chunk in _chunks([] if per_sample > 1 else list(pairs)):
             comparison = _Comparison(original, repaired, [*chunk, *outputs], per_sample, lender)

@@ -27,8 +27,8 @@ from npugate.estimate.model_size import figures, total_macs
 from npugate.facts import Facts
 from npugate.findings.values import Hit, Severity
 from npugate.proof.verify import Pair, verify
+from npugate.repair.context import RepairContext
 from npugate.repair.graph_diff import diff
-from npugate.repair.judge import Bench
 from npugate.report.values import Outcome, RepairReport, Verification
 from npugate.rules import check
 from npugate.rules.values import Repair
@@ -39,7 +39,7 @@ from npugate.surgery.linking import names_in
 from npugate.surgery.node import EditError, NoFormError
 from npugate.surgery.results import Applied, Declined, RepairResult, Skipped
 from npugate.surgery.shapes import InferenceRefusedError
-from npugate.surgery.weight_store import Shelf
+from npugate.surgery.weight_store import WeightStore
 
 _PROTOBUF_BYTES: Final = 2**31 - 1
 _HEAVY: Final = 1 << 22  # elements of all weights
@@ -54,14 +54,14 @@ class _State(Struct):
         model: as the last repair that was kept left it; never edited, each repair gets a copy.
         applied: repairs that were kept, in order.
         outcomes: by name of the repair.
-        shelf: has the large weights of both models.
+        store: has the large weights of both models.
         facts: of the model, once somebody asked.
     """
 
     original: ModelProto
     model: ModelProto
     lineage: Lineage
-    shelf: Shelf
+    store: WeightStore
     applied: list[str] = field(default_factory=list)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     per_sample: int = 1
@@ -69,7 +69,7 @@ class _State(Struct):
     facts: Facts | None = None
 
 
-class Mended(Struct, frozen=True):
+class RepairedModel(Struct, frozen=True):
     """The result for one model.
 
     Attributes:
@@ -90,75 +90,77 @@ class Mended(Struct, frozen=True):
         return ModelProto.FromString(self.data) if self.data else None
 
 
-def mend(original: ModelProto, facts: Facts, hits: Hits, bench: Bench) -> Mended:
+def repair_model(
+    original: ModelProto, facts: Facts, hits: Hits, context: RepairContext
+) -> RepairedModel:
     """Apply every repair that a finding calls for and that passes the gate.
 
     Args:
         original: with its weights; taken over, as its large ones leave it.
         facts: of the original.
         hits: what the rules found in it.
-        bench: by what it is judged.
+        context: by what it is judged.
     """
-    before = figures(facts, bench.target)
-    shelf = Shelf()
-    original = shelf.take(original)
-    bench = replace(bench, options=replace(bench.options, shelf=shelf))
-    state = _State(original, original, Lineage(frozenset(names_in(original))), shelf)
+    before = figures(facts, context.target)
+    store = WeightStore()
+    original = store.take(original)
+    context = replace(context, options=replace(context.options, store=store))
+    state = _State(original, original, Lineage(frozenset(names_in(original))), store)
     after_hits, verification = hits, None
     for _ in range(_ROUNDS):
-        order = _order(bench.wanted(after_hits) - state.outcomes.keys(), bench.repairs)
+        order = _order(context.wanted(after_hits) - state.outcomes.keys(), context.repairs)
         order = [name for name in order if name not in state.outcomes]
         if not order:
             break
-        state, after_hits, verification = _round(state, order, hits, bench, verification)
+        state, after_hits, verification = _round(state, order, hits, context, verification)
     outcomes = tuple(state.outcomes.values())
     if not state.applied:
-        return Mended(b"", hits, RepairReport(outcomes, verification, (), before, before))
-    after = figures(_facts(state, bench), bench.target)
+        return RepairedModel(b"", hits, RepairReport(outcomes, verification, (), before, before))
+    after = figures(_facts(state, context), context.target)
     lines = tuple(diff(original, state.model))
-    shelf.keep([state.model])
+    store.keep([state.model])
     report = RepairReport(outcomes, verification, (), before, after, lines)
-    data = shelf.serialized(state.model)
-    shelf.keep([])  # whatever still holds the shelf, rings of nodes for one
-    return Mended(data, after_hits, report, _facts(state, bench))
+    data = store.serialized(state.model)
+    store.keep([])  # whatever still holds the shelf, rings of nodes for one
+    return RepairedModel(data, after_hits, report, _facts(state, context))
 
 
 def _round(
     state: _State,
     order: Sequence[str],
     hits: Hits,
-    bench: Bench,
+    context: RepairContext,
     verification: Verification | None,
 ) -> tuple[_State, Hits, Verification | None]:
     """Try some repairs in a row; one at a time when the row does not pass."""
     row = _fork(state)
     for name in order:
-        _step(row, name, bench)
+        _step(row, name, context)
     fresh = [name for name in row.applied if name not in state.applied]
     if not fresh:
-        return row, _hits(row, bench), verification
-    verdict = _judge(row, fresh, hits, bench)
+        return row, _hits(row, context), verification
+    verdict = _judge(row, fresh, hits, context)
     if not isinstance(verdict, str):
         return row, *verdict
-    return _one_at_a_time(state, order, hits, bench, verification)
+    return _one_at_a_time(state, order, hits, context, verification)
 
 
 def _one_at_a_time(
     state: _State,
     order: Sequence[str],
     hits: Hits,
-    bench: Bench,
+    context: RepairContext,
     verification: Verification | None,
 ) -> tuple[_State, Hits, Verification | None]:
-    after = _hits(state, bench)
-    state.shelf.keep([state.original, state.model])
+    after = _hits(state, context)
+    state.store.keep([state.original, state.model])
     for name in order:
         attempt = _fork(state)
-        _step(attempt, name, bench)
+        _step(attempt, name, context)
         if name not in attempt.applied:
             state.outcomes[name] = attempt.outcomes[name]
             continue
-        verdict = _judge(attempt, [name], hits, bench)
+        verdict = _judge(attempt, [name], hits, context)
         if isinstance(verdict, str):
             unverified = verdict.startswith(_UNVERIFIED)
             reason = verdict.removeprefix(_UNVERIFIED)
@@ -173,22 +175,22 @@ _UNVERIFIED: Final = "unverified: "
 
 
 def _judge(
-    state: _State, fresh: Sequence[str], hits: Hits, bench: Bench
+    state: _State, fresh: Sequence[str], hits: Hits, context: RepairContext
 ) -> tuple[Hits, Verification] | str:
     """Hold a repaired model to its findings and its numbers; return the reason it fails."""
     state.draft = None
-    if state.shelf.size_of(state.model) > _PROTOBUF_BYTES:
+    if state.store.size_of(state.model) > _PROTOBUF_BYTES:
         return "the repaired model has more than 2 GiB, which no protobuf reader takes"
     if sum(prod(tensor.dims) for tensor in state.model.graph.initializer) > _HEAVY:
         gc.collect()  # drafts are rings of nodes and values, and each holds the weights once more
-    bench.stage("checking the repaired model")
-    after = _hits(state, bench)
-    fault = _worse(hits, after, fresh, bench)
+    context.stage("checking the repaired model")
+    after = _hits(state, context)
+    fault = _worse(hits, after, fresh, context)
     if fault:
         return fault
-    bench.stage("verifying the repaired model")
-    verification = _verified(state, bench)
-    if verification.equal is None and all(bench.repairs[n].legalises for n in state.applied):
+    context.stage("verifying the repaired model")
+    verification = _verified(state, context)
+    if verification.equal is None and all(context.repairs[n].legalises for n in state.applied):
         parts = Verification(equal=True, reason=verification.reason, reference="parts")
         return after, parts  # held to the same nodes, attributes and weights in _step
     if verification.equal is None:
@@ -198,23 +200,23 @@ def _judge(
     return after, verification
 
 
-def _worse(before: Hits, after: Hits, fresh: Iterable[str], bench: Bench) -> str:
+def _worse(before: Hits, after: Hits, fresh: Iterable[str], context: RepairContext) -> str:
     """Say which rule has a new error, or which repair removed none of its findings."""
     old, new = _errors(before), _errors(after)
     for rule, count in new.items():
         if count > old[rule]:
-            name = bench.rules[rule].name
+            name = context.rules[rule].name
             return f"{name} has {count} errors in the repaired model, {old[rule]} in the original"
     for name in fresh:
-        had, left = _called_for(before, name, bench), _called_for(after, name, bench)
+        had, left = _called_for(before, name, context), _called_for(after, name, context)
         if had and left >= had:
             return f"{sum(left)} of the {sum(had)} findings that {name} is for are still there"
     return ""
 
 
-def _called_for(hits: Hits, name: str, bench: Bench) -> tuple[int, ...]:
+def _called_for(hits: Hits, name: str, context: RepairContext) -> tuple[int, ...]:
     """Return how many findings a repair is for, worst level first: fewer errors count most."""
-    counts = Counter(hit.severity for rule, hit in hits if bench.rules[rule].repair == name)
+    counts = Counter(hit.severity for rule, hit in hits if context.rules[rule].repair == name)
     return tuple(counts[level] for level in sorted(Severity, reverse=True)) if counts else ()
 
 
@@ -222,12 +224,12 @@ def _errors(hits: Hits) -> Counter[str]:
     return Counter(rule for rule, hit in hits if hit.severity is Severity.ERROR)
 
 
-def _step(state: _State, name: str, bench: Bench) -> None:
+def _step(state: _State, name: str, context: RepairContext) -> None:
     """Apply one repair to the model of a state; keep it when its structure is sound."""
-    repair = bench.repairs[name]
-    bench.stage(f"the repair {name}")
+    repair = context.repairs[name]
+    context.stage(f"the repair {name}")
     try:
-        result, model = _apply(state, repair, bench)
+        result, model = _apply(state, repair, context)
     except (EditError, InferenceRefusedError, NoFormError) as error:
         result, model = Declined(str(error)), None
     except Exception:
@@ -239,7 +241,7 @@ def _step(state: _State, name: str, bench: Bench) -> None:
         fault = structure.fault(state.model, model, result.interface)
         if repair.legalises and not structure.same_parts(state.model, model):
             fault = "it changed a node, an attribute or a weight on the way to a legal file"
-        again = Applied(()) if fault else _again(state, model, repair, bench)
+        again = Applied(()) if fault else _again(state, model, repair, context)
         if not fault and not isinstance(again, Skipped):
             fault = "it is not done when it is done: a second time finds work again"
         if fault:
@@ -252,22 +254,24 @@ def _step(state: _State, name: str, bench: Bench) -> None:
 
 
 def _keep(state: _State, repair: Repair, model: ModelProto, result: Applied) -> None:
-    state.model, state.facts = state.shelf.take(model), None
+    state.model, state.facts = state.store.take(model), None
     state.applied.append(repair.name)
     state.per_sample = max(state.per_sample, result.per_sample)
     if repair.edit_message is not None:
         state.draft = None  # it is of the model before this
 
 
-def _apply(state: _State, repair: Repair, bench: Bench) -> tuple[RepairResult, ModelProto | None]:
+def _apply(
+    state: _State, repair: Repair, context: RepairContext
+) -> tuple[RepairResult, ModelProto | None]:
     if repair.edit_message is not None:
         copy = _copy(state.model)
-        result = repair.edit_message(copy, bench.target, bench.options)
+        result = repair.edit_message(copy, context.target, context.options)
         return result, copy if isinstance(result, Applied) else None
     draft = _draft(state)
     draft.repair = repair.name
     assert repair.edit is not None, f"{repair.name} declares nothing to do"  # noqa: S101 - registry checks it
-    result = repair.edit(draft, bench.target, bench.options)
+    result = repair.edit(draft, context.target, context.options)
     if not isinstance(result, Applied):
         return result, None
     state.draft = None
@@ -276,18 +280,20 @@ def _apply(state: _State, repair: Repair, bench: Bench) -> tuple[RepairResult, M
 
 def _draft(state: _State) -> Draft:
     if state.draft is None:
-        state.draft = Draft(_copy(state.model), state.lineage, state.shelf)
+        state.draft = Draft(_copy(state.model), state.lineage, state.store)
     return state.draft
 
 
-def _again(state: _State, model: ModelProto, repair: Repair, bench: Bench) -> RepairResult:
+def _again(
+    state: _State, model: ModelProto, repair: Repair, context: RepairContext
+) -> RepairResult:
     """Apply a repair to its own result; a draft that it leaves alone serves the next repair."""
     if repair.edit_message is not None:
-        return repair.edit_message(_copy(model), bench.target, bench.options)
-    state.draft = Draft(_copy(model), state.lineage, state.shelf)
+        return repair.edit_message(_copy(model), context.target, context.options)
+    state.draft = Draft(_copy(model), state.lineage, state.store)
     state.draft.repair = repair.name
     assert repair.edit is not None, f"{repair.name} declares nothing to do"  # noqa: S101 - registry checks it
-    return repair.edit(state.draft, bench.target, bench.options)
+    return repair.edit(state.draft, context.target, context.options)
 
 
 def _outcome(name: str, result: RepairResult) -> Outcome:
@@ -300,26 +306,26 @@ def _outcome(name: str, result: RepairResult) -> Outcome:
             return Outcome(name, "declined", reason)
 
 
-def _verified(state: _State, bench: Bench) -> Verification:
+def _verified(state: _State, context: RepairContext) -> Verification:
     pairs = _pairs(state)
-    work = total_macs(_facts(state, bench))
-    rest = pairs, bench.data, state.per_sample, work
-    found = verify(state.original, state.model, *rest, shelf=state.shelf)
-    legalising = [name for name in state.applied if bench.repairs[name].legalises]
+    work = total_macs(_facts(state, context))
+    rest = pairs, context.data, state.per_sample, work
+    found = verify(state.original, state.model, *rest, store=state.store)
+    legalising = [name for name in state.applied if context.repairs[name].legalises]
     if found.equal is None and legalising:
-        legal = _legalised(state.original, legalising, bench)
-        again = verify(legal, state.model, *rest, shelf=state.shelf)
+        legal = _legalised(state.original, legalising, context)
+        again = verify(legal, state.model, *rest, store=state.store)
         return replace(again, reference="legalised")
     return found
 
 
-def _legalised(original: ModelProto, names: Iterable[str], bench: Bench) -> ModelProto:
+def _legalised(original: ModelProto, names: Iterable[str], context: RepairContext) -> ModelProto:
     """Make the original legal once more: kept from the start, it would hold the weights, too."""
     model = _copy(original)
     for name in names:
-        edit = bench.repairs[name].edit_message
+        edit = context.repairs[name].edit_message
         assert edit is not None, f"{name} makes a file legal without a message"  # noqa: S101 - registry checks it
-        edit(model, bench.target, bench.options)
+        edit(model, context.target, context.options)
     return model
 
 
@@ -355,14 +361,14 @@ def _order(wanted: Iterable[str], repairs: Mapping[str, Repair]) -> list[str]:
     return list(TopologicalSorter(graph).static_order())
 
 
-def _hits(state: _State, bench: Bench) -> Hits:
-    facts = _facts(state, bench)
-    return check.run(facts, bench.rules, bench.chosen, bench.target, bench.stage).hits
+def _hits(state: _State, context: RepairContext) -> Hits:
+    facts = _facts(state, context)
+    return check.run(facts, context.rules, context.chosen, context.target, context.stage).hits
 
 
-def _facts(state: _State, bench: Bench) -> Facts:
+def _facts(state: _State, context: RepairContext) -> Facts:
     if state.facts is None:
-        state.facts = Facts(structure.skeleton(state.model), bench.limits)
+        state.facts = Facts(structure.skeleton(state.model), context.limits)
     return state.facts
 
 

@@ -80,7 +80,7 @@ class Outcome(Struct, frozen=True):
     interface: tuple[InterfaceChange, ...] = ()
 
 
-class Figures(Struct, frozen=True):
+class ModelSize(Struct, frozen=True):
     """A model in the numbers that a repair changes.
 
     Attributes:
@@ -114,8 +114,8 @@ class RepairReport(Struct, frozen=True):
     outcomes: tuple[Outcome, ...]
     verification: Verification | None = None
     findings: tuple[Finding, ...] = ()
-    before: Figures = field(default_factory=Figures)
-    after: Figures = field(default_factory=Figures)
+    before: ModelSize = field(default_factory=ModelSize)
+    after: ModelSize = field(default_factory=ModelSize)
     diff: tuple[str, ...] = ()
     output: str | None = None
     graph: GraphView | None = None

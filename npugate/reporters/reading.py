@@ -19,9 +19,9 @@ from npugate.report.census import Census
 from npugate.report.estimate import Engine, Epoch, Estimate, Fit, Interval, Memory, Pool, Time
 from npugate.report.values import (
     Against,
-    Figures,
     InterfaceChange,
     ModelReport,
+    ModelSize,
     Outcome,
     RepairReport,
     Report,
@@ -277,15 +277,15 @@ def _repair(row: Json) -> RepairReport:
         tuple(_outcome(item) for item in _rows(row, "outcomes")),
         _verification(verification) if verification else None,
         tuple(_finding(item) for item in _rows(row, "findings_after")),
-        Figures(**cast("dict[str, int]", _known(_row(row, "before")))),
-        Figures(**cast("dict[str, int]", _known(_row(row, "after")))),
+        ModelSize(**cast("dict[str, int]", _known(_row(row, "before")))),
+        ModelSize(**cast("dict[str, int]", _known(_row(row, "after")))),
         output=_optional(row, "output"),
     )
 
 
 def _known(row: Json) -> Json:
     """Return the figures of a model without keys that later versions may add."""
-    return {key: row[key] for key in Figures.__struct_fields__ if key in row}
+    return {key: row[key] for key in ModelSize.__struct_fields__ if key in row}
 
 
 def _outcome(row: Json) -> Outcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from npugate.report.values import Figures, Outcome, RepairReport, Verification
+from npugate.report.values import ModelSize, Outcome, RepairReport, Verification
 from npugate.reporters import outline
 
 _KIB = 1024
@@ -54,7 +54,7 @@ def proof(verification: Verification) -> str:
     )
 
 
-def figures(before: Figures, after: Figures) -> Iterator[str]:
+def figures(before: ModelSize, after: ModelSize) -> Iterator[str]:
     """Yield what changed, for example ``nodes 26 -> 22``."""
     for label, old, new in (
         ("nodes", before.nodes, after.nodes),

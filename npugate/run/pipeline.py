@@ -28,7 +28,7 @@ from npugate.repository.source_lines import Checkout
 from npugate.rules import check
 from npugate.rules.values import Rule
 from npugate.run import compiler_verdict, surroundings
-from npugate.run.worker import MENDING, Examined, Job, examine
+from npugate.run.worker import REPAIRING, Examined, Job, examine
 from npugate.sandbox import pool
 from npugate.sandbox.pool import Died, Done, Raised
 from npugate.settings import baseline, suppress
@@ -39,7 +39,7 @@ from npugate.target.values import Target
 _LIMIT: Final = "analysis-limit"
 _PROOF_TIME: Final = 5  # a repair with its proof may take so many times what a check may
 # What is tried next when onnx dies of a model in this stage, so that the rules still run.
-_CALMER: Final[Mapping[Inference, Inference]] = {
+_NEXT_INFERENCE: Final[Mapping[Inference, Inference]] = {
     "full": "careful",
     "careful": "traced",
     "traced": "off",
@@ -173,7 +173,7 @@ def _jobs(
             board = boards.load(judgement.board or boards.DEFAULT_BOARD) if target.npu else None
             loaded[key] = replace(target, board=board, budget=judgement.budget)
         chosen = _chosen(judgement, rules)
-        job = Job(candidate, loaded[key], chosen, judgement, fixing=options.fixing)
+        job = Job(candidate, loaded[key], chosen, judgement, repair_request=options.repair_request)
         jobs.append(replace(job, pictured=options.pictured))
     return jobs
 
@@ -207,7 +207,7 @@ def _examine_all(
             options.progress(min(next(finished), len(jobs)), len(jobs))
 
         limits = options.limits
-        if options.fixing is not None:
+        if options.repair_request is not None:
             limits = replace(limits, seconds=limits.seconds * _PROOF_TIME)
         work = partial(_timed, rules=rules, limits=limits)
         outcomes = pool.run(work, [waiting[key] for key in order], limits, options.jobs, tell)
@@ -224,18 +224,18 @@ def _examine_all(
 def _again(job: Job, outcome: Done[Examined] | Died | Raised) -> Job | None:
     if not isinstance(outcome, Died):
         return None
-    if job.fixing is not None and outcome.stage.startswith(MENDING):
+    if job.repair_request is not None and outcome.stage.startswith(REPAIRING):
         reason = f"{outcome.stage} was ended: {outcome.reason}"
-        return replace(job, fixing=None, gave_up=reason)
+        return replace(job, repair_request=None, gave_up=reason)
     if not outcome.stage.startswith("shape inference"):
         return None
-    calmer = _CALMER.get(job.inference)
-    if calmer is None:
+    following = _NEXT_INFERENCE.get(job.inference)
+    if following is None:
         return None
     earlier = job.earlier
-    if calmer == "off":
+    if following == "off":
         earlier = (Hit(Location(), f"{outcome.stage} was ended: {outcome.reason}", Severity.ERROR),)
-    return replace(job, inference=calmer, earlier=earlier)
+    return replace(job, inference=following, earlier=earlier)
 
 
 def _settled(
@@ -347,7 +347,7 @@ def _base(
         chosen = [job for job in jobs if job.candidate.path in places]
         readable = [job for job in chosen if base_revision.is_readable(places[job.candidate.path])]
         old = [_moved(job, places) for job in readable]
-        silent = replace(options, fixing=None, progress=lambda _done, _all: None)
+        silent = replace(options, repair_request=None, progress=lambda _done, _all: None)
         examined = _examine_all(old, silent, context.rules)
     lost = len(chosen) - len(readable) + sum(found.unreadable for found in examined)
     if lost:
@@ -363,7 +363,7 @@ def _base(
 def _moved(job: Job, places: Mapping[str, Path]) -> Job:
     """Return the job for the base version, which is neither repaired nor drawn."""
     candidate = replace(job.candidate, file=places[job.candidate.path])
-    return replace(job, fixing=None, pictured=False, candidate=candidate)
+    return replace(job, repair_request=None, pictured=False, candidate=candidate)
 
 
 def _base_places(

@@ -18,7 +18,7 @@ from npugate.findings.values import Hit, Location, Severity, Source
 from npugate.limits import Limits
 from npugate.model.external_data import locations
 from npugate.model.reader import Model, load
-from npugate.repair.judge import Bench
+from npugate.repair.context import RepairContext
 from npugate.report.census import Census
 from npugate.report.estimate import Estimate
 from npugate.report.graph_view import GraphView
@@ -27,10 +27,10 @@ from npugate.repository.discover import Candidate
 from npugate.rules import check
 from npugate.rules.values import Rule
 from npugate.sandbox import heap, pool
-from npugate.settings.options import Fixing, Judgement
+from npugate.settings.options import Judgement, RepairRequest
 from npugate.target.values import Target
 
-MENDING: Final = "mending: "
+REPAIRING: Final = "repairing: "
 """The stages of a repair begin with it."""
 
 
@@ -43,7 +43,7 @@ class Job(Struct, frozen=True):
     judgement: Judgement
     inference: Inference = "full"
     earlier: tuple[Hit, ...] = ()
-    fixing: Fixing | None = None
+    repair_request: RepairRequest | None = None
     gave_up: str = ""
     pictured: bool = False
 
@@ -124,21 +124,24 @@ def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
         found = replace(found, graph=topology.view(facts.graphs))
     if job.gave_up:
         return replace(found, repaired=Repaired(b"", outcome.hits, _declined(job.gave_up)))
-    if job.fixing is None or unreadable or outcome.tracebacks:
+    if job.repair_request is None or unreadable or outcome.tracebacks:
         return found
-    bench = Bench(
+    context = RepairContext(
         rules,
         job.chosen,
-        job.fixing.repairs,
+        job.repair_request.repairs,
         job.target,
-        replace(job.fixing.options, shapes={**job.judgement.shapes, **job.fixing.options.shapes}),
+        replace(
+            job.repair_request.options,
+            shapes={**job.judgement.shapes, **job.repair_request.options.shapes},
+        ),
         limits,
-        job.fixing.selected,
-        job.fixing.data,
-        lambda name: pool.stage(MENDING + name),
+        job.repair_request.selected,
+        job.repair_request.data,
+        lambda name: pool.stage(REPAIRING + name),
     )
-    mended = _mend(file, model, facts, outcome.hits, bench, pictured=job.pictured)
-    return replace(found, repaired=mended)
+    repaired = _repair(file, model, facts, outcome.hits, context, pictured=job.pictured)
+    return replace(found, repaired=repaired)
 
 
 def _estimate(facts: Facts, target: Target) -> Estimate | None:
@@ -185,32 +188,32 @@ def _twin(
     }
 
 
-def _mend(
+def _repair(
     file: Path,
     model: Model,
     facts: Facts,
     hits: tuple[tuple[str, Hit], ...],
-    bench: Bench,
+    context: RepairContext,
     *,
     pictured: bool,
 ) -> Repaired:
     """Repair a model that was examined."""
-    if not bench.wanted(hits):
-        counted = figures(facts, bench.target)
+    if not context.wanted(hits):
+        counted = figures(facts, context.target)
         return Repaired(b"", hits, RepairReport((), None, (), counted, counted))
     from npugate.model import writer  # noqa: PLC0415 - loads onnxruntime and onnx-graphsurgeon
     from npugate.repair import gate  # noqa: PLC0415 - loads onnxruntime and onnx-graphsurgeon
 
-    bench.stage("reading the weights")
+    context.stage("reading the weights")
     try:
         # Handed over without a name here, which would hold the message for as long as this runs.
-        mended = gate.mend(writer.load(file, model), facts, hits, bench)
+        repaired = gate.repair_model(writer.load(file, model), facts, hits, context)
     except ModelError as error:
         return Repaired(b"", hits, _declined(str(error)))
-    report = mended.report
-    if pictured and mended.facts is not None:
-        bench.stage("estimating")
-        cost = assemble.estimate(mended.facts, bench.target)
-        report = replace(report, graph=topology.view(mended.facts.graphs), estimate=cost)
+    report = repaired.report
+    if pictured and repaired.facts is not None:
+        context.stage("estimating")
+        cost = assemble.estimate(repaired.facts, context.target)
+        report = replace(report, graph=topology.view(repaired.facts.graphs), estimate=cost)
     heap.trim()  # the repaired model is about to be copied, to be sent
-    return Repaired(mended.data, tuple(mended.hits), report, writer.is_external(model.proto))
+    return Repaired(repaired.data, tuple(repaired.hits), report, writer.is_external(model.proto))

@@ -112,7 +112,7 @@ class Settings(Struct, frozen=True):
     baseline: Path | None = None
 
 
-class Fixing(Struct, frozen=True):
+class RepairRequest(Struct, frozen=True):
     """What ``fix`` does beside checking.
 
     Attributes:
@@ -140,7 +140,7 @@ class Options(Struct, frozen=True):
         today: for ignores that expire.
         jobs: models at a time; None for one on each core.
         progress: called with (done, all) after each model.
-        fixing: None to check only.
+        repair_request: None to check only.
         base: a git revision whose versions of the models are compared with; empty for none.
         base_folder: the same versions, below a folder by their paths; None for none.
         new_only: findings that the base has do not count.
@@ -158,7 +158,7 @@ class Options(Struct, frozen=True):
     jobs: int | None = None
     limits: Limits = field(default_factory=Limits)
     progress: Callable[[int, int], None] = lambda _done, _all: None
-    fixing: Fixing | None = None
+    repair_request: RepairRequest | None = None
     base: str = ""
     base_folder: Path | None = None
     new_only: bool = True

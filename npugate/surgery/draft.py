@@ -20,7 +20,7 @@ from npugate.surgery.node import (
     Value,
 )
 from npugate.surgery.shapes import Known, infer
-from npugate.surgery.weight_store import Shelf
+from npugate.surgery.weight_store import WeightStore
 
 
 class Draft:
@@ -34,14 +34,14 @@ class Draft:
     """
 
     def __init__(
-        self, model: ModelProto, lineage: Lineage | None = None, shelf: Shelf | None = None
+        self, model: ModelProto, lineage: Lineage | None = None, store: WeightStore | None = None
     ) -> None:
         """Link a model for editing. The draft takes the message over: hand it a copy.
 
         Args:
             model: ai.onnx imported, no local functions, every node with a name of its own.
             lineage: of an earlier draft of the same original; None when this is the original.
-            shelf: has the weights that the model has tickets for, and takes new ones.
+            store: has the weights that the model has tickets for, and takes new ones.
 
         Raises:
             EditError: it holds what this layer would lose.
@@ -54,7 +54,7 @@ class Draft:
         self.lineage = lineage or Lineage(frozenset(self._names))
         self._known = dict(infer(model))
         self._proto = model
-        self._shelf = shelf
+        self._shelf = store
         self.graph = linking.link(model)
         self._held = {item.name: item for item in model.graph.initializer}
         self._made: dict[str, linking.Constant] = {}
@@ -107,8 +107,8 @@ class Draft:
         held = self._held.get(value.name)  # not value.values, which would keep a second copy
         if held is None:
             return value.values
-        shelved = None if self._shelf is None else self._shelf.array(held)
-        return np.asarray(numpy_helper.to_array(held)) if shelved is None else shelved
+        stored = None if self._shelf is None else self._shelf.array(held)
+        return np.asarray(numpy_helper.to_array(held)) if stored is None else stored
 
     def ints(self, value: Value | None) -> list[int] | None:
         """Return a constant vector of integers as a list; None when it is not constant."""

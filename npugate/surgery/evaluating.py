@@ -20,7 +20,7 @@ from npugate.facts.evaluate import EVALUATORS, array_of
 from npugate.facts.graph import Array, Node, build
 from npugate.surgery.node import DEFAULT_DOMAINS
 from npugate.surgery.scope import bodies_of
-from npugate.surgery.weight_store import Shelf
+from npugate.surgery.weight_store import WeightStore
 
 MOST_BYTES: Final = 4 << 20  # of one result
 _MOST_ELEMENTS: Final = 1 << 22
@@ -40,11 +40,11 @@ _EVALUATED: Final = EVALUATORS.keys() | _ELEMENTWISE | _OTHER
 _NOWHERE: Final = build(onnx.GraphProto(), frozenset())
 
 
-def known_value(tensor: TensorProto, shelf: Shelf | None = None) -> Array | None:
+def known_value(tensor: TensorProto, store: WeightStore | None = None) -> Array | None:
     """Return the value of a tensor that may take part; None when it is too large or not here."""
     if tensor.data_type == TensorProto.STRING or prod(tensor.dims) > _MOST_READ:
         return None
-    found = None if shelf is None else shelf.array(tensor)
+    found = None if store is None else store.array(tensor)
     return array_of(tensor) if found is None else found
 
 

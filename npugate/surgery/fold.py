@@ -24,7 +24,7 @@ from npugate.surgery.noops import stands_for
 from npugate.surgery.scope import Names, bodies_of, rename_reads
 from npugate.surgery.shapes import Known, known_of, light
 from npugate.surgery.values import Constants, Held, hold, literal
-from npugate.surgery.weight_store import Shelf
+from npugate.surgery.weight_store import WeightStore
 
 _ROUNDS: Final = 64  # one for each Reshape whose target hangs on the result of the one before
 _GROWTH: Final = 64 << 10  # bytes that a computed value may take beyond what it is made of
@@ -57,17 +57,17 @@ class _Place(Struct):
     nodes: list[NodeProto] = field(default_factory=list)
 
 
-def fold(model: ModelProto, shelf: Shelf | None = None) -> Done:
+def fold(model: ModelProto, store: WeightStore | None = None) -> Done:
     """Fold a model in place.
 
     Args:
         model: to be folded.
-        shelf: has the weights that the model has tickets for, and takes new ones.
+        store: has the weights that the model has tickets for, and takes new ones.
 
     Returns:
         What was done: ``computed Shape``, ``inlined If``, ... -> the nodes it was done to.
     """
-    folder = _Folder(model, shelf)
+    folder = _Folder(model, store)
     for _ in range(_ROUNDS):
         if not folder.round():
             break
@@ -77,9 +77,9 @@ def fold(model: ModelProto, shelf: Shelf | None = None) -> Done:
 class _Folder:
     """The state that passes between rounds."""
 
-    def __init__(self, model: ModelProto, shelf: Shelf | None) -> None:
+    def __init__(self, model: ModelProto, store: WeightStore | None) -> None:
         self.model = model
-        self.shelf = shelf
+        self.store = store
         self.opset = opset_of(model)
         self.names = Names(model)
         self.done: dict[str, list[str]] = defaultdict(list)
@@ -117,7 +117,7 @@ class _Folder:
         free = set() if is_old else {info.name for info in graph.input}
         return ChainMap(
             {
-                item.name: Held(tensor=item, shelf=self.shelf)
+                item.name: Held(tensor=item, store=self.store)
                 for item in graph.initializer
                 if item.name not in free
             }
@@ -257,11 +257,11 @@ class _Folder:
         item = place.graph.initializer.add()
         item.CopyFrom(tensor)
         item.name = name
-        if self.shelf is not None:
-            self.shelf.put(item)
+        if self.store is not None:
+            self.store.put(item)
         dims = [int(dim) for dim in tensor.dims]
         place.known[name] = Known(int(tensor.data_type), tuple(dims))
-        place.constants[name] = Held(tensor=item, shelf=self.shelf)
+        place.constants[name] = Held(tensor=item, store=self.store)
         if self.model.ir_version < _FIRST_SEPARATE_INITIALIZERS:
             info = helper.make_tensor_value_info(name, tensor.data_type, dims)
             place.graph.input.append(info)

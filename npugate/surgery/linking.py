@@ -22,7 +22,7 @@ from onnx_graphsurgeon.importers.onnx_importer import OnnxImporter
 from npugate.facts.graph import Array
 from npugate.facts.structure import captured
 from npugate.surgery.node import DEFAULT_DOMAINS, MADE_BY, EditError, Node, Value
-from npugate.surgery.weight_store import Shelf
+from npugate.surgery.weight_store import WeightStore
 
 SEPARATE_INITIALIZERS: Final = 4
 """The IR version from which initializers need not be inputs."""
@@ -149,7 +149,7 @@ def write(
     kept: Iterable[str],
     made: Mapping[str, Constant],
     repair: str,
-    shelf: Shelf | None = None,
+    store: WeightStore | None = None,
 ) -> None:
     """Write an edited graph back into the message that it was linked from.
 
@@ -159,7 +159,7 @@ def write(
         kept: tensors that are read although no node of the main graph reads them.
         made: initializers made by repairs, by name.
         repair: name of the repair at work.
-        shelf: takes the large ones of these.
+        store: takes the large ones of these.
     """
     graph = model.graph
     messages = [_message(node, repair) for node in nodes]
@@ -177,9 +177,9 @@ def write(
         for name, value in made.items()
         if name in read
     ]
-    if shelf is not None:
+    if store is not None:
         for tensor in tensors:
-            shelf.put(tensor)
+            store.put(tensor)
     graph.initializer.extend(tensors)
     if model.ir_version < SEPARATE_INITIALIZERS:
         graph.input.extend(

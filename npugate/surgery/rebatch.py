@@ -21,7 +21,7 @@ from npugate.surgery.node import DEFAULT_DOMAINS, NoFormError
 from npugate.surgery.opsets.rewrite_context import integer, integers
 from npugate.surgery.scope import Names
 from npugate.surgery.shapes import Known, infer
-from npugate.surgery.weight_store import Shelf
+from npugate.surgery.weight_store import WeightStore
 
 _FRAMES: Final = 3  # an input of fewer axes may have a leading one of another meaning
 _ALONG: Final = frozenset(
@@ -46,7 +46,7 @@ class _Work(Struct):
     names: Names
     constants: dict[str, TensorProto]
     followed: set[str] = field(default_factory=set)
-    shelf: Shelf | None = None
+    store: WeightStore | None = None
 
     def dims(self, name: str) -> tuple[int, ...]:
         """Return a static shape."""
@@ -60,8 +60,8 @@ class _Work(Struct):
         item = self.constants.get(name)
         if item is None:
             return None
-        shelved = None if self.shelf is None else self.shelf.array(item)
-        return np.asarray(numpy_helper.to_array(item)) if shelved is None else shelved
+        stored = None if self.store is None else self.store.array(item)
+        return np.asarray(numpy_helper.to_array(item)) if stored is None else stored
 
     def constant(self, value: Array, base: str) -> str:
         """Add an initializer; return its name."""
@@ -90,20 +90,20 @@ def samples_of(model: ModelProto) -> int:
     return leading.pop() if len(leading) == 1 else 1
 
 
-def take_one(model: ModelProto, samples: int, shelf: Shelf | None = None) -> list[str]:
+def take_one(model: ModelProto, samples: int, store: WeightStore | None = None) -> list[str]:
     """Rewrite a model in place; return what was done, a sentence each.
 
     Args:
         model: static, folded; left half done when there is no form: hand a copy.
         samples: that its inputs take, more than one.
-        shelf: has the weights that the model has tickets for.
+        store: has the weights that the model has tickets for.
 
     Raises:
         NoFormError: a node joins the samples, or hides them.
     """
     graph = model.graph
     constants = {item.name: item for item in graph.initializer}
-    work = _Work(model, samples, infer(model), Names(model), constants, shelf=shelf)
+    work = _Work(model, samples, infer(model), Names(model), constants, store=store)
     batched = [n for n, dims in static.inputs(graph) if dims and dims[0] == samples]
     work.followed.update(batched)
     edits: list[str] = []

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from npugate.report.values import InterfaceChange
 
 if TYPE_CHECKING:  # annotations only: it imports onnx and numpy
-    from npugate.surgery.weight_store import Shelf
+    from npugate.surgery.weight_store import WeightStore
 
 
 class Applied(Struct, frozen=True):
@@ -54,7 +54,7 @@ class RepairOptions(Struct, frozen=True):
         unroll_nodes: most nodes that unrolling may make.
         opset: version of ai.onnx wanted; None converts to the target's advice, and only a model
             whose version the target does not read.
-        shelf: of the repair that is under way: has the large weights that its message has tickets
+        store: of the repair that is under way: has the large weights that its message has tickets
             for. Only what reads the elements of a weight needs it.
     """
 
@@ -64,4 +64,4 @@ class RepairOptions(Struct, frozen=True):
     weight_budget_bytes: int = 512 * 1024
     unroll_nodes: int = 2000
     opset: int | None = None
-    shelf: Shelf | None = None
+    store: WeightStore | None = None

@@ -11,7 +11,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from npugate.facts.graph import Array
 from npugate.surgery.evaluating import known_value
-from npugate.surgery.weight_store import Shelf
+from npugate.surgery.weight_store import WeightStore
 
 
 class Held(Struct):
@@ -21,13 +21,13 @@ class Held(Struct):
         tensor: the message that holds it, if any; decoded when first asked for.
         value: its elements, once they are known.
         stored: bytes that the file holds to make it; those of the tensor when there is one.
-        shelf: where the elements are when the tensor is a ticket.
+        store: where the elements are when the tensor is a ticket.
     """
 
     tensor: TensorProto | None = None
     value: Array | None = None
     stored: int = 0
-    shelf: Shelf | None = None
+    store: WeightStore | None = None
 
     def __post_init__(self) -> None:
         """Take the size of the tensor."""
@@ -38,7 +38,7 @@ class Held(Struct):
     def array(self) -> Array | None:
         """The elements; None when they are not here, or too many."""
         if self.value is None and self.tensor is not None:
-            self.value = known_value(self.tensor, self.shelf)
+            self.value = known_value(self.tensor, self.store)
         return self.value
 
     @property

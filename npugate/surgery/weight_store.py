@@ -43,7 +43,7 @@ class _Item(Struct, frozen=True):
     is_located: bool
 
 
-class Shelf:
+class WeightStore:
     """The large weights of one model, by ticket. A ticket of another shelf means nothing here."""
 
     def __init__(self) -> None:

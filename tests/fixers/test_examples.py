@@ -5,7 +5,7 @@ import pytest
 from npugate.facts import Facts
 from npugate.limits import Limits
 from npugate.repair import gate
-from npugate.repair.judge import Bench
+from npugate.repair.context import RepairContext
 from npugate.rules import check, registry
 from npugate.rules.testing import model_from_text
 from npugate.surgery import structure
@@ -32,7 +32,7 @@ DECLINED = {
 }
 
 
-def mended(rule, example):
+def repaired(rule, example):
     model = model_from_text(example.bad)
     if example.edit is not None:
         example.edit(model)
@@ -40,15 +40,15 @@ def mended(rule, example):
     profile = profiles.load(name, version or None)
     chosen = tuple(RULES)
     selected = frozenset({rule.repair})
-    bench = Bench(RULES, chosen, REPAIRS, profile, RepairOptions(), Limits(), selected)
+    context = RepairContext(RULES, chosen, REPAIRS, profile, RepairOptions(), Limits(), selected)
     facts = Facts(structure.skeleton(model), Limits())
     hits = check.run(facts, RULES, chosen, profile, lambda _stage: None).hits
-    return hits, gate.mend(model, facts, hits, bench)
+    return hits, gate.repair_model(model, facts, hits, context)
 
 
 @pytest.mark.parametrize(("rule", "example"), CASES)
 def test_the_finding_is_gone_or_the_reason_is_given(rule, example):
-    before, result = mended(rule, example)
+    before, result = repaired(rule, example)
     had = sum(1 for key, _ in before if key == rule.id)
     left = sum(1 for key, _ in result.hits if key == rule.id)
     state = next(o for o in result.report.outcomes if o.repair == rule.repair)
@@ -66,7 +66,7 @@ def test_the_finding_is_gone_or_the_reason_is_given(rule, example):
 def test_a_repair_changes_its_own_example_and_is_proved_on_it(item):
     model = model_from_text(item.example)
     chosen = tuple(RULES)
-    bench = Bench(
+    context = RepairContext(
         RULES,
         chosen,
         REPAIRS,
@@ -76,8 +76,8 @@ def test_a_repair_changes_its_own_example_and_is_proved_on_it(item):
         frozenset({item.name}),
     )
     facts = Facts(structure.skeleton(model), Limits())
-    hits = check.run(facts, RULES, chosen, bench.target, lambda _stage: None).hits
-    result = gate.mend(model, facts, hits, bench)
+    hits = check.run(facts, RULES, chosen, context.target, lambda _stage: None).hits
+    result = gate.repair_model(model, facts, hits, context)
     outcome = next(o for o in result.report.outcomes if o.repair == item.name)
     assert outcome.state == "applied", outcome.reason
     assert outcome.edits

@@ -20,7 +20,7 @@ from npugate.rules import testing
 from npugate.surgery.results import Applied, Declined, RepairOptions, Skipped
 from npugate.surgery.shapes import infer
 from tests.batched_models import Net, random_model, rppg
-from tests.mended import apply, feeds, proved, run
+from tests.repaired import apply, feeds, proved, run
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "models"
 REPAIR = fold_batch.REPAIR
@@ -69,12 +69,12 @@ def test_random_networks_are_equal_or_declined(strategy: str, block: int) -> Non
     states: Counter[type] = Counter()
     for seed in range(block * 10, block * 10 + 10):
         model = random_model(seed)
-        result, mended = apply(REPAIR, model, forced(strategy))
+        result, repaired = apply(REPAIR, model, forced(strategy))
         states[type(result)] += 1
         if isinstance(result, Applied):
             proved(REPAIR, model, forced(strategy), tolerance=2e-5, integers=False)
-            assert batched_layers(mended) == []
-            assert acts_on_leading_axis(mended) == []
+            assert batched_layers(repaired) == []
+            assert acts_on_leading_axis(repaired) == []
         else:
             assert isinstance(result, Declined)
             assert "split the model at this region" in result.reason
@@ -109,8 +109,8 @@ def test_the_network_of_the_deployment_guide_becomes_22_nodes(
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_strategy_repairs_the_network_of_the_deployment_guide(strategy: str) -> None:
-    _, mended = proved(REPAIR, rppg(), forced(strategy), tolerance=1e-6, integers=False)
-    assert batched_layers(mended) == []
+    _, repaired = proved(REPAIR, rppg(), forced(strategy), tolerance=1e-6, integers=False)
+    assert batched_layers(repaired) == []
 
 
 @pytest.mark.parametrize(
@@ -147,9 +147,9 @@ def test_parts_and_single_samples_come_when_copies_are_too_dear(
     budget: int, most: int, strategy: str
 ) -> None:
     options = RepairOptions(weight_budget_bytes=budget, unroll_nodes=most)
-    result, mended = proved(REPAIR, unstackable(), options, tolerance=1e-5, integers=False)
+    result, repaired = proved(REPAIR, unstackable(), options, tolerance=1e-5, integers=False)
     assert strategy in result.edits[0]
-    assert batched_layers(mended) == []
+    assert batched_layers(repaired) == []
 
 
 def test_a_region_is_declined_with_every_reason_when_all_is_too_dear() -> None:
@@ -204,11 +204,11 @@ def test_two_batches_get_a_form_each() -> None:
     net.channels = 8
     net.conv(2, pads=[1] * 4)
     for strategy in STRATEGIES:
-        result, mended = proved(
+        result, repaired = proved(
             REPAIR, net.model(), forced(strategy), tolerance=1e-5, integers=False
         )
         assert [edit.split()[0] for edit in result.edits] == ["6", "3"]
-        assert batched_layers(mended) == []
+        assert batched_layers(repaired) == []
 
 
 def test_a_model_on_one_sample_is_left_alone() -> None:
@@ -237,9 +237,9 @@ def test_functions_that_are_infinite_at_zero_are_not_stacked() -> None:
     net.add("Reciprocal", net.value)
     net.add("Tanh", net.value)
     net.add("Conv", net.value, net.floats(4, 4, 3, 3), pads=[1] * 4)
-    _, mended = proved(REPAIR, net.model(), forced("spatial"), tolerance=1e-4, integers=False)
-    reciprocal = next(node for node in mended.graph.node if node.op_type == "Reciprocal")
-    assert infer(mended)[reciprocal.input[0]].static == (3, 4, 12, 12)
+    _, repaired = proved(REPAIR, net.model(), forced("spatial"), tolerance=1e-4, integers=False)
+    reciprocal = next(node for node in repaired.graph.node if node.op_type == "Reciprocal")
+    assert infer(repaired)[reciprocal.input[0]].static == (3, 4, 12, 12)
 
 
 def test_unrolled_samples_come_one_after_another() -> None:
@@ -247,8 +247,8 @@ def test_unrolled_samples_come_one_after_another() -> None:
     net.conv(4, 1)
     net.add("Relu", net.value)
     net.conv(4, 1)
-    _, mended = proved(REPAIR, net.model(), forced("unroll"), tolerance=1e-6, integers=False)
-    kinds = [node.op_type for node in mended.graph.node]
+    _, repaired = proved(REPAIR, net.model(), forced("unroll"), tolerance=1e-6, integers=False)
+    kinds = [node.op_type for node in repaired.graph.node]
     assert kinds == ["Slice", "Conv", "Relu", "Conv"] * 4 + ["Concat", "Reshape"]
 
 
@@ -298,10 +298,10 @@ def test_quantised_networks_are_equal_to_the_last_bit(
     tmp_path: Path, make: Callable[[], ModelProto], strategy: str
 ) -> None:
     model = quantized(make(), tmp_path)
-    _, mended = proved(REPAIR, model, forced(strategy), integers=False)
-    assert batched_layers(mended) == []
+    _, repaired = proved(REPAIR, model, forced(strategy), integers=False)
+    assert batched_layers(repaired) == []
     before = {item.name: item.data_type for item in model.graph.initializer}
-    after = Counter(item.data_type for item in mended.graph.initializer)
+    after = Counter(item.data_type for item in repaired.graph.initializer)
     assert after[onnx.TensorProto.INT32] >= Counter(before.values())[onnx.TensorProto.INT32] > 0
 
 
@@ -311,19 +311,19 @@ def test_a_stacked_quantised_chain_is_equal_to_the_last_bit(tmp_path: Path) -> N
     net.add("Relu", net.value)
     net.conv(4, pads=[1] * 4, strides=[2, 2])
     model = quantized(net.model(), tmp_path)
-    _, mended = proved(REPAIR, model, forced("spatial"), integers=False)
-    assert batched_layers(mended) == []
+    _, repaired = proved(REPAIR, model, forced("spatial"), integers=False)
+    assert batched_layers(repaired) == []
 
 
 def test_a_wrong_weight_would_be_noticed() -> None:
     model = rppg()
-    _, mended = apply(REPAIR, model)
-    weight = max(mended.graph.initializer, key=lambda item: len(item.raw_data))
+    _, repaired = apply(REPAIR, model)
+    weight = max(repaired.graph.initializer, key=lambda item: len(item.raw_data))
     array = numpy_helper.to_array(weight).copy()
     array[0] *= 1.5
     weight.CopyFrom(numpy_helper.from_array(array, weight.name))
     fed = feeds(model, 0, integers=False)
-    assert np.abs(run(model, fed)[0] - run(mended, fed)[0]).max() > 0
+    assert np.abs(run(model, fed)[0] - run(repaired, fed)[0]).max() > 0
 
 
 def test_a_layer_in_the_qoperator_form_is_declined() -> None:

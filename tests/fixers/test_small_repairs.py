@@ -29,7 +29,7 @@ from npugate.rules.values import Repair
 from npugate.surgery.draft import Draft
 from npugate.surgery.results import Applied, Declined, RepairOptions, RepairResult, Skipped
 from npugate.target.values import Target
-from tests.mended import TARGET, apply, proved
+from tests.repaired import TARGET, apply, proved
 
 REPAIRS = (
     avoid_bool_tensors.REPAIR,
@@ -82,13 +82,13 @@ def test_the_finding_of_a_rule_is_gone_after_the_repair_it_names(
         model = model_from_text(example.bad)
         if example.edit is not None:
             example.edit(model)
-        result, mended = apply(repair, model)
+        result, repaired = apply(repair, model)
         if number in UNREPAIRABLE:
             assert isinstance(result, Declined | Skipped), result
             continue
         assert isinstance(result, Applied), result
         path = tmp_path / f"{index}.onnx"
-        onnx.save(mended, path)
+        onnx.save(repaired, path)
         facts = Facts(load(path, path.name, Limits()))
         assert list(rule.check(facts, TARGET)) == []
 
@@ -108,9 +108,9 @@ def test_slices_take_the_same_elements(start: str, end: str, axis: str, step: st
         f" int64[1] axis = {axis}, int64[1] step = {step}>"
         " { y = Slice (x, a, b, axis, step) }"
     )
-    _, mended = proved(normalize_slices.REPAIR, model_from_text(HEAD + text))
-    for name in mended.graph.node[0].input[1:3]:
-        item = next(item for item in mended.graph.initializer if item.name == name)
+    _, repaired = proved(normalize_slices.REPAIR, model_from_text(HEAD + text))
+    for name in repaired.graph.node[0].input[1:3]:
+        item = next(item for item in repaired.graph.initializer if item.name == name)
         bound = int(onnx.numpy_helper.to_array(item)[0])
         assert 0 <= bound <= 6
 
@@ -128,8 +128,8 @@ def test_an_empty_value_in_front_of_axes_goes_with_them() -> None:
         '<ir_version: 8, opset_import: ["" : 18]> net (float[1, 4, 3] x) => (float[1, 7, 3] y)'
         " <int64[2] p = {1, 2}, int64[1] axes = {1}> { y = Pad (x, p, , axes) }"
     )
-    _, mended = proved(drop_empty_inputs.REPAIR, model)
-    assert len(mended.graph.node[0].input) == 2
+    _, repaired = proved(drop_empty_inputs.REPAIR, model)
+    assert len(repaired.graph.node[0].input) == 2
 
 
 def test_a_pad_with_a_value_stays() -> None:
@@ -143,8 +143,8 @@ def test_a_slope_behind_copies_and_views_becomes_an_initializer() -> None:
         "(float[1, 4, 2, 2] x) => (float[1, 4, 2, 2] y) <float[4] slope, int64[2] axes = {1, 2}>"
         " { a = Identity (slope)  b = Unsqueeze (a, axes)  y = PRelu (x, b) }"
     )
-    _, mended = proved(use_initializers.REPAIR, model_from_text(HEAD + text))
-    assert kinds(mended) == ["PRelu"]
+    _, repaired = proved(use_initializers.REPAIR, model_from_text(HEAD + text))
+    assert kinds(repaired) == ["PRelu"]
 
 
 def test_a_quantised_bound_keeps_its_value() -> None:
@@ -152,8 +152,8 @@ def test_a_quantised_bound_keeps_its_value() -> None:
         "(float[1, 8] x) => (float[1, 8] y) <float s = {0.3}, int8 z = {-3}, int8 top = {7}>"
         " { d = DequantizeLinear (top, s, z)  y = Clip (x, , d) }"
     )
-    _, mended = proved(use_initializers.REPAIR, model_from_text(HEAD + text), integers=False)
-    assert kinds(mended) == ["Clip"]
+    _, repaired = proved(use_initializers.REPAIR, model_from_text(HEAD + text), integers=False)
+    assert kinds(repaired) == ["Clip"]
 
 
 def test_a_quantised_shared_weight_is_copied_with_its_dequantisation() -> None:
@@ -163,9 +163,9 @@ def test_a_quantised_shared_weight_is_copied_with_its_dequantisation() -> None:
         " { d = DequantizeLinear <axis = 0> (w, s, z)  t = Transpose <perm = [1, 0]> (d)"
         "   a = MatMul (x, t)  b = Gemm <transB = 1> (a, d)  y = MatMul (b, t) }"
     )
-    _, mended = proved(copy_shared_weights.REPAIR, model_from_text(HEAD + text), integers=False)
-    assert kinds(mended).count("DequantizeLinear") == 3
-    sizes = [list(item.dims) for item in mended.graph.initializer]
+    _, repaired = proved(copy_shared_weights.REPAIR, model_from_text(HEAD + text), integers=False)
+    assert kinds(repaired).count("DequantizeLinear") == 3
+    sizes = [list(item.dims) for item in repaired.graph.initializer]
     assert sizes.count([4, 4]) == 3
 
 
@@ -199,8 +199,8 @@ def test_any_product_of_two_operands_is_a_matmul(data: st.DataObject) -> None:
     )
     opset = [onnx.helper.make_opsetid("", 14)]
     model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=8)
-    _, mended = proved(split_einsum.REPAIR, model)
-    for made in mended.graph.node:
+    _, repaired = proved(split_einsum.REPAIR, model)
+    for made in repaired.graph.node:
         if made.op_type == "Transpose":
             assert made.attribute[0].ints[0] == 0
             assert len(made.attribute[0].ints) <= 5
@@ -243,9 +243,9 @@ LOGIC = (
 )
 def test_masks_are_arithmetic_with_the_same_numbers(body: str) -> None:
     text = HEAD + f"(float[3, 4] x) => (float[3, 4] y) {Q} {{ {QUANT} {body} }}"
-    _, mended = proved(avoid_bool_tensors.REPAIR, model_from_text(text), integers=False)
+    _, repaired = proved(avoid_bool_tensors.REPAIR, model_from_text(text), integers=False)
     masks = {"Where", "And", "Or", "Xor", "Not", "Equal", "Greater", "Less"}
-    assert masks.isdisjoint(kinds(mended))
+    assert masks.isdisjoint(kinds(repaired))
 
 
 @pytest.mark.parametrize(
@@ -278,10 +278,10 @@ def test_reductions_over_space_are_pools(op_type: str, keep: int, pool: str, axe
     text = (
         f"(float[2, 3, 4, 5] x) => ({shape} y) {{ y = {op_type} <axes = {axes}, keepdims = {keep}>"
     )
-    _, mended = proved(
+    _, repaired = proved(
         use_global_pools.REPAIR, model_from_text(HEAD + text + " (x) }"), tolerance=1e-6
     )
-    assert kinds(mended) == ([pool] if keep else [pool, "Reshape"])
+    assert kinds(repaired) == ([pool] if keep else [pool, "Reshape"])
 
 
 @pytest.mark.parametrize(
@@ -315,11 +315,11 @@ def test_views_become_fewest_reshapes(body: str, left: list[str]) -> None:
         f" <int64[2] whole = {{1, 24}}, int64[2] open = {{1, -1}}, int64[1] axes = {{0}}>"
         f" {{ {body} }}"
     )
-    _, mended = proved(merge_views.REPAIR, model_from_text(HEAD + text))
-    assert kinds(mended) == left
-    for node in mended.graph.node:
+    _, repaired = proved(merge_views.REPAIR, model_from_text(HEAD + text))
+    assert kinds(repaired) == left
+    for node in repaired.graph.node:
         if node.op_type == "Reshape":
-            target = next(i for i in mended.graph.initializer if i.name == node.input[1])
+            target = next(i for i in repaired.graph.initializer if i.name == node.input[1])
             assert min(onnx.numpy_helper.to_array(target)) > 0
             assert not node.attribute
 

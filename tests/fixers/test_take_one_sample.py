@@ -3,8 +3,8 @@ import pytest
 from fixers import take_one_sample
 from npugate.facts import Facts
 from npugate.limits import Limits
-from npugate.repair.gate import mend
-from npugate.repair.judge import Bench
+from npugate.repair.context import RepairContext
+from npugate.repair.gate import repair_model
 from npugate.rules import registry
 from npugate.rules.check import run as run_rules
 from npugate.rules.testing import model_from_text
@@ -17,17 +17,17 @@ TARGET = profiles.load("stm32n6")
 RULES = registry.rules()
 
 
-def mended(text):
+def repaired(text):
     model = model_from_text(HEAD + text)
     for index, node in enumerate(model.graph.node):
         node.name = f"n{index}"
     chosen = frozenset({"take-one-sample"})
-    bench = Bench(
+    context = RepairContext(
         RULES, tuple(RULES), registry.repairs(), TARGET, RepairOptions(), Limits(), chosen
     )
     facts = Facts(structure.skeleton(model), Limits())
     hits = run_rules(facts, RULES, tuple(RULES), TARGET, lambda _stage: None).hits
-    result = mend(model, facts, hits, bench)
+    result = repair_model(model, facts, hits, context)
     return result, {outcome.repair: outcome for outcome in result.report.outcomes}
 
 
@@ -66,7 +66,7 @@ SHARED = {
 
 @pytest.mark.parametrize("name", SHARED)
 def test_an_input_that_all_samples_share_stays_as_it_is(name):
-    result, outcomes = mended(SHARED[name])
+    result, outcomes = repaired(SHARED[name])
     assert outcomes["take-one-sample"].state == "applied", outcomes["take-one-sample"].reason
     assert result.report.verification.equal is True
     first, second = result.model.graph.input
@@ -76,7 +76,7 @@ def test_an_input_that_all_samples_share_stays_as_it_is(name):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_takes_one_sample_and_computes_each_as_before(name):
-    result, outcomes = mended(NETWORKS[name])
+    result, outcomes = repaired(NETWORKS[name])
     assert outcomes["take-one-sample"].state == "applied", outcomes["take-one-sample"].reason
     assert result.report.verification.equal is True
     assert result.report.verification.samples == 12
@@ -139,10 +139,10 @@ def test_constants_that_differ_from_sample_to_sample_are_declined_and_equal_ones
         "net (float[2, 3, 4, 4] x) => (float[2, 3, 4, 4] y) <float[2, 3, 1, 1] k>"
         " { m = MaxPool <kernel_shape = [1, 1]> (x)  y = Add (m, k) }"
     )
-    _, outcomes = mended(text)
+    _, outcomes = repaired(text)
     assert "differs from sample to sample" in outcomes["take-one-sample"].reason
     same = text.replace("float[2, 3, 1, 1] k>", "float[2, 3, 1, 1] k = {1, 2, 3, 1, 2, 3}>")
-    result, outcomes = mended(same)
+    result, outcomes = repaired(same)
     assert outcomes["take-one-sample"].state == "applied"
     assert result.report.verification.equal is True
 
@@ -151,7 +151,7 @@ def test_a_wrong_division_would_be_told_by_the_proof(monkeypatch):
     """Mix the samples behind the rules' backs: only the numbers can tell."""
     monkeypatch.setattr("npugate.surgery.rebatch._refuse_mixing", lambda _work, _node: None)
     text, _ = DECLINED["a softmax across the samples"]
-    result, outcomes = mended(text)
+    result, outcomes = repaired(text)
     assert outcomes["take-one-sample"].state == "declined"
     assert result.model is None
     assert "the numbers differ" in outcomes["take-one-sample"].reason

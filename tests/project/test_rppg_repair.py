@@ -16,7 +16,7 @@ from onnxruntime.quantization import (
 
 from npugate import cli
 from npugate.surgery.shapes import infer
-from tests.mended import run
+from tests.repaired import run
 
 MODELS = Path(__file__).parents[1] / "fixtures/models"
 EXPORTS = ("rppg_4d_fp32", "rppg_4d_fp32_dynamo")

@@ -8,7 +8,7 @@ from onnx import ModelProto, helper, numpy_helper
 from npugate.facts import Facts
 from npugate.limits import Limits
 from npugate.repair import gate
-from npugate.repair.judge import Bench
+from npugate.repair.context import RepairContext
 from npugate.report.values import InterfaceChange
 from npugate.rules import registry
 from npugate.rules.check import run as run_rules
@@ -63,28 +63,28 @@ def flattened(draft, _target, _options, op="Relu", **attributes):
 HONEST = Repair("flatten", "Flatten.", edit=flattened)
 
 
-def bench(*repairs: Repair, rule_repair: str = "flatten", **changes) -> Bench:
+def context(*repairs: Repair, rule_repair: str = "flatten", **changes) -> RepairContext:
     rules = {
         key: replace(rule, repair=rule_repair if rule.name == "tensor-rank" else None)
         for key, rule in RULES.items()
     }
     every = {item.name: item for item in repairs}
-    base = Bench(rules, tuple(rules), every, TARGET, RepairOptions(), LIMITS)
+    base = RepairContext(rules, tuple(rules), every, TARGET, RepairOptions(), LIMITS)
     return replace(base, **changes)
 
 
-def mended(model: ModelProto, on: Bench) -> gate.Mended:
+def repaired(model: ModelProto, on: RepairContext) -> gate.RepairedModel:
     facts = Facts(structure.skeleton(model), LIMITS)
     hits = run_rules(facts, on.rules, on.chosen, on.target, lambda _stage: None).hits
-    return gate.mend(model, facts, hits, on)
+    return gate.repair_model(model, facts, hits, on)
 
 
-def outcome(result: gate.Mended, name: str = "flatten"):
+def outcome(result: gate.RepairedModel, name: str = "flatten"):
     return next(item for item in result.report.outcomes if item.repair == name)
 
 
 def test_an_honest_repair_is_applied_and_proved():
-    result = mended(cube(), bench(HONEST))
+    result = repaired(cube(), context(HONEST))
     assert outcome(result).state == "applied"
     assert result.model is not None
     assert [node.op_type for node in result.model.graph.node] == ["Relu", "Tanh"]
@@ -97,7 +97,7 @@ def test_an_honest_repair_is_applied_and_proved():
 def test_the_original_is_untouched():
     model = cube()
     before = model.SerializeToString()
-    mended(model, bench(HONEST))
+    repaired(model, context(HONEST))
     assert model.SerializeToString() == before
 
 
@@ -108,7 +108,7 @@ def test_a_repair_that_changes_the_numbers_is_dropped(op, attributes):
     def lie(draft, target, options):
         return flattened(draft, target, options, op, **attributes)
 
-    result = mended(cube(), bench(replace(HONEST, edit=lie)))
+    result = repaired(cube(), context(replace(HONEST, edit=lie)))
     assert result.model is None
     assert outcome(result).state == "declined"
     assert outcome(result).reason.startswith("the numbers differ: ")
@@ -122,7 +122,7 @@ def test_a_difference_that_the_output_hides_is_seen_at_the_region():
     def lie(draft, target, options):
         return flattened(draft, target, options, "LeakyRelu", alpha=0.001)
 
-    result = mended(named(model_from_text(text)), bench(replace(HONEST, edit=lie)))
+    result = repaired(named(model_from_text(text)), context(replace(HONEST, edit=lie)))
     assert "Relu" in outcome(result).reason or "'b" in outcome(result).reason
 
 
@@ -143,7 +143,7 @@ def test_a_repair_that_makes_an_invalid_model_is_dropped():
         draft.rewrite(change)
         return Applied(("broken",))
 
-    result = mended(cube(), bench(replace(HONEST, edit=break_it)))
+    result = repaired(cube(), context(replace(HONEST, edit=break_it)))
     assert outcome(result).reason.startswith("the ONNX checker refuses the result: ")
 
 
@@ -152,7 +152,7 @@ def test_a_repair_that_never_ends_is_dropped():
         flattened(draft, target, options)
         return Applied(("again",))
 
-    result = mended(cube(), bench(replace(HONEST, edit=restless)))
+    result = repaired(cube(), context(replace(HONEST, edit=restless)))
     assert "a second time" in outcome(result).reason
 
 
@@ -163,7 +163,7 @@ def test_a_repair_that_removes_no_finding_is_dropped():
         model.producer_name = "touched"
         return Applied(("touched",))
 
-    result = mended(cube(), bench(Repair("flatten", "Touch.", edit_message=useless)))
+    result = repaired(cube(), context(Repair("flatten", "Touch.", edit_message=useless)))
     assert "are still there" in outcome(result).reason
 
 
@@ -185,7 +185,7 @@ def test_a_repair_that_brings_a_new_error_is_dropped():
         draft.rewrite(change)
         return done
 
-    result = mended(cube(), bench(replace(HONEST, edit=batch)))
+    result = repaired(cube(), context(replace(HONEST, edit=batch)))
     assert "batched-layer has 1 errors in the repaired model, 0 in the original" in (
         outcome(result).reason
     )
@@ -219,7 +219,7 @@ def test_an_interface_that_changed_silently_is_dropped_and_a_declared_one_kept()
         change = InterfaceChange("x", "[1, 2, 2, 2, 2, 2]", "[1, 32]")
         return replace(done, interface=(change,)) if isinstance(done, Applied) else done
 
-    silent = mended(deep, bench(replace(HONEST, edit=quiet)))
+    silent = repaired(deep, context(replace(HONEST, edit=quiet)))
     assert "the repair did not say so" in outcome(silent).reason
 
 
@@ -234,8 +234,8 @@ def test_a_bad_repair_costs_no_other():
         return Applied(("lied",)) if draft.rewrite(change).replaced else Skipped("nothing")
 
     liar = Repair("lie", "Lie.", edit=lie)
-    on = bench(HONEST, liar, selected=frozenset({"flatten", "lie"}))
-    result = mended(cube(), on)
+    on = context(HONEST, liar, selected=frozenset({"flatten", "lie"}))
+    result = repaired(cube(), on)
     assert outcome(result).state == "applied"
     assert outcome(result, "lie").state == "declined"
     assert [node.op_type for node in result.model.graph.node] == ["Relu", "Tanh"]
@@ -254,10 +254,10 @@ def test_what_a_repair_needs_runs_first_and_only_with_it():
     first = Repair("first", "First.", edit=note("first", Skipped("nothing")))
     last = Repair("last", "Last.", edit=note("last", Declined("no")), after=("flatten",))
     second = replace(HONEST, needs=("first",))
-    mended(cube(), bench(second, last, first))
+    repaired(cube(), context(second, last, first))
     assert order == ["first"]
     order.clear()
-    mended(cube(), bench(second, last, first, selected=frozenset({"last", "flatten"})))
+    repaired(cube(), context(second, last, first, selected=frozenset({"last", "flatten"})))
     assert order == ["first", "last"]
 
 
@@ -271,7 +271,7 @@ def test_a_repair_goes_on_where_one_that_works_on_the_bare_message_ended():
     look = Repair("look", "Look.", edit=lambda _draft, _target, _options: Skipped("nothing"))
     stamped = Repair("stamp", "Stamp.", edit_message=stamp, after=("look",))
     last = replace(HONEST, needs=("look", "stamp"), after=("look", "stamp"))
-    result = mended(cube(), bench(look, stamped, last))
+    result = repaired(cube(), context(look, stamped, last))
     assert [outcome(result, name).state for name in ("stamp", "flatten")] == ["applied"] * 2
     assert result.model.producer_name == "stamped"
     assert [node.op_type for node in result.model.graph.node] == ["Relu", "Tanh"]
@@ -281,7 +281,7 @@ def test_a_model_that_cannot_be_linked_is_declined_with_the_reason():
     def refuse(_draft, _target, _options):
         raise EditError("the model holds sparse tensors")
 
-    result = mended(cube(), bench(replace(HONEST, edit=refuse)))
+    result = repaired(cube(), context(replace(HONEST, edit=refuse)))
     assert (outcome(result).state, outcome(result).reason) == (
         "declined",
         "the model holds sparse tensors",
@@ -290,7 +290,7 @@ def test_a_model_that_cannot_be_linked_is_declined_with_the_reason():
 
 def test_what_onnxruntime_cannot_run_is_unverified_and_not_applied():
     text = CUBE.replace('["" : 14]', '["" : 14, "acme" : 1]').replace("Tanh (c)", "acme.Magic (c)")
-    result = mended(named(model_from_text(text)), bench(HONEST))
+    result = repaired(named(model_from_text(text)), context(HONEST))
     assert result.model is None
     assert outcome(result).state == "unverified"
 
@@ -312,12 +312,12 @@ def test_a_legalising_repair_must_keep_every_part():
     honest = Repair("legal", "Legal.", edit_message=rename, legalises=True)
     selected = frozenset({"legal"})
     model = named(model_from_text(text))
-    assert outcome(mended(model, bench(honest, selected=selected)), "legal").state == "applied"
+    assert outcome(repaired(model, context(honest, selected=selected)), "legal").state == "applied"
 
     def lie(model, target, options):
         return rename(model, target, options, 1.0000001)
 
-    result = mended(model, bench(replace(honest, edit_message=lie), selected=selected))
+    result = repaired(model, context(replace(honest, edit_message=lie), selected=selected))
     assert "changed a node, an attribute or a weight" in outcome(result, "legal").reason
 
 
@@ -333,8 +333,8 @@ def test_a_draft_gives_back_the_very_file_it_was_given():
 def test_an_error_that_becomes_a_warning_counts_as_progress():
     text = CUBE.replace("b = Relu (a)", "b = Transpose <perm = [0, 3, 1, 5, 2, 4]> (a)")
     repairs = registry.repairs()
-    on = replace(bench(), rules=RULES, chosen=tuple(RULES), repairs=repairs)
-    result = mended(named(model_from_text(text)), on)
+    on = replace(context(), rules=RULES, chosen=tuple(RULES), repairs=repairs)
+    result = repaired(named(model_from_text(text)), on)
     assert outcome(result, "lower-rank").state == "applied"
 
 
@@ -342,8 +342,8 @@ def test_an_error_that_becomes_a_warning_counts_as_progress():
 def test_ranks_are_lowered_to_where_the_toolchain_has_an_error(toolchain, rank):
     text = CUBE.replace("b = Relu (a)", "b = Transpose <perm = [0, 3, 1, 5, 2, 4]> (a)")
     profile = profiles.load("stm32n6", toolchain)
-    on = replace(bench(), rules=RULES, repairs=registry.repairs(), target=profile)
-    result = mended(named(model_from_text(text)), on)
+    on = replace(context(), rules=RULES, repairs=registry.repairs(), target=profile)
+    result = repaired(named(model_from_text(text)), on)
     assert outcome(result, "lower-rank").state == "applied"
     assert result.report.after.max_rank <= rank
 
@@ -352,9 +352,9 @@ def test_a_file_made_legal_that_nothing_can_run_is_held_to_its_parts():
     text = CUBE.replace('["" : 14]', '["" : 14, "acme" : 1]').replace("Tanh (c)", "acme.Magic (c)")
     model = model_from_text(text)
     on = replace(
-        bench(), rules=RULES, repairs=registry.repairs(), selected=frozenset({"make-legal"})
+        context(), rules=RULES, repairs=registry.repairs(), selected=frozenset({"make-legal"})
     )
-    result = mended(model, on)
+    result = repaired(model, on)
     assert outcome(result, "make-legal").state == "applied"
     assert result.report.verification.reference == "parts"
     assert all(node.name for node in result.model.graph.node)
@@ -366,6 +366,6 @@ def test_a_repair_of_an_old_file_declares_the_weights_it_makes():
     for item in model.graph.initializer:
         info = helper.make_tensor_value_info(item.name, item.data_type, list(item.dims))
         model.graph.input.append(info)
-    result = mended(model, bench(HONEST))
+    result = repaired(model, context(HONEST))
     assert outcome(result).state == "applied"
     assert result.model.ir_version == 3

@@ -9,7 +9,7 @@ from npugate.rules.testing import model_from_text
 from npugate.surgery.results import Applied, Declined, RepairOptions
 from tests.batched_models import Net
 from tests.fixers.test_fold_batch import batched_layers
-from tests.mended import apply, proved
+from tests.repaired import apply, proved
 
 STRATEGIES = ("channels", "spatial", "unroll")
 BETWEEN = {
@@ -72,14 +72,14 @@ def between(name: str) -> ModelProto:
 def test_what_lies_between_two_layers_keeps_its_numbers(name: str, strategy: str) -> None:
     model = between(name)
     options = RepairOptions(batch_strategy=strategy)
-    result, mended = apply(fold_batch.REPAIR, model, options)
+    result, repaired = apply(fold_batch.REPAIR, model, options)
     if strategy == "spatial" and name in NOT_STACKED:
         assert isinstance(result, Declined)
         assert "the stack has 6" in result.reason or "stacking needs opset 11" in result.reason
         return
     assert isinstance(result, Applied), result
     proved(fold_batch.REPAIR, model, options, tolerance=1e-5, integers=False)
-    assert batched_layers(mended) == []
+    assert batched_layers(repaired) == []
 
 
 SPACES = {
@@ -98,8 +98,8 @@ def test_layers_over_one_and_three_axes_fold_too(axes: int, strategy: str) -> No
         "   g = GlobalAveragePool (p)  y = Add (g, p) }"
     )
     options = RepairOptions(batch_strategy=strategy)
-    _, mended = proved(fold_batch.REPAIR, model, options, tolerance=1e-5, integers=False)
-    assert batched_layers(mended) == []
+    _, repaired = proved(fold_batch.REPAIR, model, options, tolerance=1e-5, integers=False)
+    assert batched_layers(repaired) == []
 
 
 NUMBERS = "float[4, 2, 1, 1] {1, 2, 3, 4, 5, 6, 7, 8}"
@@ -113,8 +113,8 @@ def test_weights_behind_other_nodes_are_read(made: str) -> None:
         f" {{ k = {made}  y = Conv (x, k) }}"
     )
     options = RepairOptions(batch_strategy="channels")
-    _, mended = proved(fold_batch.REPAIR, model, options, integers=False)
-    assert batched_layers(mended) == []
+    _, repaired = proved(fold_batch.REPAIR, model, options, integers=False)
+    assert batched_layers(repaired) == []
 
 
 def test_layers_that_share_a_weight_share_its_copies() -> None:
@@ -122,12 +122,12 @@ def test_layers_that_share_a_weight_share_its_copies() -> None:
     net.conv(3, pads=[1] * 4)
     weight = net.nodes[-1].input[1]
     net.add("Conv", net.value, weight, pads=[1] * 4)
-    _, mended = proved(
+    _, repaired = proved(
         fold_batch.REPAIR,
         net.model(),
         RepairOptions(batch_strategy="channels"),
         tolerance=1e-5,
         integers=False,
     )
-    sizes = [int(np.prod(item.dims)) for item in mended.graph.initializer]
+    sizes = [int(np.prod(item.dims)) for item in repaired.graph.initializer]
     assert sizes.count(4 * 3 * 3 * 3 * 3) == 1

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from npugate.rules import testing
 from npugate.surgery.fold import fold
-from tests.mended import run
+from tests.repaired import run
 
 F = TensorProto.FLOAT
 

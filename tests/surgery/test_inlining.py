@@ -10,7 +10,7 @@ from npugate.rules import testing
 from npugate.surgery.fold import fold
 from npugate.surgery.inlining import inline
 from npugate.surgery.scope import Names, rename_reads
-from tests.mended import run
+from tests.repaired import run
 from tests.surgery.test_fold import F, folded, ops
 
 CAPTURES = """net (float[1, 4, 6] x) => (float[1, 4, 6] y) <float h = {1e6}> {

@@ -11,8 +11,8 @@ from npugate.surgery.lowering.form import Lowering
 from npugate.surgery.results import Applied, Declined, RepairOptions, Skipped
 from npugate.surgery.shapes import infer
 from npugate.target import profiles
-from tests.mended import run
 from tests.rank_cases import CASES, make
+from tests.repaired import run
 
 TARGET = profiles.load("stm32n6")
 INEXACT = {  # a sum in another order

@@ -11,12 +11,12 @@ from npugate.rules import registry, testing
 from npugate.surgery.node import NoFormError
 from npugate.surgery.opsets import schemas
 from npugate.surgery.opsets.convert import convert
-from npugate.surgery.opsets.decompositions import APART
+from npugate.surgery.opsets.decompositions import DECOMPOSITIONS
 from npugate.surgery.opsets.down import DOWN
 from npugate.surgery.opsets.up import REDUCTIONS, UP
 from npugate.surgery.results import Applied, Declined, RepairOptions, Skipped
 from npugate.target import profiles
-from tests.mended import run
+from tests.repaired import run
 
 X = "float[1, 4, 6, 6] x"
 
@@ -275,7 +275,7 @@ def test_what_has_no_equal_form_is_refused_by_name(case):
 ENTRIES = [
     *(("UP", key) for key in UP),
     *(("DOWN", key) for key in DOWN),
-    *(("APART", (op_type, 0)) for op_type in APART),
+    *(("APART", (op_type, 0)) for op_type in DECOMPOSITIONS),
 ]
 
 
@@ -302,7 +302,7 @@ def test_no_entry_of_the_table_can_be_missed(table, key, monkeypatch):
     if version:
         cases = [case for case in cases if min(case[:2]) < version <= max(case[:2])]
     before = [outcome(*case) for case in cases]
-    entries = {"UP": UP, "DOWN": DOWN, "APART": APART}[table]
+    entries = {"UP": UP, "DOWN": DOWN, "APART": DECOMPOSITIONS}[table]
     gone = key if version else op_type
     left = {name: rule for name, rule in entries.items() if name != gone}
     monkeypatch.setattr(sys.modules[convert.__module__], table, left)
@@ -338,7 +338,7 @@ def test_a_pool_whose_size_was_counted_otherwise_is_refused():
 def test_the_table_names_only_versions_that_changed_the_operator():
     for op_type, version in [*UP, *DOWN, *schemas.CHANGED]:
         assert version in schemas.schemas(op_type), (op_type, version)
-    for op_type in APART:
+    for op_type in DECOMPOSITIONS:
         assert schemas.schemas(op_type)
 
 

@@ -14,13 +14,13 @@ from npugate.facts import Facts
 from npugate.limits import Limits
 from npugate.proof.verify import verify
 from npugate.repair import gate
-from npugate.repair.judge import Bench
+from npugate.repair.context import RepairContext
 from npugate.rules import check, registry
 from npugate.surgery import structure
 from npugate.surgery.draft import Draft
 from npugate.surgery.fold import fold
 from npugate.surgery.results import RepairOptions
-from npugate.surgery.weight_store import LEAST_BYTES, Shelf
+from npugate.surgery.weight_store import LEAST_BYTES, WeightStore
 from npugate.target import profiles
 
 SIDE = 160  # squared, as floats, above the least that goes to the shelf
@@ -71,13 +71,13 @@ def copy_of(model: ModelProto) -> ModelProto:
 
 
 def test_a_model_is_light_on_the_way_and_the_same_at_its_end():
-    shelf, model = Shelf(), rich()
+    store, model = WeightStore(), rich()
     before = model.SerializeToString()
-    light = shelf.take(model)
+    light = store.take(model)
     assert light.ByteSize() < 5_000
-    assert shelf.whole(light).SerializeToString() == before
-    assert len(before) <= shelf.size_of(light) < len(before) + 500
-    assert shelf.serialized(light) == before
+    assert store.whole(light).SerializeToString() == before
+    assert len(before) <= store.size_of(light) < len(before) + 500
+    assert store.serialized(light) == before
     assert light.ByteSize() < 5_000
 
 
@@ -95,63 +95,63 @@ def test_what_is_small_rare_or_elsewhere_stays_itself():
     away.data_location = TensorProto.EXTERNAL
     away.external_data.add(key="location", value="file")
     before = {item.name: item.SerializeToString() for item in graph.initializer}
-    light = Shelf().take(model)
+    light = WeightStore().take(model)
     after = {item.name: item.SerializeToString() for item in light.graph.initializer}
     assert {name for name in before if before[name] != after[name]} == {"w"}
 
 
 def test_a_model_without_large_weights_is_not_copied():
     model = onnx.ModelProto()
-    assert Shelf().take(model) is model
+    assert WeightStore().take(model) is model
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_elements_are_those_of_the_tensor(kind):
     array = (np.arange(LEAST_BYTES * 2) % 100).reshape(2, LEAST_BYTES).astype(kind)
     tensor = numpy_helper.from_array(array, "w")
-    shelf = Shelf()
-    assert shelf.array(tensor) is None
-    shelf.put(tensor)
-    assert np.array_equal(shelf.array(tensor), array)
-    assert shelf.array(tensor).dtype == array.dtype
+    store = WeightStore()
+    assert store.array(tensor) is None
+    store.put(tensor)
+    assert np.array_equal(store.array(tensor), array)
+    assert store.array(tensor).dtype == array.dtype
 
 
 def test_a_ticket_means_nothing_without_its_shelf_and_cannot_be_read_as_zeros():
     tensor = numpy_helper.from_array(np.ones(LEAST_BYTES, "f4"), "w")
-    Shelf().put(tensor)
-    assert Shelf().array(tensor) is None
+    WeightStore().put(tensor)
+    assert WeightStore().array(tensor) is None
     with pytest.raises((onnx.checker.ValidationError, FileNotFoundError, ValueError)):
         numpy_helper.to_array(tensor)
 
 
 def test_weights_that_no_model_has_any_more_are_let_go():
-    shelf = Shelf()
-    first, second = shelf.take(network()), shelf.take(network())
-    shelf.keep([second])
-    assert shelf.array(first.graph.initializer[0]) is None
-    assert shelf.array(second.graph.initializer[0]) is not None
+    store = WeightStore()
+    first, second = store.take(network()), store.take(network())
+    store.keep([second])
+    assert store.array(first.graph.initializer[0]) is None
+    assert store.array(second.graph.initializer[0]) is not None
 
 
 def test_folding_reads_a_ticket_and_leaves_one():
-    shelf, plain = Shelf(), network(folded=True)
+    store, plain = WeightStore(), network(folded=True)
     fold(expected := copy_of(plain))
-    light = shelf.take(plain)
-    assert fold(light, shelf) == {"computed Transpose": ["turn"]}
+    light = store.take(plain)
+    assert fold(light, store) == {"computed Transpose": ["turn"]}
     assert light.ByteSize() < 2_000
-    assert shelf.whole(light) == expected
-    assert shelf.serialized(light) == expected.SerializeToString()
+    assert store.whole(light) == expected
+    assert store.serialized(light) == expected.SerializeToString()
 
 
 def test_a_draft_reads_a_ticket_and_what_it_makes_becomes_one():
-    shelf = Shelf()
-    light = shelf.take(network())
-    draft = Draft(light, shelf=shelf)
+    store = WeightStore()
+    light = store.take(network())
+    draft = Draft(light, store=store)
     product = draft.nodes[0]
     weight = draft.array(product.inputs[1])
     draft.set_input(product, 1, draft.constant(weight * 2, "twice"))
     done = draft.finish()
     assert done.ByteSize() < 2_000
-    made = {t.name: t for t in shelf.whole(done).graph.initializer}
+    made = {t.name: t for t in store.whole(done).graph.initializer}
     twice = next(tensor for name, tensor in made.items() if name.startswith("twice"))
     assert np.array_equal(numpy_helper.to_array(twice), weight * 2)
     assert "w" not in made
@@ -159,27 +159,29 @@ def test_a_draft_reads_a_ticket_and_what_it_makes_becomes_one():
 
 @pytest.mark.parametrize(("factor", "equal"), [(1, True), (1.5, False)])
 def test_a_proof_reads_the_weights_of_both_models(factor, equal):
-    shelf, other = Shelf(), network()
+    store, other = WeightStore(), network()
     weight = numpy_helper.to_array(other.graph.initializer[0]).copy()
     weight[3, 5] *= factor
     other.graph.initializer[0].raw_data = weight.tobytes()
-    found = verify(shelf.take(network()), shelf.take(other), shelf=shelf)
+    found = verify(store.take(network()), store.take(other), store=store)
     assert found.equal is equal
 
 
-def mended(model: ModelProto) -> gate.Mended:
+def repaired(model: ModelProto) -> gate.RepairedModel:
     rules, profile, limits = registry.rules(), profiles.load("stm32n6"), Limits()
-    bench = Bench(rules, tuple(rules), registry.repairs(), profile, RepairOptions(), limits, None)
+    context = RepairContext(
+        rules, tuple(rules), registry.repairs(), profile, RepairOptions(), limits, None
+    )
     facts = Facts(structure.skeleton(model), limits)
-    hits = check.run(facts, rules, bench.chosen, profile, lambda _stage: None).hits
-    bench = replace(bench, selected=frozenset({"set-static-shapes", "fold-constants"}))
-    return gate.mend(model, facts, hits, bench)
+    hits = check.run(facts, rules, context.chosen, profile, lambda _stage: None).hits
+    context = replace(context, selected=frozenset({"set-static-shapes", "fold-constants"}))
+    return gate.repair_model(model, facts, hits, context)
 
 
 def test_a_repaired_model_has_its_weights_and_is_proved_with_them():
     model = network(folded=True, batch="N")
     twin = numpy_helper.to_array(model.graph.initializer[0]).T
-    result = mended(model)
+    result = repaired(model)
     assert result.report.verification.equal is True
     assert [o.state for o in result.report.outcomes if o.repair == "fold-constants"] == ["applied"]
     weights = {t.name: numpy_helper.to_array(t) for t in result.model.graph.initializer}

@@ -12,9 +12,9 @@ from onnx.shape_inference import InferenceError, infer_shapes
 from npugate.surgery import sweeping
 from npugate.surgery.linking import opset_of
 from npugate.surgery.node import DEFAULT_DOMAINS, NoFormError
-from npugate.surgery.opsets.decompositions import APART
+from npugate.surgery.opsets.decompositions import DECOMPOSITIONS
 from npugate.surgery.opsets.down import DOWN
-from npugate.surgery.opsets.rewrite_context import Scene
+from npugate.surgery.opsets.rewrite_context import RewriteContext
 from npugate.surgery.opsets.schemas import (
     CHANGED,
     NEWEST,
@@ -60,12 +60,12 @@ def convert(model: ModelProto, goal: int) -> Mapping[str, int]:
     free = set() if is_old else {info.name for info in graph.input}
     held = {item.name: Held(tensor=item) for item in graph.initializer if item.name not in free}
     inferred = _infer(model)
-    scene = Scene(
+    context = RewriteContext(
         graph, source, goal, ChainMap(_known(inferred)), ChainMap(held), Names(model),
         sweeping.read_in(graph), is_main=True,
     )  # fmt: skip
-    before = set(scene.read)
-    _convert_graph(scene, inferred, done)
+    before = set(context.read)
+    _convert_graph(context, inferred, done)
     for item in model.opset_import:
         if item.domain in DEFAULT_DOMAINS:
             item.version = goal
@@ -92,61 +92,63 @@ def _known(graph: GraphProto) -> dict[str, Known]:
     return known
 
 
-def _convert_graph(scene: Scene, twin: GraphProto, done: dict[str, int]) -> None:
+def _convert_graph(context: RewriteContext, twin: GraphProto, done: dict[str, int]) -> None:
     kept: list[NodeProto] = []
     changed = False
-    for index, node in enumerate(scene.graph.node):
+    for index, node in enumerate(context.graph.node):
         for body, other in zip(bodies_of(node), bodies_of(twin.node[index]), strict=True):
-            _convert_graph(_below(scene, body, other), other, done)
+            _convert_graph(_below(context, body, other), other, done)
         if node.op_type == "Constant" and (tensor := literal(node)) is not None:
-            scene.constants[node.output[0]] = Held(tensor=tensor)
-        scene.base, scene.made = NodeProto(), []
-        scene.base.CopyFrom(node)
+            context.constants[node.output[0]] = Held(tensor=tensor)
+        context.base, context.made = NodeProto(), []
+        context.base.CopyFrom(node)
         try:
-            is_gone = node.domain in DEFAULT_DOMAINS and _convert_node(scene, node)
+            is_gone = node.domain in DEFAULT_DOMAINS and _convert_node(context, node)
         except NoFormError as error:
             label = node.name or next((name for name in node.output if name), f"#{index}")
             raise NoFormError(f"{node.op_type} {label!r}: {error}") from None
-        kept += scene.made
+        kept += context.made
         if not is_gone:
             kept.append(node)
-        is_new = bool(scene.made) or is_gone or node != scene.base
-        done[scene.base.op_type] += is_new
-        changed |= bool(scene.made) or is_gone
+        is_new = bool(context.made) or is_gone or node != context.base
+        done[context.base.op_type] += is_new
+        changed |= bool(context.made) or is_gone
     if changed:
         copies = [NodeProto.FromString(node.SerializeToString()) for node in kept]
-        del scene.graph.node[:]
-        scene.graph.node.extend(copies)
+        del context.graph.node[:]
+        context.graph.node.extend(copies)
 
 
-def _below(scene: Scene, body: GraphProto, twin: GraphProto) -> Scene:
+def _below(context: RewriteContext, body: GraphProto, twin: GraphProto) -> RewriteContext:
     own = _known(twin)
     hidden = dict.fromkeys((name for node in body.node for name in node.output), Held())
     hidden |= dict.fromkeys((info.name for info in body.input), Held())
     hidden |= {item.name: Held(tensor=item) for item in body.initializer}
-    constants: Constants = scene.constants.new_child(hidden)
-    known = scene.known.new_child(own)
+    constants: Constants = context.constants.new_child(hidden)
+    known = context.known.new_child(own)
     read = sweeping.read_in(body)
-    return Scene(body, scene.source, scene.goal, known, constants, scene.names, read, is_main=False)
+    return RewriteContext(
+        body, context.source, context.goal, known, constants, context.names, read, is_main=False
+    )
 
 
-def _convert_node(scene: Scene, node: NodeProto) -> bool:
+def _convert_node(context: RewriteContext, node: NodeProto) -> bool:
     """Carry one node from version to version; True when others stand for it."""
-    now = since(node.op_type, scene.source)
+    now = since(node.op_type, context.source)
     if now is None:
-        raise NoFormError(f"opset {scene.source} does not have it")
-    if now == since(node.op_type, scene.goal):
+        raise NoFormError(f"opset {context.source} does not have it")
+    if now == since(node.op_type, context.goal):
         return False
-    if scene.source < scene.goal:
-        return _raise_node(scene, node)
-    return _lower_node(scene, node)
+    if context.source < context.goal:
+        return _raise_node(context, node)
+    return _lower_node(context, node)
 
 
-def _raise_node(scene: Scene, node: NodeProto) -> bool:
-    for version in crossings(node.op_type, scene.source, scene.goal):
+def _raise_node(context: RewriteContext, node: NodeProto) -> bool:
+    for version in crossings(node.op_type, context.source, context.goal):
         rule = UP.get((node.op_type, version))
         if rule is not None:
-            if rule(scene, node):
+            if rule(context, node):
                 return True
             continue
         fault = forward_fault(node.op_type, version, node)
@@ -157,12 +159,16 @@ def _raise_node(scene: Scene, node: NodeProto) -> bool:
     return False
 
 
-def _lower_node(scene: Scene, node: NodeProto) -> bool:
+def _lower_node(context: RewriteContext, node: NodeProto) -> bool:
     first = next(iter(schemas(node.op_type)))
-    for version in reversed(crossings(node.op_type, scene.goal, scene.source)):
-        rule = APART.get(node.op_type) if version == first else DOWN.get((node.op_type, version))
+    for version in reversed(crossings(node.op_type, context.goal, context.source)):
+        rule = (
+            DECOMPOSITIONS.get(node.op_type)
+            if version == first
+            else DOWN.get((node.op_type, version))
+        )
         if rule is not None:
-            if rule(scene, node):
+            if rule(context, node):
                 return True
             continue
         if version == first:

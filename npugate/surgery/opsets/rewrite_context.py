@@ -19,7 +19,7 @@ Attribute = int | float | str | list[int]
 _REDUCE_AXES_AS_INPUT = 18
 
 
-class Scene(Struct):
+class RewriteContext(Struct):
     """One graph under conversion.
 
     Attributes:

@@ -15,7 +15,7 @@ from onnx import NodeProto
 
 from npugate.surgery.node import NoFormError
 from npugate.surgery.opsets.rewrite_context import (
-    Scene,
+    RewriteContext,
     attribute,
     integer,
     integers,
@@ -24,7 +24,7 @@ from npugate.surgery.opsets.rewrite_context import (
     text,
 )
 
-Rule = Callable[[Scene, NodeProto], bool]
+Rule = Callable[[RewriteContext, NodeProto], bool]
 REDUCTIONS: Final = (
     "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean",
     "ReduceMin", "ReduceProd", "ReduceSumSquare",
@@ -35,118 +35,118 @@ SOFTMAXES: Final = ("Softmax", "LogSoftmax", "Hardmax")
 def _to_input(name: str, position: int) -> Rule:
     """Make an input of an attribute that holds integers."""
 
-    def rule(scene: Scene, node: NodeProto) -> bool:
+    def rule(context: RewriteContext, node: NodeProto) -> bool:
         numbers = integers(node, name)
         put(node, name, None)
         if numbers is not None:
-            put_input(node, position, scene.int64(numbers, name))
+            put_input(node, position, context.int64(numbers, name))
         return False
 
     return rule
 
 
-def _split_18(scene: Scene, node: NodeProto) -> bool:
+def _split_18(context: RewriteContext, node: NodeProto) -> bool:
     if len(node.input) < 2 or not node.input[1]:  # noqa: PLR2004 - data and sizes
         put(node, "num_outputs", len(node.output))
     return False
 
 
-def _slice_10(scene: Scene, node: NodeProto) -> bool:
+def _slice_10(context: RewriteContext, node: NodeProto) -> bool:
     for position, name in enumerate(("starts", "ends", "axes"), 1):
-        _to_input(name, position)(scene, node)
+        _to_input(name, position)(context, node)
     return False
 
 
-def _pad_11(scene: Scene, node: NodeProto) -> bool:
-    _to_input("pads", 1)(scene, node)
+def _pad_11(context: RewriteContext, node: NodeProto) -> bool:
+    _to_input("pads", 1)(context, node)
     value = attribute(node, "value")
     put(node, "value", None)
     if isinstance(value, float | int) and text(node, "mode", "constant") == "constant":
-        put_input(node, 2, scene.scalar(value, node.input[0]))
+        put_input(node, 2, context.scalar(value, node.input[0]))
     return False
 
 
-def _clip_11(scene: Scene, node: NodeProto) -> bool:
+def _clip_11(context: RewriteContext, node: NodeProto) -> bool:
     for position, name in ((1, "min"), (2, "max")):
         value = attribute(node, name)
         put(node, name, None)
         if isinstance(value, float | int):
-            put_input(node, position, scene.scalar(value, node.input[0]))
+            put_input(node, position, context.scalar(value, node.input[0]))
     return False
 
 
-def _topk_10(scene: Scene, node: NodeProto) -> bool:
+def _topk_10(context: RewriteContext, node: NodeProto) -> bool:
     k = integer(node, "k", 1)
     put(node, "k", None)
-    put_input(node, 1, scene.int64([k], "k"))
+    put_input(node, 1, context.int64([k], "k"))
     return False
 
 
-def _dropout_10(scene: Scene, node: NodeProto) -> bool:
+def _dropout_10(context: RewriteContext, node: NodeProto) -> bool:
     if len(node.output) > 1:
-        if node.output[1] in scene.read:
+        if node.output[1] in context.read:
             raise NoFormError("its mask, which is read, has another type from opset 10 on")
         node.output.pop()
     return False
 
 
-def _dropout_12(scene: Scene, node: NodeProto) -> bool:
+def _dropout_12(context: RewriteContext, node: NodeProto) -> bool:
     put(node, "ratio", None)  # it has no effect outside training
     return False
 
 
-def _batch_norm_9(scene: Scene, node: NodeProto) -> bool:
+def _batch_norm_9(context: RewriteContext, node: NodeProto) -> bool:
     if not integer(node, "spatial", 1):
         raise NoFormError("spatial=0 has no form from opset 9 on")
     put(node, "spatial", None)
     return False
 
 
-def _batch_norm_14(scene: Scene, node: NodeProto) -> bool:
+def _batch_norm_14(context: RewriteContext, node: NodeProto) -> bool:
     if any(node.output[1:]):
         raise NoFormError("it is in training mode")
     del node.output[1:]
     return False
 
 
-def _softmax_13(scene: Scene, node: NodeProto) -> bool:
+def _softmax_13(context: RewriteContext, node: NodeProto) -> bool:
     """Before opset 13 the axes from ``axis`` on are one."""
     source = node.input[0]
     axis = integer(node, "axis", 1)
-    rank = scene.rank(source)
+    rank = context.rank(source)
     axis = axis + rank if axis < 0 else axis
     if axis == rank - 1:
         put(node, "axis", -1)
         return False
-    dims = scene.dims(source)
+    dims = context.dims(source)
     if prod(dims[axis + 1 :]) == 1:
         put(node, "axis", axis)
         return False
-    flat = scene.reshape(source, [*(dims[:axis] or (1,)), prod(dims[axis:])])
-    soft = scene.emit(node.op_type, [flat], axis=-1)
-    scene.reshape(soft, dims, node.output[0])
+    flat = context.reshape(source, [*(dims[:axis] or (1,)), prod(dims[axis:])])
+    soft = context.emit(node.op_type, [flat], axis=-1)
+    context.reshape(soft, dims, node.output[0])
     return True
 
 
-def _upsample_10(scene: Scene, node: NodeProto) -> bool:
-    return _as_resize(scene, node)
+def _upsample_10(context: RewriteContext, node: NodeProto) -> bool:
+    return _as_resize(context, node)
 
 
-def _as_resize(scene: Scene, node: NodeProto) -> bool:
+def _as_resize(context: RewriteContext, node: NodeProto) -> bool:
     """Write a Resize of opset 10 or an Upsample as the Resize of opset 11 that means the same."""
     mode = text(node, "mode", "nearest")
     if mode not in {"nearest", "linear"}:
         raise NoFormError(f"mode {mode!r} has no form from opset 11 on")
-    scales = scene.array(node, 1, "scales")
+    scales = context.array(node, 1, "scales")
     if scales is None or np.any(np.less(scales, 1)):
         raise NoFormError("which pixel it takes when it shrinks is not defined before opset 11")
-    if scene.goal <= 10:  # noqa: PLR2004 - Resize as it came
-        scene.emit("Resize", [node.input[0], node.input[1]], node.output[0], mode=mode)
+    if context.goal <= 10:  # noqa: PLR2004 - Resize as it came
+        context.emit("Resize", [node.input[0], node.input[1]], node.output[0], mode=mode)
         return True
     nearest = {"nearest_mode": "floor"} if mode == "nearest" else {}
-    scene.emit(
+    context.emit(
         "Resize",
-        [node.input[0], _no_region(scene), node.input[1]],
+        [node.input[0], _no_region(context), node.input[1]],
         node.output[0],
         mode=mode,
         coordinate_transformation_mode="asymmetric",
@@ -155,16 +155,16 @@ def _as_resize(scene: Scene, node: NodeProto) -> bool:
     return True
 
 
-def _no_region(scene: Scene) -> str:
+def _no_region(context: RewriteContext) -> str:
     """Return the region input of a Resize that has none; opsets 11 and 12 want an empty one."""
-    return "" if scene.goal >= 13 else scene.constant(np.zeros(0, np.float32), "roi")  # noqa: PLR2004 - may be left out
+    return "" if context.goal >= 13 else context.constant(np.zeros(0, np.float32), "roi")  # noqa: PLR2004 - may be left out
 
 
-def _resize_13(scene: Scene, node: NodeProto) -> bool:
+def _resize_13(context: RewriteContext, node: NodeProto) -> bool:
     if text(node, "coordinate_transformation_mode", "") == "tf_half_pixel_for_nn":
         raise NoFormError("tf_half_pixel_for_nn has no form from opset 13 on")
     for position in (1, 2):
-        held = scene.constants.get(node.input[position]) if position < len(node.input) else None
+        held = context.constants.get(node.input[position]) if position < len(node.input) else None
         if held is not None and held.array is not None and not held.array.size:
             node.input[position] = ""
     while node.input and not node.input[-1]:
@@ -172,40 +172,40 @@ def _resize_13(scene: Scene, node: NodeProto) -> bool:
     return False
 
 
-def _roi_align_16(scene: Scene, node: NodeProto) -> bool:
+def _roi_align_16(context: RewriteContext, node: NodeProto) -> bool:
     put(node, "coordinate_transformation_mode", "output_half_pixel")
     return False
 
 
-def _grid_sample_20(scene: Scene, node: NodeProto) -> bool:
+def _grid_sample_20(context: RewriteContext, node: NodeProto) -> bool:
     mode = text(node, "mode", "bilinear")
     put(node, "mode", {"bilinear": "linear", "bicubic": "cubic"}.get(mode, mode))
     return False
 
 
-def _group_norm_21(scene: Scene, node: NodeProto) -> bool:
+def _group_norm_21(context: RewriteContext, node: NodeProto) -> bool:
     """From opset 21 on, scale and bias are per channel."""
-    count = scene.dims(node.input[0])[1] // integer(node, "num_groups", 1)
+    count = context.dims(node.input[0])[1] // integer(node, "num_groups", 1)
     for position in (1, 2):
-        value = scene.array(node, position, "scale and bias")
+        value = context.array(node, position, "scale and bias")
         if value is None:
             raise NoFormError("it has no scale or bias")
-        node.input[position] = scene.constant(np.repeat(value, count), "per-channel")
+        node.input[position] = context.constant(np.repeat(value, count), "per-channel")
     return False
 
 
-def _scatter_11(scene: Scene, node: NodeProto) -> bool:
+def _scatter_11(context: RewriteContext, node: NodeProto) -> bool:
     axis = integer(node, "axis", 0)
-    scene.emit("ScatterElements", list(node.input), node.output[0], axis=axis)
+    context.emit("ScatterElements", list(node.input), node.output[0], axis=axis)
     return True
 
 
-def _upsample_9(scene: Scene, node: NodeProto) -> bool:
+def _upsample_9(context: RewriteContext, node: NodeProto) -> bool:
     scales = attribute(node, "scales")
     if not isinstance(scales, list):
         raise NoFormError("it has no scales")
     put(node, "scales", None)
-    put_input(node, 1, scene.constant(np.array(scales, np.float32), "scales"))
+    put_input(node, 1, context.constant(np.array(scales, np.float32), "scales"))
     return False
 
 

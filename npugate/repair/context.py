@@ -14,7 +14,7 @@ from npugate.surgery.results import RepairOptions
 from npugate.target.values import Target
 
 
-class Bench(Struct, frozen=True):
+class RepairContext(Struct, frozen=True):
     """What the repairs of one model are judged by.
 
     Attributes:

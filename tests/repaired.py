@@ -41,14 +41,14 @@ def proved(
     integers: bool = True,
 ) -> tuple[Applied, ModelProto]:
     """Apply a repair and hold the result to the gate: legal, done when it is done, equal."""
-    result, mended = apply(repair, model, options)
+    result, repaired = apply(repair, model, options)
     assert isinstance(result, Applied), result
-    onnx.checker.check_model(mended, full_check=True)
-    again, _ = apply(repair, mended, options)
+    onnx.checker.check_model(repaired, full_check=True)
+    again, _ = apply(repair, repaired, options)
     assert isinstance(again, Skipped), again
     for seed in range(2):
         fed = feeds(model, seed, integers=integers)
-        for want, got in zip(run(model, fed), run(mended, fed), strict=True):
+        for want, got in zip(run(model, fed), run(repaired, fed), strict=True):
             assert got.dtype == want.dtype
             assert got.shape == want.shape
             if tolerance and want.dtype.kind == "f":
@@ -56,7 +56,7 @@ def proved(
                 np.testing.assert_allclose(got, want, rtol=0, atol=room)
             else:
                 np.testing.assert_array_equal(got, want)
-    return result, mended
+    return result, repaired
 
 
 def feeds(model: ModelProto, seed: int, *, integers: bool = True) -> dict[str, np.ndarray]:
