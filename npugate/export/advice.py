@@ -9,6 +9,7 @@ import re
 from typing import Final
 
 from npugate.export.values import Advice
+from npugate.findings import rule_names
 
 _SIX_AXES: Final = Advice(
     "a view of more axes than the compiler takes",
@@ -40,7 +41,7 @@ _RESIZE: Final = Advice(
 _EINSUM: Final = Advice(
     "an Einsum is not an operator of the NPU",
     "write the contraction: torch.matmul, a 1x1 convolution or nn.Linear",
-    "einsum",
+    rule_names.EINSUM,
 )
 _MASK: Final = Advice(
     "a boolean mask chooses a number of elements that is only known when the network runs",
@@ -78,17 +79,17 @@ _TABLE: Final = tuple(
     (rule, re.compile(operator), re.compile(line), advised)
     for rule, operator, line, advised in (
         ("tensor-rank|operator-constraint|cpu-operator", "", r"[Aa]daptive", _POOL),
-        ("tensor-rank", "Reshape|Transpose|Unsqueeze|Expand", "", _SIX_AXES),
-        ("reshape-rank", "", "", _SIX_AXES),
+        (rule_names.TENSOR_RANK, "Reshape|Transpose|Unsqueeze|Expand", "", _SIX_AXES),
+        (rule_names.RESHAPE_RANK, "", "", _SIX_AXES),
         ("batched-layer|batched-input", "", "", _BATCH),
         ("implicit-squeeze|axes-from-constant-node|axes-not-constant", "Squeeze", "", _SQUEEZE),
-        ("einsum", "", "", _EINSUM),
-        ("reshape-wildcard", "", "", _WILDCARD),
+        (rule_names.EINSUM, "", "", _EINSUM),
+        (rule_names.RESHAPE_WILDCARD, "", "", _WILDCARD),
         ("unsupported-operator|dynamic-dimension", "NonZero|Compress", "", _MASK),
         ("dynamic-dimension|reshape-runtime-shape", "", "", _DYNAMIC),
-        ("operator-constraint", "Resize|Upsample", "", _RESIZE),
-        ("cpu-operator", "Where", "", _SELECT),
-        ("cpu-operator", "InstanceNormalization", "", _NORM),
+        (rule_names.OPERATOR_CONSTRAINT, "Resize|Upsample", "", _RESIZE),
+        (rule_names.CPU_OPERATOR, "Where", "", _SELECT),
+        (rule_names.CPU_OPERATOR, "InstanceNormalization", "", _NORM),
     )
 )
 

@@ -15,6 +15,7 @@ from npugate.export import agree
 from npugate.export.agree import Reference
 from npugate.export.values import Agreement, Attempt
 from npugate.facts import Facts
+from npugate.findings import rule_names
 from npugate.findings.values import Hit, Severity
 from npugate.limits import Limits
 from npugate.repair import gate
@@ -31,7 +32,7 @@ from npugate.surgery.shapes import known_of
 from npugate.target.values import Target
 
 # A float model is what an export makes; quantising it is the next step.
-_LATER: Final = frozenset({"float-model"})
+_LATER: Final = frozenset({rule_names.FLOAT_MODEL})
 _CONVERT: Final = "convert-opset"
 _MODE: Final = 2  # the input of Dropout that says whether it trains
 Hits = Sequence[tuple[str, Hit]]

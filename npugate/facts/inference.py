@@ -20,12 +20,13 @@ from onnx.shape_inference import InferenceError
 from npugate.facts import evaluate
 from npugate.facts.graph import FOLDED, UNKNOWN_DOMAIN, Graph, Node, Tensor, build, shape_of, walk
 from npugate.facts.skeleton import Skeleton
+from npugate.findings import rule_names
 from npugate.findings.values import Problem
 from npugate.limits import Limits
 
 _ROUNDS: Final = 64  # one for each Reshape whose target hangs on the result of the one before
 PROPAGATION: Final = "shape inference with value propagation"
-_RULE: Final = "shape-inference-failed"
+_RULE: Final = rule_names.SHAPE_INFERENCE_FAILED
 _MAX_TEXT: Final = 400
 # Operators outside ai.onnx (or ahead of their opset) whose result has the first input's shape.
 _SAME_SHAPE: Final = frozenset(

@@ -10,6 +10,7 @@ from onnx import GraphProto, ModelProto
 
 from npugate.facts.graph import UNKNOWN_DOMAIN
 from npugate.facts.skeleton import Skeleton, label, nodes_below
+from npugate.findings import rule_names
 from npugate.findings.values import Location
 
 _ASSUMED_OPSETS: Final = (14, 13, 17, 18, 20, 21, 12, 11, 10, 9, 8, 7)
@@ -23,7 +24,7 @@ def mend_imports(skeleton: Skeleton) -> None:
         domain = "" if entry.domain == "ai.onnx" else entry.domain
         if domain in opsets and opsets[domain] != entry.version:
             skeleton.fault(
-                "invalid-model",
+                rule_names.INVALID_MODEL,
                 f"opset_import names domain {domain or 'ai.onnx'!r} with versions "
                 f"{opsets[domain]} and {entry.version}",
             )
@@ -34,7 +35,7 @@ def mend_imports(skeleton: Skeleton) -> None:
         if domain not in opsets:
             named = domain or "ai.onnx"
             skeleton.fault(
-                "missing-opset-import",
+                rule_names.MISSING_OPSET_IMPORT,
                 f"operators of domain {named!r} are used, {op_type} the first, "
                 "but opset_import does not name it",
             )
@@ -83,7 +84,7 @@ def mend_operators(skeleton: Skeleton) -> None:
             known[key] = bool(node.domain) or _defined(node.op_type, version)
             if not known[key]:
                 skeleton.fault(
-                    "operator-not-in-opset",
+                    rule_names.OPERATOR_NOT_IN_OPSET,
                     _undefined_text(node.op_type, version),
                     Location(node=label(node, 0), op_type=node.op_type),
                 )

@@ -23,6 +23,7 @@ from onnx import (
 from npugate.facts.opsets import mend_imports, mend_operators
 from npugate.facts.provenance import frames
 from npugate.facts.skeleton import Skeleton, label
+from npugate.findings import rule_names
 from npugate.findings.values import Location, Problem
 from npugate.model.reader import holds_data
 
@@ -38,7 +39,7 @@ def legalise(proto: ModelProto) -> Skeleton:
         _inline(skeleton)
     graph = skeleton.proto.graph
     if not graph.name:
-        skeleton.fault("unnamed-graph", "the graph has no name")
+        skeleton.fault(rule_names.UNNAMED_GRAPH, "the graph has no name")
         graph.name = "main"
     _separate_weights(skeleton)
     _mend_scope(skeleton, graph, "", frozenset())
@@ -54,7 +55,7 @@ def _inline(skeleton: Skeleton) -> None:
         skeleton.proto = inliner.inline_local_functions(skeleton.proto)
     except (RuntimeError, ValueError, onnx.checker.ValidationError) as error:
         text = " ".join(str(error).split())[:400]
-        skeleton.fault("invalid-model", f"its local functions cannot be inlined: {text}")
+        skeleton.fault(rule_names.INVALID_MODEL, f"its local functions cannot be inlined: {text}")
 
 
 def _separate_weights(skeleton: Skeleton) -> None:
@@ -67,13 +68,13 @@ def _separate_weights(skeleton: Skeleton) -> None:
         missing = sorted(weights - declared)
         if missing and proto.ir_version > 0:
             skeleton.fault(
-                "initializer-not-input",
+                rule_names.INITIALIZER_NOT_INPUT,
                 f"IR version {proto.ir_version} wants every initializer among the inputs; "
                 f"{len(missing)} of {len(weights)} are not, the first is {missing[0]!r}",
                 Location(value=missing[0]),
             )
     if proto.ir_version < 1:
-        skeleton.fault("invalid-model", "the model states no IR version")
+        skeleton.fault(rule_names.INVALID_MODEL, "the model states no IR version")
     proto.ir_version = max(_FIRST_SEPARATE_INITIALIZERS, min(proto.ir_version, onnx.IR_VERSION))
     real = [info for info in graph.input if info.name not in weights]
     skeleton.inputs = frozenset(info.name for info in real)
@@ -119,10 +120,12 @@ def _unique_declarations(skeleton: Skeleton, graph: GraphProto, path: str) -> se
         for index, item in enumerate(items):
             place = Location(graph=path, value=item.name)
             if not item.name:
-                skeleton.fault("duplicate-name", f"{kind} {index} has no name", place)
+                skeleton.fault(rule_names.DUPLICATE_NAME, f"{kind} {index} has no name", place)
                 doubled.append(index)
             elif item.name in known and not (kind == "initializer" and path):
-                skeleton.fault("duplicate-name", f"{kind} {item.name!r} is declared twice", place)
+                skeleton.fault(
+                    rule_names.DUPLICATE_NAME, f"{kind} {item.name!r} is declared twice", place
+                )
                 doubled.append(index)
             known.add(item.name)
         for index in reversed(doubled):
@@ -140,7 +143,7 @@ def _unique_outputs(skeleton: Skeleton, graph: GraphProto, path: str, known: set
             if name and (name in made or name in known):
                 place = Location(path, label(node, index), node.op_type, name)
                 what = "is also an input or initializer" if name in known else "is made twice"
-                skeleton.fault("duplicate-name", f"value {name!r} {what}", place)
+                skeleton.fault(rule_names.DUPLICATE_NAME, f"value {name!r} {what}", place)
                 fresh = f"{name}::{index}.{position}"
                 node.output[position] = fresh
                 made.add(fresh)
@@ -151,7 +154,7 @@ def _unique_outputs(skeleton: Skeleton, graph: GraphProto, path: str, known: set
             message = (
                 f"{count} nodes are named {name!r}; reports and repairs cannot tell them apart"
             )
-            skeleton.fault("duplicate-node-name", message, Location(graph=path, node=name))
+            skeleton.fault(rule_names.DUPLICATE_NODE_NAME, message, Location(graph=path, node=name))
 
 
 def _report_undefined(
@@ -165,7 +168,7 @@ def _report_undefined(
                 place = Location(path, label(node, index), node.op_type, name)
                 skeleton.problems.append(
                     Problem(
-                        "undefined-value",
+                        rule_names.UNDEFINED_VALUE,
                         place,
                         f"{node.op_type} reads {name!r}, which no input, initializer or node makes",
                         frames(node),
@@ -174,7 +177,9 @@ def _report_undefined(
     for info in graph.output:
         if info.name not in visible:
             message = f"graph output {info.name!r} is made by no node"
-            skeleton.fault("undefined-value", message, Location(graph=path, value=info.name))
+            skeleton.fault(
+                rule_names.UNDEFINED_VALUE, message, Location(graph=path, value=info.name)
+            )
 
 
 def _sort(
@@ -188,13 +193,15 @@ def _sort(
     first = _out_of_order(graph, given)
     if stuck:
         names = ", ".join(repr(label(nodes[i], i)) for i in stuck[:5])
-        skeleton.fault("invalid-model", f"the graph has a cycle through {names}", Location(path))
+        skeleton.fault(
+            rule_names.INVALID_MODEL, f"the graph has a cycle through {names}", Location(path)
+        )
         return
     if first is not None:
         index, name = first
         node = graph.node[index]
         skeleton.fault(
-            "unsorted-nodes",
+            rule_names.UNSORTED_NODES,
             f"node {label(node, index)!r} reads {name!r} before the node that makes it",
             Location(path, label(node, index), node.op_type, name),
         )
@@ -277,10 +284,10 @@ def _mend_types(skeleton: Skeleton) -> None:
         tensor = info.type.tensor_type
         if info.type.WhichOneof("value") is None:
             message = f"graph output {info.name!r} has neither type nor shape"
-            skeleton.fault("output-without-shape", message, Location(value=info.name))
+            skeleton.fault(rule_names.OUTPUT_WITHOUT_SHAPE, message, Location(value=info.name))
         elif info.type.WhichOneof("value") == "tensor_type" and not tensor.HasField("shape"):
             message = f"graph output {info.name!r} has no shape"
-            skeleton.fault("output-without-shape", message, Location(value=info.name))
+            skeleton.fault(rule_names.OUTPUT_WITHOUT_SHAPE, message, Location(value=info.name))
         elif info.name not in custom:
             tensor.ClearField("shape")  # computed, then compared with what is declared
 

@@ -11,11 +11,14 @@ from onnx.checker import ValidationError
 from npugate.facts.graph import UNKNOWN_DOMAIN, Graph, Shape, Tensor, walk
 from npugate.facts.skeleton import Skeleton, graphs_below, nodes_below
 from npugate.facts.structure import declared_shapes
+from npugate.findings import rule_names
 from npugate.findings.values import Location, Problem
 from npugate.model.reader import holds_data
 
-_RULE: Final = "invalid-model"
-_NAMED: Final = frozenset({"undefined-value", _RULE})  # faults the checker would only repeat
+_RULE: Final = rule_names.INVALID_MODEL
+_NAMED: Final = frozenset(
+    {rule_names.UNDEFINED_VALUE, _RULE}
+)  # faults the checker would only repeat
 _MAX_PROBLEMS: Final = 50
 _MAX_TEXT: Final = 400
 
@@ -109,7 +112,7 @@ def _mismatch(tensor: Tensor, declared: Shape) -> Problem:
     )
     node = tensor.producer
     place = node.location(tensor.name) if node else Location(value=tensor.name)
-    return Problem("shape-inference-failed", place, message, node.frames if node else ())
+    return Problem(rule_names.SHAPE_INFERENCE_FAILED, place, message, node.frames if node else ())
 
 
 def _clean(text: str) -> str:

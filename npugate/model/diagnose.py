@@ -8,11 +8,12 @@ from google.protobuf.descriptor import Descriptor
 from onnx import GraphProto, ModelProto
 
 from npugate.errors import ModelError
+from npugate.findings import rule_names
 from npugate.limits import Limits
 from npugate.model.walk import ANALYSIS_LIMIT, too_deep
 from npugate.model.wire import Range, SkeletonTooLargeError, Window, WireError
 
-_RULE: Final = "unreadable-model"
+_RULE: Final = rule_names.UNREADABLE_MODEL
 _MESSAGE_DEPTH: Final = 100  # protobuf readers refuse more
 _FIELDS: Final = 500_000  # looked at; a better sentence is not worth more time
 _LENGTH: Final = 2

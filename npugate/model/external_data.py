@@ -19,14 +19,15 @@ from typing import Final
 from msgspec import Struct
 from onnx import GraphProto, TensorProto
 
+from npugate.findings import rule_names
 from npugate.findings.values import Location, Problem
 from npugate.model import filetype
 from npugate.model.payload import expected_bytes
 from npugate.model.walk import Place, shown
 
-UNSAFE: Final = "unsafe-external-data"
-MISSING: Final = "missing-external-data"
-_SIZE: Final = "tensor-data-mismatch"
+UNSAFE: Final = rule_names.UNSAFE_EXTERNAL_DATA
+MISSING: Final = rule_names.MISSING_EXTERNAL_DATA
+_SIZE: Final = rule_names.TENSOR_DATA_MISMATCH
 
 _KEYS: Final = frozenset({"location", "offset", "length", "checksum", "basepath"})
 _NUMBER: Final = re.compile(r"[0-9]{1,19}")

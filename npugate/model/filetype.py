@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-LFS_POINTER: Final = "lfs-pointer"
+from npugate.findings import rule_names
+
+LFS_POINTER: Final = rule_names.LFS_POINTER
 POINTER_BYTES: Final = 1024  # the largest pointer that git-lfs itself accepts
 HEAD_BYTES: Final = 1024
 

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from onnx import ModelProto
 
 from npugate.errors import ModelError
+from npugate.findings import rule_names
 from npugate.findings.values import Problem
 from npugate.limits import Limits
 from npugate.model import external_data, filetype, wire
@@ -29,8 +30,8 @@ from npugate.sha256 import hasher, sha256
 
 __all__ = ["KEEP_BYTES", "Model", "holds_data", "load", "read"]
 
-UNREADABLE: Final = "unreadable-model"
-MISMATCH: Final = "tensor-data-mismatch"
+UNREADABLE: Final = rule_names.UNREADABLE_MODEL
+MISMATCH: Final = rule_names.TENSOR_DATA_MISMATCH
 
 _DIRECT_BYTES: Final = 1 << 20  # up to here parsing everything beats stepping over payloads
 _BLOCK: Final = 1 << 18

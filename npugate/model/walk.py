@@ -24,11 +24,12 @@ from onnx import (
 )
 
 from npugate.errors import ModelError
+from npugate.findings import rule_names
 from npugate.findings.values import Location
 from npugate.limits import Limits
 from npugate.model.wire import Path, routes
 
-ANALYSIS_LIMIT: Final = "analysis-limit"
+ANALYSIS_LIMIT: Final = rule_names.ANALYSIS_LIMIT
 # Tensors and attributes allowed for each node allowed; real models have fewer than 5 a node.
 _PER_NODE: Final = 5
 _NAME_SHOWN: Final = 80

@@ -18,6 +18,7 @@ from google.protobuf.descriptor import Descriptor
 from onnx import ModelProto, TensorProto
 
 from npugate.errors import ModelError
+from npugate.findings import rule_names
 from npugate.limits import Limits
 from npugate.model import external_data, wire
 from npugate.model.payload import expected_bytes
@@ -28,7 +29,7 @@ from npugate.model.wire import Range, Window
 _BLOCK: Final = 1 << 20
 _DIGITS: Final = 12
 _FIELDS_PER_NODE: Final = 10
-_FAULTS: Final = frozenset({external_data.UNSAFE, external_data.MISSING, "git-lfs-pointer"})
+_FAULTS: Final = frozenset({external_data.UNSAFE, external_data.MISSING, rule_names.LFS_POINTER})
 _LENGTH: Final = 2  # wire type of a field that says how long it is
 
 Read = Callable[[int, int], bytes]

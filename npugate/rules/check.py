@@ -9,11 +9,12 @@ from msgspec.structs import replace
 
 from npugate import log
 from npugate.facts import Facts
+from npugate.findings import rule_names
 from npugate.findings.values import Hit, Location, Severity
 from npugate.rules.values import Rule
 from npugate.target.values import Target
 
-CRASHED = "rule-crashed"
+CRASHED = rule_names.RULE_CRASHED
 
 
 class Outcome(Struct, frozen=True):

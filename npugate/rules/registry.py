@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TypeVar
 
 from npugate.errors import RegistryError
+from npugate.findings import rule_names
 from npugate.rules.values import Repair, Rule
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -34,7 +35,8 @@ def rules(folder: Path | None = None, package: str = "npugate.checks") -> Mappin
         package: module prefix; must differ between folders.
 
     Raises:
-        RegistryError: a file does not import, declares no RULE, or repeats an id or name.
+        RegistryError: a file does not import, declares no RULE, or repeats an id or name; or a
+            bundled rule is missing that the core reports under.
     """
     found: dict[str, Rule] = {}
     names: set[str] = set()
@@ -45,6 +47,8 @@ def rules(folder: Path | None = None, package: str = "npugate.checks") -> Mappin
             raise RegistryError(f"{path}: rule {rule.id} {rule.name!r} is declared twice")
         found[rule.id] = rule
         names.add(rule.name)
+    if folder is None and (missing := rule_names.ALL - names):
+        raise RegistryError(f"the core names rules that do not exist: {', '.join(sorted(missing))}")
     return dict(sorted(found.items()))
 
 

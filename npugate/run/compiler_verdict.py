@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from npugate.findings import rule_names
 from npugate.findings.values import Severity
 from npugate.report.compiled import Answer, Ask, Asked, Compiled, State
 from npugate.report.values import ModelReport
@@ -14,7 +15,7 @@ from npugate.rules import check
 from npugate.rules.values import Rule
 from npugate.run.worker import Examined, Job
 
-_REFUSED: Final = "compiler-refused"
+_REFUSED: Final = rule_names.COMPILER_REFUSED
 _FLOAT: Final = "float"
 
 

@@ -17,6 +17,7 @@ from npugate import __version__, log
 from npugate.errors import UsageError
 from npugate.facts import Inference
 from npugate.facts.inference import prepare
+from npugate.findings import rule_names
 from npugate.findings.fingerprint import fingerprints
 from npugate.findings.values import Finding, Hit, Location, Severity
 from npugate.limits import Limits
@@ -36,7 +37,7 @@ from npugate.settings.options import THRESHOLDS, Judgement, Options, matches
 from npugate.target import boards, profiles
 from npugate.target.values import Target
 
-_LIMIT: Final = "analysis-limit"
+_LIMIT: Final = rule_names.ANALYSIS_LIMIT
 _PROOF_TIME: Final = 5  # a repair with its proof may take so many times what a check may
 # What is tried next when onnx dies of a model in this stage, so that the rules still run.
 _NEXT_INFERENCE: Final[Mapping[Inference, Inference]] = {

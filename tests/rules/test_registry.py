@@ -1,5 +1,6 @@
 """Loading rule files from a folder: what is refused, and that a half-made module is not kept."""
 
+import ast
 import itertools
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from npugate.errors import RegistryError
+from npugate.findings import rule_names
+from npugate.report.estimate import Fit
 from npugate.rules import registry
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,3 +89,23 @@ def test_the_entry_point_gives_the_status_of_the_command_line(tmp_path):
         _, said = running.communicate()
     assert running.returncode == 2
     assert said == b"npugate: error: absent.onnx does not exist\n"
+
+
+def test_a_rule_that_the_core_reports_under_cannot_be_missing(monkeypatch):
+    monkeypatch.setattr(rule_names, "ALL", frozenset({"tensor-rank", "tensor-rang"}))
+    with pytest.raises(RegistryError, match=r"do not exist: tensor-rang$"):
+        registry.rules()
+
+
+def test_the_core_writes_no_rule_name_out():
+    """A misspelt one was a fault that nobody reported: the core takes them from rule_names."""
+    known = {rule.name for rule in registry.rules().values()}
+    fits = {fit.value for fit in Fit}  # words of the JSON report, older than the rules so named
+    found = {
+        (path.name, node.value)
+        for path in (ROOT / "npugate").rglob("*.py")
+        if path.name != "rule_names.py"
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and node.value in known - fits
+    }
+    assert found == set()

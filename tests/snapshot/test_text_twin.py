@@ -234,3 +234,15 @@ def test_the_line_of_python_comes_before_that_of_the_twin(source, place, related
     assert len(result["relatedLocations"]) == related
     (line,) = annotation_lines(report)
     assert f"file={place[0]},line={place[1]}," in line
+
+
+def test_no_twin_is_written_of_weights_that_are_a_git_lfs_pointer(tmp_path, monkeypatch, capsys):
+    """It would say the digest of the pointer's text where the weights' should stand."""
+    monkeypatch.chdir(tmp_path)
+    save_model(net(), "net.onnx", save_as_external_data=True, location="net.bin", size_threshold=0)
+    digest = hashlib.sha256(b"weights").hexdigest()
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize 1000000\n"
+    (tmp_path / "net.bin").write_text(pointer)
+    assert main(["snapshot", "net.onnx"]) == 1
+    assert "Git LFS" in capsys.readouterr().err
+    assert not (tmp_path / "net.onnx.txt").exists()
