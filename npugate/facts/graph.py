@@ -17,6 +17,7 @@ from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
 
 from npugate.facts import provenance
 from npugate.findings.values import Frame, Hit, Location, Severity
+from npugate.model.node_label import label
 
 Array = npt.NDArray[np.generic]
 Dim = int | str | None
@@ -127,12 +128,8 @@ class Node(Struct, eq=False):
     @property
     def label(self) -> str:
         """The name; for an unnamed node its first output, else ``#index``."""
-        if self.name:
-            return self.name
-        for output in self.outputs:
-            if output is not None:
-                return output.name
-        return f"#{self.index}"
+        outputs = (output.name for output in self.outputs if output is not None)
+        return label(self.name, outputs, f"#{self.index}")
 
     @property
     def full_type(self) -> str:

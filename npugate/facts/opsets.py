@@ -9,9 +9,10 @@ import onnx
 from onnx import GraphProto, ModelProto
 
 from npugate.facts.graph import UNKNOWN_DOMAIN
-from npugate.facts.skeleton import Skeleton, label, nodes_below
+from npugate.facts.skeleton import Skeleton, nodes_below
 from npugate.findings import rule_names
 from npugate.findings.values import Location
+from npugate.model.node_label import node_label
 
 _ASSUMED_OPSETS: Final = (14, 13, 17, 18, 20, 21, 12, 11, 10, 9, 8, 7)
 
@@ -86,7 +87,7 @@ def mend_operators(skeleton: Skeleton) -> None:
                 skeleton.fault(
                     rule_names.OPERATOR_NOT_IN_OPSET,
                     _undefined_text(node.op_type, version),
-                    Location(node=label(node, 0), op_type=node.op_type),
+                    Location(node=node_label(node, 0), op_type=node.op_type),
                 )
         if not known[key]:
             node.domain = UNKNOWN_DOMAIN

@@ -32,11 +32,6 @@ class Skeleton(Struct):
         self.problems.append(Problem(rule, location or Location(), message))
 
 
-def label(node: NodeProto, index: int) -> str:
-    """Return a node's name; for an unnamed one its first output, else ``#index``."""
-    return node.name or next((name for name in node.output if name), f"#{index}")
-
-
 def nodes_below(graph: GraphProto) -> Iterator[NodeProto]:
     """Yield every node of a graph and of the bodies below it."""
     for node in graph.node:

@@ -22,9 +22,10 @@ from onnx import (
 
 from npugate.facts.opsets import mend_imports, mend_operators
 from npugate.facts.provenance import frames
-from npugate.facts.skeleton import Skeleton, label
+from npugate.facts.skeleton import Skeleton
 from npugate.findings import rule_names
 from npugate.findings.values import Location, Problem
+from npugate.model.node_label import node_label
 from npugate.model.reader import holds_data
 
 _FIRST_SEPARATE_INITIALIZERS: Final = 4  # IR version from which weights need not be inputs
@@ -107,7 +108,7 @@ def _mend_scope(skeleton: Skeleton, graph: GraphProto, path: str, outer: frozens
     for index, node in enumerate(graph.node):
         for attribute in node.attribute:
             if attribute.type == AttributeProto.GRAPH:
-                inner = f"{path}/{label(node, index)}.{attribute.name}".lstrip("/")
+                inner = f"{path}/{node_label(node, index)}.{attribute.name}".lstrip("/")
                 if not attribute.g.name:
                     attribute.g.name = "body"
                 _mend_scope(skeleton, attribute.g, inner, visible)
@@ -141,7 +142,7 @@ def _unique_outputs(skeleton: Skeleton, graph: GraphProto, path: str, known: set
             names[node.name] = names.get(node.name, 0) + 1
         for position, name in enumerate(node.output):
             if name and (name in made or name in known):
-                place = Location(path, label(node, index), node.op_type, name)
+                place = Location(path, node_label(node, index), node.op_type, name)
                 what = "is also an input or initializer" if name in known else "is made twice"
                 skeleton.fault(rule_names.DUPLICATE_NAME, f"value {name!r} {what}", place)
                 fresh = f"{name}::{index}.{position}"
@@ -165,7 +166,7 @@ def _report_undefined(
         for name in node.input:
             if name and name not in visible and name not in seen:
                 seen.add(name)
-                place = Location(path, label(node, index), node.op_type, name)
+                place = Location(path, node_label(node, index), node.op_type, name)
                 skeleton.problems.append(
                     Problem(
                         rule_names.UNDEFINED_VALUE,
@@ -192,7 +193,7 @@ def _sort(
     order, stuck = _topological(nodes)
     first = _out_of_order(graph, given)
     if stuck:
-        names = ", ".join(repr(label(nodes[i], i)) for i in stuck[:5])
+        names = ", ".join(repr(node_label(nodes[i], i)) for i in stuck[:5])
         skeleton.fault(
             rule_names.INVALID_MODEL, f"the graph has a cycle through {names}", Location(path)
         )
@@ -202,8 +203,8 @@ def _sort(
         node = graph.node[index]
         skeleton.fault(
             rule_names.UNSORTED_NODES,
-            f"node {label(node, index)!r} reads {name!r} before the node that makes it",
-            Location(path, label(node, index), node.op_type, name),
+            f"node {node_label(node, index)!r} reads {name!r} before the node that makes it",
+            Location(path, node_label(node, index), node.op_type, name),
         )
     copies = [NodeProto.FromString(nodes[i].SerializeToString()) for i in order]
     del graph.node[:]

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
+from npugate.model.node_label import node_label
+
 _Floats = npt.NDArray[np.float64]
 _EPSILON = 1e-5  # of the operator, where the file does not say
 _OUT_AXIS = {"Conv": 0, "ConvTranspose": 1}
@@ -40,7 +42,7 @@ def fold_batch_norms(model: ModelProto) -> list[str]:
             gone.append(node)
     for node in gone:
         graph.node.remove(node)
-    return [node.name or node.output[0] for node in gone]
+    return [node_label(node) for node in gone]
 
 
 def fold_gemm_factors(model: ModelProto) -> list[str]:
@@ -73,7 +75,7 @@ def fold_gemm_factors(model: ModelProto) -> list[str]:
         kept = [item for item in node.attribute if item.name not in operands.values()]
         del node.attribute[:]
         node.attribute.extend(kept)
-        done.append(node.name or node.output[0])
+        done.append(node_label(node))
     return done
 
 

@@ -27,6 +27,7 @@ from npugate.errors import ModelError
 from npugate.findings import rule_names
 from npugate.findings.values import Location
 from npugate.limits import Limits
+from npugate.model.node_label import node_label
 from npugate.model.wire import Path, routes
 
 ANALYSIS_LIMIT: Final = rule_names.ANALYSIS_LIMIT
@@ -77,7 +78,7 @@ class Place(Struct, frozen=True):
         name = self.tensor.name or self.label
         if self.node is None:
             return Location(graph=self.graph, value=name)
-        return Location(self.graph, label_of(self.node), full_type(self.node), name)
+        return Location(self.graph, node_label(self.node), full_type(self.node), name)
 
 
 class _Body(Struct):
@@ -90,11 +91,6 @@ class _Body(Struct):
     nodes: int = 0
     depth: int = 0
     calls: dict[_FunctionKey, tuple[int, int]] = field(default_factory=dict)
-
-
-def label_of(node: NodeProto) -> str:
-    """Return a node's name, else its first output: as ``facts.graph`` names it."""
-    return node.name or next((name for name in node.output if name), "unnamed")
 
 
 def full_type(node: NodeProto) -> str:
@@ -234,7 +230,7 @@ class _Walk:
 
 def _inner(owner: tuple[str, NodeProto | None], name: str) -> str:
     graph, node = owner
-    return f"{graph}/{label_of(node) if node is not None else ''}.{name}".lstrip("/")
+    return f"{graph}/{node_label(node) if node is not None else ''}.{name}".lstrip("/")
 
 
 def _domain(domain: str) -> str:

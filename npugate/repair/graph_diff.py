@@ -7,6 +7,7 @@ from functools import cached_property
 
 from onnx import AttributeProto, ModelProto, NodeProto, helper
 
+from npugate.model.node_label import node_label
 from npugate.surgery.shapes import InferenceRefusedError, Known, infer
 
 _MOST_ITEMS = 8
@@ -17,8 +18,8 @@ def diff(before: ModelProto, after: ModelProto) -> Iterator[str]:
 
     Nodes are told apart by name, unnamed ones by their first output.
     """
-    old = {_label(node): node for node in before.graph.node}
-    new = {_label(node): node for node in after.graph.node}
+    old = {node_label(node): node for node in before.graph.node}
+    new = {node_label(node): node for node in after.graph.node}
     shapes = _Shapes(before), _Shapes(after)
     for info, other in zip(before.graph.input, after.graph.input, strict=False):
         if info.type != other.type:
@@ -32,10 +33,6 @@ def diff(before: ModelProto, after: ModelProto) -> Iterator[str]:
         elif node != old[label] and _content(node) != _content(old[label]):
             yield f"~ {_line(old[label], shapes[0])}"
             yield f"  -> {_line(node, shapes[1])}"
-
-
-def _label(node: NodeProto) -> str:
-    return node.name or next((name for name in node.output if name), node.op_type)
 
 
 def _content(node: NodeProto) -> bytes:
@@ -71,7 +68,7 @@ def _line(node: NodeProto, shapes: _Shapes) -> str:
     attributes = ", ".join(_attribute(item) for item in node.attribute)
     operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
     braces = f" <{attributes}>" if attributes else ""
-    return f"{_label(node)}: {outputs} = {operator}{braces} ({inputs})"
+    return f"{node_label(node)}: {outputs} = {operator}{braces} ({inputs})"
 
 
 def _value(name: str, shapes: _Shapes) -> str:

@@ -28,7 +28,8 @@ from npugate import escape
 from npugate.facts import Facts
 from npugate.facts.graph import Graph, Node, Shape, Tensor
 from npugate.model import wire
-from npugate.model.walk import full_type, label_of
+from npugate.model.node_label import node_label
+from npugate.model.walk import full_type
 from npugate.model.weight_digests import Digests
 from npugate.sha256 import sha256
 
@@ -147,7 +148,7 @@ class _Page(Struct):
         attributes = f" {{{', '.join(written)}}}" if written else ""
         self.add(depth, text + overload + attributes)
         if known is not None:
-            self.lines.setdefault((known.path, label_of(node)), len(self.rows))
+            self.lines.setdefault((known.path, node_label(node)), len(self.rows))
         maker = _maker(node, known)
         for attribute, inner in placed:
             self.bodies(attribute, inner, maker, depth + 1)

@@ -12,6 +12,7 @@ from typing import Final
 from onnx import ModelProto
 from onnx.shape_inference import InferenceError, infer_shapes
 
+from npugate.model.node_label import node_label
 from npugate.surgery.shapes import InferenceRefusedError, light
 
 STARVED: Final = "has nothing left to compute"
@@ -48,7 +49,7 @@ def starved(model: ModelProto) -> str:
         }
         for node in nodes:
             if node.output and node.output[0] in below:
-                return f"{node.name or node.output[0]!r} {STARVED}"
+                return f"{node_label(node)!r} {STARVED}"
     return ""
 
 

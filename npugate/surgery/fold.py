@@ -17,6 +17,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto,
 from onnx.shape_inference import InferenceError, infer_shapes
 
 from npugate.facts.graph import Array
+from npugate.model.node_label import node_label
 from npugate.surgery import evaluating, inlining, sweeping
 from npugate.surgery.linking import opset_of
 from npugate.surgery.node import DEFAULT_DOMAINS
@@ -126,7 +127,7 @@ class _Folder:
     def _sweep(self, graph: GraphProto, before: set[str]) -> bool:
         dead = sweeping.sweep(graph)
         for node in dead:
-            self.done[f"removed unread {node.op_type}"].append(_label(node))
+            self.done[f"removed unread {node.op_type}"].append(node_label(node))
         sweeping.release(graph, before)
         return bool(dead)
 
@@ -168,7 +169,7 @@ class _Folder:
             )
             self._visit(below, inner)
             for dead in sweeping.sweep(body):
-                self.done[f"removed unread {dead.op_type}"].append(_label(dead))
+                self.done[f"removed unread {dead.op_type}"].append(node_label(dead))
                 self._changed = True
 
     def _replace(self, place: _Place, node: NodeProto) -> bool:
@@ -183,7 +184,7 @@ class _Folder:
         source = stands_for(node, place.known, place.constants)
         if source is not None:
             place.alias[node.output[0]] = source
-            self.done[f"removed {node.op_type} without effect"].append(_label(node))
+            self.done[f"removed {node.op_type} without effect"].append(node_label(node))
             return True
         return self._compute(place, node)
 
@@ -196,7 +197,7 @@ class _Folder:
         if not place.is_main or name in place.outputs:
             return False
         self._add(place, name, tensor)
-        self.done["made an initializer of Constant"].append(_label(node))
+        self.done["made an initializer of Constant"].append(node_label(node))
         return True
 
     def _if(self, place: _Place, node: NodeProto) -> bool:
@@ -209,7 +210,7 @@ class _Folder:
         if body is None or body.sparse_initializer or len(body.output) < len(node.output):
             return False
         self._put(place, *inlining.inline(node, body, {}, list(node.output), self.names))
-        self.done["inlined the branch of If"].append(_label(node))
+        self.done["inlined the branch of If"].append(node_label(node))
         return True
 
     def _loop(self, place: _Place, node: NodeProto) -> bool:
@@ -220,7 +221,7 @@ class _Folder:
         if count is None:
             return False
         self._put(place, *inlining.unroll(node, body, count, self.names))
-        self.done["unrolled Loop"].append(_label(node))
+        self.done["unrolled Loop"].append(node_label(node))
         return True
 
     def _put(self, place: _Place, nodes: list[NodeProto], weights: list[TensorProto]) -> None:
@@ -249,7 +250,7 @@ class _Folder:
                 self._add(place, name, tensor)
             else:
                 place.nodes.append(_constant_node(tensor, node))
-        self.done[f"computed {node.op_type}"].append(_label(node))
+        self.done[f"computed {node.op_type}"].append(node_label(node))
         return True
 
     def _add(self, place: _Place, name: str, tensor: TensorProto) -> None:
@@ -341,10 +342,6 @@ def _constant_node(tensor: TensorProto, node: NodeProto) -> NodeProto:
     made.metadata_props.extend(node.metadata_props)
     made.doc_string = node.doc_string
     return made
-
-
-def _label(node: NodeProto) -> str:
-    return node.name or next((name for name in node.output if name), node.op_type)
 
 
 def _is_open(node: NodeProto) -> bool:

@@ -12,6 +12,7 @@ from typing import Final
 
 from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, helper
 
+from npugate.model.node_label import label
 from npugate.surgery.linking import opset_of
 from npugate.surgery.node import NoFormError
 from npugate.surgery.scope import captured_in
@@ -40,7 +41,7 @@ def name_nodes(graph: GraphProto) -> list[str]:
         if node.name and node.name not in seen:
             seen.add(node.name)
             continue
-        base = node.name or next((name for name in node.output if name), f"node_{index}")
+        base = label(node.name, node.output, f"node_{index}")
         name = base
         while name in taken:
             counts[base] = counts.get(base, 1) + 1

@@ -8,6 +8,8 @@ import onnx_graphsurgeon as gs
 from msgspec import Struct
 from onnx import NodeProto, TensorProto
 
+from npugate.model.node_label import label
+
 Dims = tuple[int, ...]
 Attribute = int | float | str | bytes | list[int] | list[float] | TensorProto
 MADE_BY: Final = "npugate.repair"
@@ -69,8 +71,8 @@ class Node(gs.Node):  # type: ignore[misc]  # onnx-graphsurgeon has no types
 
     @property
     def label(self) -> str:
-        """The name, else the name of the first output."""
-        return str(self.name) or next((v.name for v in self.outputs if v.name), "?")
+        """The name, else the name of the first output, else the operator."""
+        return label(str(self.name), (value.name for value in self.outputs), str(self.op))
 
     def is_a(self, *op_types: str) -> bool:
         """Tell whether it is one of these operators of ai.onnx."""

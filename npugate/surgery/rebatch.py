@@ -16,6 +16,7 @@ from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 from npugate.facts.control import RANDOM
 from npugate.facts.graph import Array
+from npugate.model.node_label import node_label
 from npugate.surgery import static
 from npugate.surgery.node import DEFAULT_DOMAINS, NoFormError
 from npugate.surgery.opsets.rewrite_context import integer, integers
@@ -110,7 +111,7 @@ def take_one(model: ModelProto, samples: int, store: WeightStore | None = None) 
     for node in graph.node:
         if any(name in work.followed for name in node.input):
             if _change(work, node):
-                label = node.name or node.output[0]
+                label = node_label(node)
                 edits.append(f"{node.op_type} {label!r} is written for one sample")
             work.followed.update(name for name in node.output if name)
     for info in graph.output:

@@ -11,6 +11,7 @@ from typing import Final
 
 from onnx import ModelProto, NodeProto
 
+from npugate.model.node_label import node_label
 from npugate.surgery import static
 from npugate.surgery.extent import STARVED, starved
 from npugate.surgery.fold import fold
@@ -159,14 +160,12 @@ def _misfit(model: ModelProto) -> str:
     known = infer(model)
     for node in model.graph.node:
         if any((known[name].static or (1,)).count(0) for name in node.output if name in known):
-            return f"{node.name or node.output[0]!r} {STARVED}"
+            return f"{node_label(node)!r} {STARVED}"
         if node.op_type == "Reshape":
             before, after = (known.get(name) for name in (node.input[0], node.output[0]))
             sizes = [item.static for item in (before, after) if item is not None]
             if len({prod(dims) for dims in sizes if dims is not None}) > 1:
-                return (
-                    f"{node.name or node.output[0]!r} cannot give {sizes[0]} the shape {sizes[1]}"
-                )
+                return f"{node_label(node)!r} cannot give {sizes[0]} the shape {sizes[1]}"
     is_open = [
         name
         for name in (info.name for info in model.graph.output)

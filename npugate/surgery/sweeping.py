@@ -8,6 +8,7 @@ from typing import Final
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
+from npugate.model.node_label import node_label
 from npugate.surgery.linking import opset_of
 from npugate.surgery.node import DEFAULT_DOMAINS
 from npugate.surgery.scope import bodies_of, captured_in
@@ -99,7 +100,7 @@ def drop_declarations(graph: GraphProto, known: Mapping[str, Known]) -> None:
 
 def sweep_all(graph: GraphProto) -> list[str]:
     """Remove the nodes that nothing reads, bodies included; return their labels."""
-    gone = [_label(node) for node in sweep(graph)]
+    gone = [node_label(node) for node in sweep(graph)]
     for node in graph.node:
         for body in bodies_of(node):
             gone += sweep_all(body)
@@ -166,7 +167,3 @@ def _domains(graph: GraphProto) -> Iterator[str]:
         yield node.domain
         for body in bodies_of(node):
             yield from _domains(body)
-
-
-def _label(node: NodeProto) -> str:
-    return node.name or next((name for name in node.output if name), node.op_type)

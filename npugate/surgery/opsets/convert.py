@@ -9,6 +9,7 @@ from typing import Final
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, helper
 from onnx.shape_inference import InferenceError, infer_shapes
 
+from npugate.model.node_label import node_label
 from npugate.surgery import sweeping
 from npugate.surgery.linking import opset_of
 from npugate.surgery.node import DEFAULT_DOMAINS, NoFormError
@@ -105,7 +106,7 @@ def _convert_graph(context: RewriteContext, twin: GraphProto, done: dict[str, in
         try:
             is_gone = node.domain in DEFAULT_DOMAINS and _convert_node(context, node)
         except NoFormError as error:
-            label = node.name or next((name for name in node.output if name), f"#{index}")
+            label = node_label(node, index)
             raise NoFormError(f"{node.op_type} {label!r}: {error}") from None
         kept += context.made
         if not is_gone:
