@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-FORMATS: Final = ("text", "json", "junit", "sarif", "markdown", "gitlab", "html")
+from npugate.reporters import FILES
+
+FORMATS: Final = tuple(FILES)
 
 
 STRATEGIES: Final = ("auto", "channels", "spatial", "unroll")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Never
+from typing import Never, TypeVar
 
 from npugate import atomic_write
 from npugate.console import Console
 from npugate.errors import UsageError
+from npugate.reporters import Render
 
-FORMATS: Final = ("json", "markdown", "text")
+R = TypeVar("R")
 Progress = Callable[[int, int], None]
 
 
@@ -32,26 +33,27 @@ def bar(console: Console, what: str) -> Progress:
     return update
 
 
-def destinations(values: Sequence[str]) -> list[tuple[str, Path]]:
-    """Read ``FORMAT=FILE`` pairs.
+def destinations(values: Sequence[str], formats: Iterable[str]) -> list[tuple[str, Path]]:
+    """Read ``FORMAT=FILE`` pairs, of the formats that the report has.
 
     Raises:
         UsageError: an unknown format, or no file.
     """
+    known = tuple(formats)
     found: list[tuple[str, Path]] = []
     for value in values:
         form, equals, name = value.partition("=")
-        if form not in FORMATS or not equals or not name:
-            raise UsageError(f"--report {value}: write FORMAT=FILE; formats: {', '.join(FORMATS)}")
+        if form not in known or not equals or not name:
+            raise UsageError(f"--report {value}: write FORMAT=FILE; formats: {', '.join(known)}")
         found.append((form, Path(name)))
     return found
 
 
-def write(reports: Sequence[tuple[str, Path]], rendered: Mapping[str, Callable[[], str]]) -> None:
-    """Write each report.
+def write(report: R, places: Sequence[tuple[str, Path]], formats: Mapping[str, Render[R]]) -> None:
+    """Write a report to each place in its format.
 
     Raises:
         UsageError: a place cannot be written.
     """
-    for form, path in reports:
-        atomic_write.write_text(path, rendered[form]())
+    for form, path in places:
+        atomic_write.write_text(path, formats[form](report))

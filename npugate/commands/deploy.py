@@ -62,12 +62,8 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
     work.check_writable(settings.output)
     tell = partial(_tell, console)
     report = work.deploy(settings, partial(_program, console), tell)
-    for name, text in (
-        ("deployment.json", deployment.document(report)),
-        ("deployment.md", deployment.markdown(report)),
-        ("deployment.html", deployment.page(report)),
-    ):
-        atomic_write.write_text(settings.output / name, text)
+    for name, render in deployment.FILES.items():
+        atomic_write.write_text(settings.output / name, render(report))
     for outcome in report.outcomes:
         for criterion in outcome.criteria:
             mark = {True: "met", False: "MISSED", None: "unknown"}[criterion.is_met]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 from npugate.commands import data
@@ -34,7 +33,7 @@ _SHORT = {
 
 def run(chosen: argparse.Namespace, console: Console) -> int:
     """Evaluate as the arguments say; return 0, 1 when a threshold fails."""
-    reports = data.destinations(chosen.report or ())
+    reports = data.destinations(chosen.report or (), evaluated.FORMATS)
     if chosen.plots:
         plots.require()
     thresholds = tuple(_thresholds(chosen))
@@ -59,16 +58,11 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
         seconds=chosen.timeout,
     )
     report = work.evaluate(job, data.bar(console, "sample"))
-    forms = {
-        "text": partial(evaluated.text, report),
-        "json": partial(evaluated.document, report),
-        "markdown": partial(evaluated.markdown, report),
-    }
-    data.write(reports, forms)
+    data.write(report, reports, evaluated.FORMATS)
     if chosen.plots:
         plots.draw(report, Path(chosen.plots))
     if not chosen.quiet:
-        console.stdout.write(forms[chosen.format]())
+        console.stdout.write(evaluated.FORMATS[chosen.format](report))
     return report.exit_code
 
 

@@ -6,7 +6,6 @@ It runs the user's code, so it is for the command line only: no step of the acti
 from __future__ import annotations
 
 import argparse
-from functools import partial
 from pathlib import Path
 
 from npugate.commands import data
@@ -18,7 +17,7 @@ from npugate.reporters import exported
 
 def run(chosen: argparse.Namespace, console: Console) -> int:
     """Export as the arguments say; return 0, 1 when errors are left or nothing was written."""
-    reports = data.destinations(chosen.report or ())
+    reports = data.destinations(chosen.report or (), exported.FORMATS)
     job = ExportJob(
         entry=chosen.entry,
         output=Path(chosen.output),
@@ -33,12 +32,7 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
         seconds=chosen.timeout,
     )
     report = work.export(job)
-    forms = {
-        "text": partial(exported.text, report),
-        "json": partial(exported.document, report),
-        "markdown": partial(exported.markdown, report),
-    }
-    data.write(reports, forms)
+    data.write(report, reports, exported.FORMATS)
     if not chosen.quiet:
-        console.stdout.write(forms[chosen.format]())
+        console.stdout.write(exported.FORMATS[chosen.format](report))
     return report.exit_code

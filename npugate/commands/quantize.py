@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from functools import partial
 from pathlib import Path
 
 from npugate.commands import data
@@ -15,7 +14,7 @@ from npugate.reporters import quantized
 
 def run(chosen: argparse.Namespace, console: Console) -> int:
     """Quantise as the arguments say; return 0, 1 when the result fails a check."""
-    reports = data.destinations(chosen.report or ())
+    reports = data.destinations(chosen.report or (), quantized.FORMATS)
     job = QuantizeJob(
         model=Path(chosen.model),
         output=Path(chosen.output),
@@ -33,12 +32,7 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
         seconds=chosen.timeout,
     )
     report = work.quantize(job, data.bar(console, "sample"))
-    forms = {
-        "text": partial(quantized.text, report),
-        "json": partial(quantized.document, report),
-        "markdown": partial(quantized.markdown, report),
-    }
-    data.write(reports, forms)
+    data.write(report, reports, quantized.FORMATS)
     if not chosen.quiet:
-        console.stdout.write(forms[chosen.format]())
+        console.stdout.write(quantized.FORMATS[chosen.format](report))
     return report.exit_code

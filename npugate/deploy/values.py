@@ -149,3 +149,62 @@ class Deployment(Struct, frozen=True):
     def passed(self) -> bool:
         """True when every plan succeeded."""
         return all(outcome.passed for outcome in self.outcomes)
+
+
+class VerifyJob(Struct, frozen=True):
+    """What to run.
+
+    Attributes:
+        model: an int8 model; a float one is run as well, without the integer inputs.
+        data: samples; None takes random numbers.
+        preprocess: as ``npugate quantize`` takes it.
+        samples: most that are run.
+        expect: least and largest value of any output; None for any.
+        seed: of random numbers.
+    """
+
+    model: Path
+    data: Path | None = None
+    preprocess: tuple[str, ...] = ()
+    samples: int = 50
+    expect: tuple[float, float] | None = None
+    seed: int = 0
+    seconds: float = 600.0
+
+
+class VerifiedOutput(Struct, frozen=True):
+    """The values of one output over all samples."""
+
+    name: str
+    lowest: float
+    highest: float
+    is_finite: bool
+    in_range: bool
+
+
+class VerifyReport(Struct, frozen=True):
+    """What running it showed.
+
+    Attributes:
+        int8_inputs_equal: inputs rounded to the model's integers gave the same; None without any.
+        notices: what weakens the result.
+    """
+
+    model: str
+    digest: str
+    samples: int
+    outputs: tuple[VerifiedOutput, ...]
+    int8_inputs_equal: bool | None
+    expect: tuple[float, float] | None
+    notices: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """True when every value is finite and expected, and integer inputs make no difference."""
+        sound = all(item.is_finite and item.in_range for item in self.outputs)
+        return sound and self.int8_inputs_equal is not False
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 1 when it did not pass."""
+        return 0 if self.passed else 1

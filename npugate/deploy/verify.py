@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from msgspec import Struct, field
@@ -16,70 +15,12 @@ from msgspec.structs import replace
 
 from npugate.calibration import data, open_model, preprocessing
 from npugate.calibration.open_model import Opened
+from npugate.deploy.values import VerifiedOutput, VerifyJob, VerifyReport
 from npugate.errors import UsageError
 from npugate.facts import Array, Facts
 from npugate.limits import Limits
 from npugate.proof.sessions import CannotRunError, Session
 from npugate.sandbox import pool, task
-
-
-class VerifyJob(Struct, frozen=True):
-    """What to run.
-
-    Attributes:
-        model: an int8 model; a float one is run as well, without the integer inputs.
-        data: samples; None takes random numbers.
-        preprocess: as ``npugate quantize`` takes it.
-        samples: most that are run.
-        expect: least and largest value of any output; None for any.
-        seed: of random numbers.
-    """
-
-    model: Path
-    data: Path | None = None
-    preprocess: tuple[str, ...] = ()
-    samples: int = 50
-    expect: tuple[float, float] | None = None
-    seed: int = 0
-    seconds: float = 600.0
-
-
-class Output(Struct, frozen=True):
-    """The values of one output over all samples."""
-
-    name: str
-    lowest: float
-    highest: float
-    is_finite: bool
-    in_range: bool
-
-
-class VerifyReport(Struct, frozen=True):
-    """What running it showed.
-
-    Attributes:
-        int8_inputs_equal: inputs rounded to the model's integers gave the same; None without any.
-        notices: what weakens the result.
-    """
-
-    model: str
-    digest: str
-    samples: int
-    outputs: tuple[Output, ...]
-    int8_inputs_equal: bool | None
-    expect: tuple[float, float] | None
-    notices: tuple[str, ...] = ()
-
-    @property
-    def passed(self) -> bool:
-        """True when every value is finite and expected, and integer inputs make no difference."""
-        sound = all(item.is_finite and item.in_range for item in self.outputs)
-        return sound and self.int8_inputs_equal is not False
-
-    @property
-    def exit_code(self) -> int:
-        """0, or 1 when it did not pass."""
-        return 0 if self.passed else 1
 
 
 def verify(job: VerifyJob) -> VerifyReport:
@@ -167,7 +108,7 @@ def _rounded(value: Array, grid: tuple[float, int, int, int] | None) -> Array:
     return back
 
 
-def _output(name: str, seen: _Seen, expect: tuple[float, float] | None) -> Output:
+def _output(name: str, seen: _Seen, expect: tuple[float, float] | None) -> VerifiedOutput:
     low, high = seen.lowest[name], seen.highest[name]
     within = expect is None or (expect[0] <= low and high <= expect[1])
-    return Output(name, low, high, name not in seen.broken, within)
+    return VerifiedOutput(name, low, high, name not in seen.broken, within)

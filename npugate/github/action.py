@@ -26,21 +26,12 @@ from npugate.findings.values import Severity
 from npugate.github import event, gate, inputs, log, outputs, places, summary
 from npugate.github.inputs import Inputs
 from npugate.report.values import ModelReport, Report
-from npugate.reporters import REPORTERS, html, outline, plots, sarif
+from npugate.reporters import FILES, REPORTERS, html, outline, plots, sarif
 from npugate.repository import git
 
 Run = Callable[[Sequence[str]], Report]
 """Check or fix by the arguments of ``npugate``, its command first; raises NpugateError."""
 
-_FILES: Final = {
-    "json": "npugate.json",
-    "sarif": "npugate.sarif",
-    "junit": "npugate.junit.xml",
-    "markdown": "npugate.md",
-    "html": "npugate.html",
-    "gitlab": "npugate.gitlab.json",
-    "text": "npugate.txt",
-}
 _RECORD: Final = "stedgeai"  # below the same folder; without paths and serial numbers
 _PLOTS: Final = "plots"  # of RAM and time, beside the page
 _REPAIRED: Final = "repaired"  # below the folder of the reports, so that one artifact has both
@@ -249,7 +240,7 @@ def _write_reports(
     folder.mkdir(parents=True, exist_ok=True)
     paths = {"folder": str(folder)}
     for form in chosen.reports:
-        path = folder / _FILES[form]
+        path = folder / FILES[form]
         atomic_write.write_text(path, _rendered(report, form, chosen.name, environment))
         paths[form] = str(path)
     for name, picture in plots.named(report) if "html" in chosen.reports else ():

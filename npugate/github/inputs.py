@@ -13,12 +13,12 @@ from typing import Final, Literal, cast
 from msgspec import Struct
 
 from npugate.errors import UsageError
+from npugate.reporters import FILES
 
 ChangedOnly = Literal["auto", "true", "false"]
 Comment = Literal["true", "failures", "false"]
 ConfigFrom = Literal["head", "base"]
 
-_FORMATS: Final = ("json", "sarif", "junit", "markdown", "html", "gitlab", "text")
 COMPARED: Final = frozenset({"pull_request", "pull_request_target", "merge_group"})
 """The events that propose a change to a base."""
 _LEVELS: Final = ("error", "warning", "never")
@@ -143,8 +143,8 @@ def _changed_only(value: str) -> str:
 
 def _formats(value: str) -> tuple[str, ...]:
     words = [word for word in re.split(r"[\s,]+", value.lower()) if word]
-    if any(word not in _FORMATS for word in words):
-        raise ValueError(f"a list of {_either(_FORMATS)}")
+    if any(word not in FILES for word in words):
+        raise ValueError(f"a list of {_either(tuple(FILES))}")
     return tuple(dict.fromkeys(("json", *words)))
 
 
@@ -222,8 +222,8 @@ INPUTS: Final = (
     Input(
         "reports",
         "json, sarif, junit, markdown, html",
-        "Which reports to write: any of json, sarif, junit, markdown, html, gitlab and text. The "
-        "JSON report is always written.",
+        "Which reports to write, of the formats that `npugate check --report` has. The JSON report "
+        "is always written.",
         _formats,
     ),
     Input(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from msgspec import to_builtins
 
 from npugate import escape
 from npugate.deploy.values import Criterion, Deployment, Outcome, Result, Verdict
+from npugate.reporters import Render
 
 SCHEMA: Final = "npugate-deploy/1"
 _MARKS: Final = {Verdict.PASSED: "✅", Verdict.FAILED: "❌", Verdict.SKIPPED: "⏭️"}
@@ -147,3 +148,11 @@ def _row(step: Result) -> str:
 
 def _text(value: str) -> str:
     return html.escape(escape.visible(value, escape.DATA_LIMIT))
+
+
+FILES: Final[Mapping[str, Render[Deployment]]] = {
+    "deployment.json": document,
+    "deployment.md": markdown,
+    "deployment.html": page,
+}
+"""Every file that a deployment is reported in -> what renders it."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from msgspec import to_builtins
 
 from npugate import escape
 from npugate.evaluation.values import EvaluationReport, Fidelity, Figure, Grade
-from npugate.reporters import sections
+from npugate.reporters import Render, sections
 from npugate.reporters.sections import Section
 
 SCHEMA: Final = "npugate-evaluate/1"
@@ -118,3 +119,10 @@ def _verdict(report: EvaluationReport, index: int) -> tuple[str, str, str]:
         wanted = Grade(int(verdict.threshold.limit)).name
         return word, f"grade at least {wanted}", Grade(int(verdict.value)).name
     return word, verdict.threshold.text(), f"{verdict.value:.4g}"
+
+
+FORMATS: Final[Mapping[str, Render[EvaluationReport]]] = {
+    "json": document,
+    "markdown": markdown,
+    "text": text,
+}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from msgspec import to_builtins
 
 from npugate import escape
 from npugate.export.values import Advice, Attempt, ExportReport
-from npugate.reporters import sections
+from npugate.reporters import Render, sections
 from npugate.reporters.sections import Section
 
 SCHEMA: Final = "npugate-export/1"
@@ -124,3 +125,10 @@ def _advice(advice: Advice | None) -> list[tuple[str, ...]]:
         ("", f"write: {advice.rewrite}"),
     ]
     return [*rows, ("", f"see: {_GUIDE}#{advice.guide}")] if advice.guide else rows
+
+
+FORMATS: Final[Mapping[str, Render[ExportReport]]] = {
+    "json": document,
+    "markdown": markdown,
+    "text": text,
+}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from msgspec import to_builtins
 
 from npugate import escape
 from npugate.int8.values import QuantizeReport
-from npugate.reporters import sections
+from npugate.reporters import Render, sections
 from npugate.reporters.sections import Section
 
 SCHEMA: Final = "npugate-quantize/1"
@@ -87,3 +88,10 @@ def _sections(report: QuantizeReport) -> list[Section]:
         Section("Size", [(size,)] if size else []),
         Section("Note", [(line,) for line in report.notices]),
     ]
+
+
+FORMATS: Final[Mapping[str, Render[QuantizeReport]]] = {
+    "json": document,
+    "markdown": markdown,
+    "text": text,
+}

@@ -65,7 +65,7 @@ def test_the_json_report_is_always_among_the_reports(given, formats):
         ("artifact", "1", "true or false"),
         ("changed-only", "sometimes", "true or false"),
         ("comment", "sometimes", "true, failures or false"),
-        ("reports", "pdf", "a list of json, sarif, junit, markdown, html, gitlab or text"),
+        ("reports", "pdf", "a list of text, json, junit, sarif, markdown, gitlab or html"),
         ("name", "a/b", "at most 64 letters, digits, dots, hyphens and underscores"),
         ("name", "a" * 65, "at most 64 letters, digits, dots, hyphens and underscores"),
     ],
