@@ -11,13 +11,22 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from npugate.errors import RegistryError
 from npugate.findings import rule_names
 from npugate.rules.values import Repair, Rule
 
 _PACKAGE = Path(__file__).resolve().parents[1]
+FAMILIES: Final[Mapping[int, str]] = {
+    0: "the file and the run",
+    1: "shapes",
+    2: "operators",
+    3: "types and quantisation",
+    4: "memory and time",
+    6: "the verdict of the vendor's compiler",
+}
+"""Hundreds of a rule's id -> what its rules are about. The 9 is free for rules of users."""
 T = TypeVar("T")
 
 
