@@ -7,10 +7,11 @@ ARG BASE_IMAGE=python:3.12-slim-bookworm
 # hadolint ignore=DL3006
 FROM ${BASE_IMAGE} AS wheel
 WORKDIR /src
-COPY requirements/build.lock requirements/
+COPY tools/install_locks.sh tools/
+COPY requirements/pip.lock requirements/build.lock requirements/
 RUN python -m venv /opt/build \
- && /opt/build/bin/pip install --no-cache-dir --require-hashes -r requirements/build.lock
-COPY pyproject.toml README.md LICENSE ./
+ && PIP_NO_CACHE_DIR=1 tools/install_locks.sh /opt/build build
+COPY pyproject.toml setup.py README.md LICENSE ./
 COPY npugate npugate
 COPY checks checks
 COPY fixers fixers
@@ -21,12 +22,16 @@ RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation -w /d
 FROM ${BASE_IMAGE} AS build
 WORKDIR /src
 # The packages come first: they change least, so most builds find them in the cache.
-COPY requirements/run.lock requirements/
-RUN python -m venv --without-pip /opt/venv \
- && pip --python /opt/venv/bin/python install \
-      --no-cache-dir --no-compile --only-binary :all: --require-hashes -r requirements/run.lock
+COPY tools/install_locks.sh tools/
+COPY requirements/pip.lock requirements/run.lock requirements/
+RUN python -m venv /opt/pip \
+ && PIP_NO_CACHE_DIR=1 tools/install_locks.sh /opt/pip \
+ && python -m venv --without-pip /opt/venv \
+ && /opt/pip/bin/pip --python /opt/venv/bin/python install --no-cache-dir --no-compile --no-deps \
+      --only-binary :all: --require-hashes -r requirements/run.lock
 COPY --from=wheel /dist /dist
-RUN pip --python /opt/venv/bin/python install --no-cache-dir --no-compile --no-deps /dist/*.whl
+RUN /opt/pip/bin/pip --python /opt/venv/bin/python install \
+      --no-cache-dir --no-compile --no-deps /dist/*.whl
 COPY entrypoint.py ./
 COPY tools/image tools/image
 RUN tools/image/make_rootfs.sh /opt/venv /rootfs

@@ -1,22 +1,36 @@
-# The same commands on a laptop, in our CI and on GitHub. The first call makes .venv from the lock.
+# The same commands on a laptop, in our CI and on GitHub. The first call makes .venv from the locks.
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help gate test lint format docs validate bench accuracy demo demo-networks lock clean venv
+.PHONY: help gate test lint format docs validate bench accuracy demo demo-networks lock locks-check clean venv
 
-# The first Python that is new enough; PYTHON=… names another.
+# The first Python that the locks are for and that can make a virtual environment; PYTHON=… names another.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
-  if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
+  if $$p -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; \
+  then echo $$p; break; fi; done)
 MODELS ?=
 EVIDENCE ?= ../shared
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/.installed
+# What is in .venv already: what the gate runs with, what the tests need besides, torch.
+GATE := $(VENV)/.gate
+DEV := $(VENV)/.dev
 VALIDATE := .venv-validate
+SOLVER := .venv-lock
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_USER := 0
+
+# Another PYTHON=… than the one that made .venv makes it anew.
+VERSION := -c 'import sys; print(sys.version)'
+ifneq ($(filter-out file,$(origin PYTHON)),)
+ifneq ($(shell $(PYTHON) $(VERSION)),$(shell $(BIN)/python $(VERSION) 2>/dev/null))
+.PHONY: $(GATE)
+endif
+endif
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
-gate: $(INSTALLED) ## check models: make gate MODELS="a.onnx models/"; without MODELS, the demo
+gate: $(GATE) ## check models: make gate MODELS="a.onnx models/"; without MODELS, the demo
 	@if [ -n "$(MODELS)" ]; then \
 	  code=0; $(BIN)/npugate check $(MODELS) || code=$$?; \
 	  if [ $$code -eq 0 ]; then word=PASS; elif [ $$code -eq 1 ]; then word=FAIL; else word=ERROR; fi; \
@@ -40,31 +54,32 @@ test: lint $(TORCH) ## lint, types, pages, tests; EXPORT=0 goes without torch
 	$(BIN)/python -m npugate.docgen --check
 	NPUGATE_EXPORT=$(EXPORT) $(BIN)/python -m pytest --cov --cov-report=term
 
-lint: $(INSTALLED) ## ruff and mypy
+lint: $(DEV) ## ruff and mypy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-format: $(INSTALLED) ## rewrite the code as the formatter has it
+format: $(DEV) ## rewrite the code as the formatter has it
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-docs: $(INSTALLED) ## rewrite the generated pages
+docs: $(DEV) ## rewrite the generated pages
 	$(BIN)/python -m npugate.docgen
 
-validate: $(INSTALLED) $(VALIDATE)/.installed ## what needs heavy or system tools
+validate: $(DEV) $(VALIDATE)/.installed ## what needs heavy or system tools
 	tools/validate_repo.sh $(VALIDATE)/bin
 	$(BIN)/python tools/validate_page.py || [ $$? -eq 77 ]  # 77: there is no browser, as it says
 	$(BIN)/python tools/validate_stedgeai.py --npugate $(BIN)/npugate
 	$(VALIDATE)/bin/python tools/validate_container.py --npugate $(BIN)/npugate --act $(VALIDATE)/bin/act
 	$(BIN)/python tools/validate_action.py --act $(VALIDATE)/bin/act
+	$(BIN)/python tools/check_locks.py
 
-bench: $(INSTALLED) ## CPU time and memory against the bare load and a peer
+bench: $(DEV) ## CPU time and memory against the bare load and a peer
 	$(BIN)/python tools/bench.py $(if $(PEER),--peer $(PEER)) $(if $(MODELS),--models $(MODELS))
 
-venv: $(INSTALLED) ## make .venv and stop
+venv: $(DEV) ## make .venv and stop
 
-demo: $(INSTALLED) ## the road to the board on the heart-rate network: repair, int8, evaluation, report
+demo: $(DEV) ## the road to the board on the heart-rate network: repair, int8, evaluation, report
 	@mkdir -p build/demo
 	$(BIN)/python -m examples.rppg.data calibration 200 build/demo/calibration.npz
 	$(BIN)/python -m examples.rppg.data test 200 build/demo/test.npz
@@ -82,32 +97,50 @@ demo-networks: $(VENV)/.export ## the same for three networks that are trained f
 	    --labels label --metric $$metric --limit=--min-grade=GOOD || exit 1; \
 	done
 
-accuracy: $(INSTALLED) ## estimates against real reports: make accuracy EVIDENCE=DIR
+accuracy: $(DEV) ## estimates against real reports: make accuracy EVIDENCE=DIR
 	$(BIN)/python tools/accuracy.py $(EVIDENCE)
 
-lock: ## solve requirements/*.in again; needs uv. UPGRADE=2026-11-01 takes what was new that day
-	for name in build run dev validate release lock; do \
-	  uv pip compile --quiet $(if $(UPGRADE),--upgrade --exclude-newer $(UPGRADE)) --no-config --universal --generate-hashes --python-version 3.11 \
-	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-	    requirements/$$name.in --output-file requirements/$$name.lock || exit 1; \
+lock: $(SOLVER)/.installed ## solve requirements/*.in again. UPGRADE=2026-11-01 takes what was new that day
+	for name in pip build run dev validate release lock; do \
+	  $(SOLVE) --generate-hashes requirements/$$name.in --output-file requirements/$$name.lock || exit 1; \
 	done
+	$(SOLVE) -c requirements/dev.lock requirements/export.in --output-file requirements/export.lock
+
+SOLVE = $(SOLVER)/bin/uv pip compile --quiet $(if $(UPGRADE),--upgrade --exclude-newer $(UPGRADE)) --no-config \
+  --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+locks-check: ## install each lock anew with the oldest and the newest pip, then make gate in a fresh clone
+	$(HAVE_PYTHON)
+	$(PYTHON) tools/check_locks.py
 
 clean: ## remove what make made
-	rm -rf $(VENV) $(VALIDATE) build dist .coverage .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VALIDATE) $(SOLVER) build dist .coverage .mypy_cache .pytest_cache .ruff_cache
 
-$(INSTALLED): requirements/dev.lock pyproject.toml
-	@test -n "$(PYTHON)" || { echo "npugate needs Python 3.11 or newer; name one: make PYTHON=…" >&2; exit 1; }
+HAVE_PYTHON = @test -n "$(PYTHON)" || \
+  { echo "npugate needs Python 3.11 to 3.14 with venv and pip; name one: make PYTHON=…" >&2; exit 1; }
+
+$(GATE): requirements/pip.lock requirements/build.lock requirements/run.lock pyproject.toml setup.py
+	$(HAVE_PYTHON)
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	tools/install_locks.sh $(VENV) build run
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.export: $(INSTALLED) requirements/export.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/export.txt
+$(DEV): $(GATE) requirements/dev.lock
+	tools/install_locks.sh $(VENV) dev
 	@touch $@
 
+# By version and not by hash: an index may have another build of torch (requirements/export.in).
+$(VENV)/.export: $(DEV) requirements/export.in requirements/export.lock
+	$(BIN)/python -m pip install --quiet -r requirements/export.in -c requirements/export.lock
+	@touch $@
+
+$(VALIDATE)/.installed $(SOLVER)/.installed: %/.installed: requirements/pip.lock
+	$(HAVE_PYTHON)
+	$(PYTHON) -m venv --clear $*
+	tools/install_locks.sh $* $(LOCK)
+	@touch $@
+$(VALIDATE)/.installed: LOCK := validate
 $(VALIDATE)/.installed: requirements/validate.lock
-	@test -n "$(PYTHON)" || { echo "npugate needs Python 3.11 or newer; name one: make PYTHON=…" >&2; exit 1; }
-	$(PYTHON) -m venv --clear $(VALIDATE)
-	$(VALIDATE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/validate.lock
-	@touch $@
+$(SOLVER)/.installed: LOCK := lock
+$(SOLVER)/.installed: requirements/lock.lock

@@ -17,8 +17,9 @@ choose_engine() { # sets engine
 
 digest() { # of everything that the build reads
   cd "$action" || return 1
-  find .dockerignore Dockerfile LICENSE README.md pyproject.toml entrypoint.py \
-    checks fixers npugate requirements third_party tools/image -type f ! -name '*.pyc' -print0 |
+  find .dockerignore Dockerfile LICENSE README.md pyproject.toml setup.py entrypoint.py \
+    checks fixers npugate requirements third_party tools/image tools/install_locks.sh \
+    -type f ! -name '*.pyc' -print0 |
     LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-16
 }
 
