@@ -13,5 +13,5 @@ WANTED = os.environ.get("NPUGATE_EXPORT", "")  # noqa: TID251 - the switch of `m
 HAVE = all(importlib.util.find_spec(name) for name in ("torch", "onnxscript"))
 needs_torch = pytest.mark.skipif(
     WANTED == "0" or (WANTED != "1" and not HAVE),
-    reason="EXPORT=0" if WANTED == "0" else "needs npugate[export]: torch and onnxscript",
+    reason="EXPORT=0 leaves torch out" if WANTED == "0" else "no torch: install npugate[export]",
 )

@@ -1,16 +1,13 @@
 """The memory estimate against real reports; the files are other people's and lie elsewhere."""
 
-import os
 import sys
 from pathlib import Path
 
 import pytest
 
-_BESIDE = Path(__file__).resolve().parents[3] / "shared"
-FOLDER = Path(os.environ.get("NPUGATE_EVIDENCE", _BESIDE))  # noqa: TID251 - where the evidence is
-pytestmark = pytest.mark.skipif(
-    not (FOLDER / "groundtruth").is_dir(), reason=f"no evidence folder at {FOLDER}"
-)
+from tests.evidence import FOLDER, needs_evidence
+
+pytestmark = needs_evidence("groundtruth")
 TOOLS = str(Path(__file__).resolve().parents[2] / "tools")
 
 

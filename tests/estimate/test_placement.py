@@ -1,6 +1,5 @@
 """What the compiler makes of a pattern: the operators off the NPU, and the number of epochs."""
 
-import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -16,9 +15,9 @@ from npugate.model.reader import load
 from npugate.report.estimate import Engine
 from npugate.rules.testing import model_from_text
 from npugate.target import profiles
+from tests.evidence import FOLDER, needs_evidence
 
 ROOT = Path(__file__).resolve().parents[2]
-EVIDENCE = Path(os.environ.get("NPUGATE_EVIDENCE") or ROOT.parent / "shared")  # noqa: TID251 - where the evidence is
 HEAD = '<ir_version: 8, opset_import: ["" : 14]> net '
 SCALES = "float s = {0.1}, float u = {0.2}, int8 z = {3}, int8 o = {0}"
 
@@ -165,12 +164,12 @@ def test_the_two_counts_differ_as_the_reports_do(tmp_path):
     assert compiler_macs(facts, profiles.load("stm32n6", "4.0")) == 768 + 128
 
 
-@pytest.mark.skipif(not EVIDENCE.is_dir(), reason="the evidence folder is not beside the checkout")
+@needs_evidence()
 def test_the_reports_of_the_compiler_are_met():
     sys.path.insert(0, str(ROOT / "tools"))
     import accuracy_placement as tool  # noqa: PLC0415 - a script beside the package
 
-    rows = tool.rows(EVIDENCE)
+    rows = tool.rows(FOLDER)
     for toolchain in ("2.1", "2.2", "4.0"):
         share, precision, count = tool.recall([r for r in rows if r.toolchain == toolchain])
         assert share >= 0.95, toolchain

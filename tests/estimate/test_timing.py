@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import runpy
 import sys
 from pathlib import Path
@@ -25,8 +24,8 @@ from npugate.report.estimate import (
     Pool,
     Window,
 )
+from tests.evidence import FOLDER, needs_evidence
 
-EVIDENCE = Path(os.environ.get("NPUGATE_EVIDENCE", Path(__file__).parents[3] / "shared"))  # noqa: TID251 - where the evidence lies
 NOWHERE = Location()
 
 
@@ -150,13 +149,12 @@ def test_no_epochs_take_no_time() -> None:
     assert total.microseconds.high == 0
 
 
+@needs_evidence("groundtruth")
 def test_the_compiler_s_cycles_are_met_on_the_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not (EVIDENCE / "groundtruth").is_dir():
-        pytest.skip(f"the evidence is not at {EVIDENCE}")
     tool = Path(__file__).parents[2] / "tools" / "accuracy_timing.py"
     monkeypatch.setattr(sys, "path", [*sys.path])
 
-    rows = list(runpy.run_path(str(tool))["compared"](EVIDENCE))
+    rows = list(runpy.run_path(str(tool))["compared"](FOLDER))
 
     on_npu = [row for row in rows if row.engine is Engine.NPU]
     assert len(on_npu) > 250
@@ -222,13 +220,12 @@ def test_a_window_over_few_channels_is_not_slowed_down() -> None:
     assert timed.microseconds.likely == pytest.approx(623, rel=0.1)
 
 
+@needs_evidence("groundtruth")
 def test_single_layers_are_near_what_boards_took(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not (EVIDENCE / "groundtruth").is_dir():
-        pytest.skip(f"the evidence is not at {EVIDENCE}")
     tool = Path(__file__).parents[2] / "tools" / "accuracy_boards.py"
     monkeypatch.setattr(sys, "path", [*sys.path])
 
-    found = list(runpy.run_path(str(tool))["runs"](EVIDENCE))
+    found = list(runpy.run_path(str(tool))["runs"](FOLDER))
 
     layers = [run.error for run in found if not run.is_whole]
     assert len(layers) >= 25

@@ -11,6 +11,7 @@ from npugate.errors import ModelError
 from npugate.limits import Limits
 from npugate.model import reader
 from npugate.model.reader import load, read
+from tests.evidence import FOLDER, needs_evidence
 from tests.hostile import cases
 
 ROOT = Path(__file__).parents[2]
@@ -205,11 +206,10 @@ def test_a_short_fuzz_run_finds_nothing(tmp_path):
     assert "nothing found" in done.stdout
 
 
+@needs_evidence("groundtruth")
 def test_the_real_models_are_read_without_a_false_alarm():
-    folder = Path(os.environ.get("NPUGATE_EVIDENCE", ROOT.parent / "shared"))  # noqa: TID251  # as documented
-    files = [*folder.glob("groundtruth/**/*.onnx"), *folder.glob("corpus/**/*.onnx")]
-    if not files:
-        pytest.skip("the evidence folder is not here; set NPUGATE_EVIDENCE")
+    files = [*FOLDER.glob("groundtruth/**/*.onnx"), *FOLDER.glob("corpus/**/*.onnx")]
+    assert files
     found = {}
     for file in files:
         try:

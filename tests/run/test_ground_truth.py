@@ -1,26 +1,21 @@
 """What fires on models with a known fate on the chip, rule by rule, and why that is right.
 
-The models are other people's files and no part of the project: they lie in the evidence folder,
-``../shared`` beside the checkout or what NPUGATE_EVIDENCE names. Their origins are the paths in its
+The models are other people's files and no part of the project: they lie in the evidence folder
+of ``tests/evidence.py``. Their origins are the paths in its
 ``groundtruth/manifest.json``; the compiler's reports are under ``groundtruth/reports``.
 """
 
 import contextlib
 import io
 import json
-import os
-from pathlib import Path
 
 import pytest
 
 from npugate.cli import main
+from tests.evidence import FOLDER, needs_evidence
 
-_BESIDE = Path(__file__).parents[3] / "shared"
-FOLDER = Path(os.environ.get("NPUGATE_EVIDENCE", _BESIDE))  # noqa: TID251 - where the evidence is
 MODELS = FOLDER / "groundtruth"
-pytestmark = pytest.mark.skipif(
-    not MODELS.is_dir(), reason=f"no evidence folder at {FOLDER}: set NPUGATE_EVIDENCE"
-)
+pytestmark = needs_evidence("groundtruth")
 W4 = "yolov8n_256_qdq_w4_85.59__w8_14.41__a8_100__map_52.36"
 
 # Compiled for the N6 by the later of the toolchains given for each: no error may be in these rows.

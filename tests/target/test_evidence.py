@@ -1,8 +1,5 @@
 """Models that were compiled for the target break nothing of its data at the level of an error."""
 
-import os
-from pathlib import Path
-
 import pytest
 
 from npugate.facts import Facts
@@ -11,11 +8,10 @@ from npugate.limits import Limits
 from npugate.model.reader import load
 from npugate.rules import registry
 from npugate.target import profiles
+from tests.evidence import FOLDER, needs_evidence
 
-_BESIDE = Path(__file__).parents[3] / "shared"
-FOLDER = Path(os.environ.get("NPUGATE_EVIDENCE", _BESIDE))  # noqa: TID251 - where the evidence is
 MODELS = FOLDER / "groundtruth"
-pytestmark = pytest.mark.skipif(not MODELS.is_dir(), reason=f"no evidence folder at {FOLDER}")
+pytestmark = needs_evidence("groundtruth")
 RULES = [rule for rule in registry.rules().values() if rule.id.startswith("NPU2")]
 COMPILED = [
     ("models/mobilenet_v2_224_int8.onnx", ("2.2", "4.0")),

@@ -1,18 +1,15 @@
 """Real reports of 2.0 to 4.0.1, kept outside of the repository: each is read, and read rightly."""
 
-import os
 import re
-from pathlib import Path
 
 import pytest
 
 from npugate.compilers.stedgeai import catalogue, info, reading, redact, text
 from npugate.report.compiled import EpochCounts
+from tests.evidence import FOLDER, needs_evidence
 
-_BESIDE = Path(__file__).parents[4] / "shared"
-FOLDER = Path(os.environ.get("NPUGATE_EVIDENCE", _BESIDE))  # noqa: TID251 - where the evidence is
 REPORTS = FOLDER / "groundtruth" / "reports"
-pytestmark = pytest.mark.skipif(not REPORTS.is_dir(), reason=f"no evidence folder at {FOLDER}")
+pytestmark = needs_evidence("groundtruth", "reports")
 
 TEXTS = sorted(REPORTS.rglob("*.txt"))
 INFOS = sorted(REPORTS.rglob("*c_info.json"))

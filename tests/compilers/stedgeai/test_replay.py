@@ -1,19 +1,16 @@
 """Real runs of real models, replayed by the stand-in through the command line."""
 
 import json
-import os
 import shutil
-from pathlib import Path
 
 import pytest
 
 from tests import stedgeai_tool as tool
+from tests.evidence import FOLDER, needs_evidence
 
-_BESIDE = Path(__file__).parents[4] / "shared"
-FOLDER = Path(os.environ.get("NPUGATE_EVIDENCE", _BESIDE))  # noqa: TID251 - where the evidence is
 TRUTH = FOLDER / "groundtruth"
 REPORTS, MODELS = TRUTH / "reports", TRUTH / "models"
-pytestmark = pytest.mark.skipif(not TRUTH.is_dir(), reason=f"no evidence folder at {FOLDER}")
+pytestmark = needs_evidence("groundtruth")
 STUDIO = REPORTS / "Magnus3327/stm32n6-edge-ai-benchmarks/Output/Output_CV_Models/AI_STUDIO"
 OCR = REPORTS / "SanXiaCoat/OCR-and-Navigator-Based-On-STM32N6/CubeProjects/Navigator"
 YAMNET = (
