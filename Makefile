@@ -22,7 +22,7 @@ export PIP_USER := 0
 # Another PYTHON=… than the one that made .venv makes it anew.
 VERSION := -c 'import sys; print(sys.version)'
 ifneq ($(filter-out file,$(origin PYTHON)),)
-ifneq ($(shell $(PYTHON) $(VERSION)),$(shell $(BIN)/python $(VERSION) 2>/dev/null))
+ifneq ($(shell $(PYTHON) $(VERSION) 2>/dev/null),$(shell $(BIN)/python $(VERSION) 2>/dev/null))
 .PHONY: $(GATE)
 endif
 endif
@@ -116,7 +116,8 @@ locks-check: ## install each lock anew with the oldest and the newest pip, then 
 clean: ## remove what make made
 	rm -rf $(VENV) $(VALIDATE) $(SOLVER) build dist .coverage .mypy_cache .pytest_cache .ruff_cache
 
-HAVE_PYTHON = @test -n "$(PYTHON)" || \
+HAVE_PYTHON = @test -n "$(PYTHON)" && \
+  $(PYTHON) -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' || \
   { echo "npugate needs Python 3.11 to 3.14 with venv and pip; name one: make PYTHON=…" >&2; exit 1; }
 
 $(GATE): requirements/pip.lock requirements/build.lock requirements/run.lock pyproject.toml setup.py

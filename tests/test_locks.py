@@ -111,6 +111,7 @@ case "$*" in
     rm -rf .venv; mkdir -p .venv/bin; cp "$0" .venv/bin/python
     printf '#!/bin/sh\\nexit 1\\n' >.venv/bin/npugate; chmod +x .venv/bin/npugate
     echo venv >>log ;;
+  *sys.version_info*) [ "$0" != ./old ] || exit 1 ;;
   *sys.version*) sed -n 2p "$0" ;;
   *"-m pip install"*)
     for word; do last=$word; done; [ "$last" != "$FAILING" ] || exit 1; echo "${last##*/}" >>log ;;
@@ -121,14 +122,14 @@ _GATE = ["venv", "pip.lock", "build.lock", "run.lock", "."]
 
 @pytest.fixture
 def checkout(tmp_path):
-    """Lay out what the Makefile reads, and two Pythons of different versions."""
+    """Lay out what the Makefile reads, two Pythons of different versions, and one too old."""
     if not shutil.which("make"):
         pytest.skip("needs make")
     for name in ("Makefile", "pyproject.toml", "setup.py", "tools/install_locks.sh"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     shutil.copytree(REQUIREMENTS, tmp_path / "requirements")
-    for version in ("one", "two"):
+    for version in ("one", "two", "old"):
         path = tmp_path / version
         path.write_text(_PYTHON.replace("VERSION", version))
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
@@ -174,6 +175,11 @@ def test_another_python_makes_the_environment_anew(checkout):
     assert made(checkout, "gate", "PYTHON=./two") == _GATE
     assert made(checkout, "venv", "PYTHON=./two") == ["pip.lock", "dev.lock"]
     assert made(checkout, "gate", PYTHON="./two") == []
+
+
+@pytest.mark.parametrize("python", ["./old", "./none", ""])
+def test_a_python_that_will_not_do_is_refused_and_nothing_is_installed(checkout, python):
+    assert made(checkout, "gate", f"PYTHON={python}", code=2) == []
 
 
 def test_an_installation_that_failed_is_begun_again(checkout):
