@@ -4,7 +4,10 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import coverage
 import pytest
+
+from tests.forked_lines import ForkedLines
 
 SNAPSHOTS = Path(__file__).parent / "fixtures" / "snapshots"
 
@@ -27,6 +30,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
     for reason, count in reasons.most_common():
         terminalreporter.write_line(f"skipped {count}: {reason}", yellow=True)
+
+
+@pytest.hookimpl(trylast=True)  # after pytest-cov, which starts to measure in a worker then
+def pytest_sessionstart(session: pytest.Session) -> None:
+    measured = coverage.Coverage.current()
+    if measured is not None:
+        session.config.pluginmanager.register(ForkedLines(measured))
 
 
 @pytest.fixture
