@@ -39,6 +39,8 @@ FLOAT = ("--ignore", "float-model")  # every model here is one; it is not what i
 
 
 def named(value):
+    if isinstance(value, set):
+        return "+".join(sorted(value)) or "none"  # in one order: each worker must find these names
     return " ".join(value) if isinstance(value, list) else str(value)
 
 
