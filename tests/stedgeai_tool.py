@@ -102,4 +102,5 @@ def is_alive(pid: int) -> bool:
             return False
         if state in {"Z", "X"}:
             return False
+        time.sleep(0.005)
     return True

@@ -1,5 +1,6 @@
 """``npugate deploy`` and ``npugate verify``: steps, cache, report, and what goes wrong."""
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -36,8 +37,34 @@ def samples(tmp_path_factory):
 
 @pytest.fixture
 def place(tmp_path, monkeypatch, samples):
+    """The models and the samples in a folder of their own, as the working directory."""
+    fill(tmp_path, samples)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def fill(folder, samples):
     for path in (FIX, CLEAN, *samples.iterdir()):
-        shutil.copy(path, tmp_path / path.name)
+        shutil.copy(path, folder / path.name)
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory, samples):
+    """A folder where both plans ran once, which is dear, and how that ended."""
+    folder = tmp_path_factory.mktemp("deployed")
+    fill(folder, samples)
+    out, err = io.StringIO(), io.StringIO()
+    arguments = ["deploy", "--plan", "both", "--clean", CLEAN.name, *given()]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        code = cli._run(arguments, cli.Console({}, out, err))
+    return folder, code, out.getvalue(), err.getvalue()
+
+
+@pytest.fixture
+def again(tmp_path, monkeypatch, deployed):
+    """A copy of that folder, as the working directory: what is done is known by its paths here."""
+    shutil.copytree(deployed[0], tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -61,10 +88,12 @@ def given(*more, model=FIX.name):
     )
 
 
-def test_both_plans_run_to_no_violation_and_a_report_that_says_so(place, capsys):
-    code, out, err = deploy(capsys, "--plan", "both", "--clean", CLEAN.name, *given())
+def test_both_plans_run_to_no_violation_and_a_report_that_says_so(deployed, monkeypatch):
+    folder, code, out, err = deployed
+    monkeypatch.chdir(folder)
     assert (code, err) == (0, "")
-    report = json.loads((place / "npugate-deploy/deployment.json").read_bytes())
+    assert "(unchanged)" not in out
+    report = json.loads((folder / "npugate-deploy/deployment.json").read_bytes())
     assert [item["plan"] for item in report["plans"]] == ["fix", "clean"]
     for item in report["plans"]:
         assert [step["verdict"] for step in item["steps"]] == ["passed"] * 7
@@ -75,13 +104,12 @@ def test_both_plans_run_to_no_violation_and_a_report_that_says_so(place, capsys)
         for path, digest in (pair for step in item["steps"] for pair in step["made"]):
             assert cache.digest_of(Path(path)) == digest
     assert "violations before 8; violations after 0" in (
-        place / "npugate-deploy/deployment.md"
+        folder / "npugate-deploy/deployment.md"
     ).read_text("utf-8")
     assert "deployment: PASS" in out
 
 
-def test_only_what_changed_is_done_again(place, capsys):
-    assert deploy(capsys, *given())[0] == 0
+def test_only_what_changed_is_done_again(again, capsys):
     out = deploy(capsys, *given())[1]
     assert out.count("(unchanged)") == 7
     test = np.load("test.npz")
@@ -89,25 +117,25 @@ def test_only_what_changed_is_done_again(place, capsys):
     out = deploy(capsys, *given())[1]
     done = [line for line in out.splitlines() if " s)" in line]
     assert len(done) == 2  # evaluate and run
-    (place / "npugate-deploy/fix/model_int8.onnx").unlink()
+    (again / "npugate-deploy/fix/model_int8.onnx").unlink()
     out = deploy(capsys, *given())[1]
     assert [line.split("(")[0].split()[1] for line in out.splitlines() if " s)" in line] == [
         "quantise"
     ]
 
 
-def test_a_limit_that_is_missed_stops_the_plan_and_says_what_to_do(place, capsys):
+def test_a_limit_that_is_missed_stops_the_plan_and_says_what_to_do(again, capsys):
     code, out, _ = deploy(capsys, *given("--limit=--min-sqnr=200"))
     assert code == 1
     assert "failed  evaluate on other samples" in out
     assert "--exclude one" in out
-    report = json.loads((place / "npugate-deploy/deployment.json").read_bytes())
+    report = json.loads((again / "npugate-deploy/deployment.json").read_bytes())
     verdicts = [step["verdict"] for step in report["plans"][0]["steps"]]
     assert verdicts == ["passed"] * 3 + ["failed"] + ["skipped"] * 3
     assert not report["passed"]
 
 
-def test_an_output_outside_of_the_range_fails(place, capsys):
+def test_an_output_outside_of_the_range_fails(again, capsys):
     arguments = [word if word != "30:180" else "30:50" for word in given()]
     code, out, _ = deploy(capsys, *arguments)
     assert code == 1
@@ -151,7 +179,7 @@ def test_missing_data_is_named(place, capsys):
 
 
 @pytest.mark.parametrize("fault", ["empty", "nan", "shape", "rubbish"])
-def test_wrong_data_stops_at_its_step_with_a_reason(place, capsys, fault):
+def test_wrong_data_stops_at_its_step_with_a_reason(again, capsys, fault):
     images = np.zeros((8, 72, 36, 36), np.float32)
     if fault == "empty":
         np.savez("calibration.npz", images=images[:0], bpm=np.zeros((0, 1), np.float32))
@@ -164,7 +192,7 @@ def test_wrong_data_stops_at_its_step_with_a_reason(place, capsys, fault):
     code, out, _ = deploy(capsys, *given())
     assert code == 1
     assert "failed  quantise to int8" in out
-    assert not (place / "npugate-deploy/fix/model_int8.onnx").exists()
+    assert not (again / "npugate-deploy/fix/model_int8.onnx").exists()
 
 
 def test_the_configuration_says_what_the_arguments_do_not(place, capsys):
@@ -231,9 +259,9 @@ def test_a_folder_that_cannot_be_made_is_an_error_at_once(place, capsys):
     assert "cannot be written" in err
 
 
-def test_a_damaged_state_is_no_state(place, capsys):
+def test_a_damaged_state_is_no_state(again, capsys):
     assert deploy(capsys, *given())[0] == 0
-    state = place / "npugate-deploy/deploy-state.json"
+    state = again / "npugate-deploy/deploy-state.json"
     for content in (b"", b"[]", b"{", b'{"schema": "npugate-deploy-state/1", "steps": 3}'):
         state.write_bytes(content)
         assert cache.State(state.parent).seconds("fix/source", "x", ()) is None

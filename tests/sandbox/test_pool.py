@@ -187,7 +187,7 @@ def test_a_signal_ends_the_children_and_then_the_program(number, status, tmp_pat
     program = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], cwd=ROOT)
     deadline = time.monotonic() + 20
     while len(list(tmp_path.glob("*.pid"))) < 2 and time.monotonic() < deadline:
-        pass
+        time.sleep(0.005)
     program.send_signal(number)
     assert program.wait(20) == status
     children = [int(file.read_text()) for file in tmp_path.glob("*.pid")]
