@@ -49,10 +49,13 @@ else
 TORCH := $(VENV)/.export
 endif
 
+# A worker a core, four at most: each holds torch and the coverage of its own. A worker that is done
+# takes tests from another. Bytecode is kept: the tests start some hundred programs.
 test: lint $(TORCH) ## lint, types, pages, tests; EXPORT=0 goes without torch
 	@if [ "$(EXPORT)" = 0 ]; then echo "EXPORT=0: the tests of npugate export are skipped"; fi
 	$(BIN)/python -m npugate.docgen --check
-	NPUGATE_EXPORT=$(EXPORT) $(BIN)/python -m pytest --cov --cov-report=term
+	PYTHONDONTWRITEBYTECODE= NPUGATE_EXPORT=$(EXPORT) $(BIN)/python -m pytest \
+	  --numprocesses auto --maxprocesses 4 --dist worksteal --cov --cov-report=term
 
 lint: $(DEV) ## ruff and mypy
 	$(BIN)/ruff check
