@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,12 @@ def snapshot(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert actual == path.read_text(encoding="utf-8")
 
     return compare
+
+
+@pytest.fixture(scope="session")
+def torch_loaded() -> None:
+    """Load what exports, which children of this process then have: see tests/torch_extra.py."""
+    importlib.import_module("npugate.export.pytorch")
 
 
 @pytest.fixture
