@@ -37,7 +37,13 @@ def test_lines_of_forked_children_are_counted(tmp_path, monkeypatch, workers):
     (tmp_path / "code_here.py").write_text(CODE)
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_it.py").write_text(TESTS)
-    for name in ("COVERAGE_PROCESS_CONFIG", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER"):
+    inherited = (
+        "COVERAGE_PROCESS_CONFIG",
+        "COVERAGE_FILE",
+        "PYTEST_ADDOPTS",
+        "PYTEST_XDIST_WORKER",
+    )
+    for name in inherited:
         monkeypatch.delenv(name, raising=False)
     measure = ("--cov=code_here", "--cov-branch", "--cov-report=json:lines.json")
     done = subprocess.run(
