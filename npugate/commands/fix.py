@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from msgspec.structs import replace
 
+from npugate import inplace, log
 from npugate.commands import check
 from npugate.console import Console
 from npugate.errors import UsageError
@@ -139,11 +140,10 @@ def _keep(chosen: argparse.Namespace, path: str, file: Path, found: Examined) ->
         return None
     if not chosen.in_place:
         target = _place(Path(chosen.output_dir), path, file)
-        writer.save(repaired.data, target, beside=repaired.is_external)
+        writer.save(repaired.data, target, beside=bool(repaired.weights))
         return target.as_posix()
-    if writer.digest(file) != found.digest:
+    if writer.digest_of(file) != found.digest:
         raise UsageError(f"{path} changed while it was repaired; it was left as it is")
-    if chosen.backup:
-        writer.back_up(file)
-    writer.save(repaired.data, file, beside=repaired.is_external)
+    for stays in inplace.put(repaired.data, file, repaired.weights, backup=chosen.backup):
+        log.warning(stays)
     return path

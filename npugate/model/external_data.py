@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
-from onnx import GraphProto, TensorProto
+from onnx import ModelProto, TensorProto
 
 from npugate.findings import rule_names
 from npugate.findings.values import Location, Problem
+from npugate.limits import Limits
 from npugate.model import filetype
 from npugate.model.payload import expected_bytes
-from npugate.model.walk import Place, shown
+from npugate.model.walk import Place, shown, survey
 
 UNSAFE: Final = rule_names.UNSAFE_EXTERNAL_DATA
 MISSING: Final = rule_names.MISSING_EXTERNAL_DATA
@@ -125,21 +126,20 @@ def problems(places: Iterable[Place], folder: Path | None) -> Iterator[Problem]:
         yield Problem(fault.rule, locations[0], f"{_subject(locations)}: {fault.text}")
 
 
-def locations(graph: GraphProto) -> tuple[str, ...]:
-    """Return the names of the files that a graph's weights are in, those of subgraphs too."""
-    tensors = [*graph.initializer]
-    for node in graph.node:
-        for attribute in node.attribute:
-            tensors += [attribute.t, *attribute.tensors]
+def locations(model: ModelProto, limits: Limits) -> tuple[str, ...]:
+    """Return the names of the files that a model's tensors are in, wherever those hide.
+
+    Raises:
+        ModelError: the model is beyond the limits.
+    """
     names = {
         entry.value
-        for tensor in tensors
-        if tensor.data_location == TensorProto.EXTERNAL
-        for entry in tensor.external_data
+        for place in survey(model, limits)
+        if place.tensor.data_location == TensorProto.EXTERNAL
+        for entry in place.tensor.external_data
         if entry.key == "location"
     }
-    inner = [g for n in graph.node for a in n.attribute for g in (a.g, *a.graphs) if g.node]
-    return tuple(sorted(names.union(*(locations(g) for g in inner))))
+    return tuple(sorted(names))
 
 
 def _subject(locations: list[Location]) -> str:

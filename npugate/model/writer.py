@@ -1,9 +1,16 @@
-"""Read a model with its weights, and write one, with weights in a second file where it had so."""
+"""Read a model with its weights, and write one, with weights in a second file where it had so.
+
+The second file is named after what it holds, so that no file that any model reads is ever written
+over: the new weights are there, whole, before the one rename that makes a model of them, and the
+old ones until after it. Whoever ends the program at any point leaves the old model or the new one.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import os
+import stat
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +21,8 @@ from onnx.external_data_helper import load_external_data_for_model
 
 from npugate import atomic_write
 from npugate.errors import ModelError, UsageError
-from npugate.model.external_data import MISSING, UNSAFE
+from npugate.limits import Limits
+from npugate.model.external_data import MISSING, UNSAFE, locations
 from npugate.model.reader import MISMATCH, Model
 from npugate.model.utf8 import repair_text
 from npugate.model.walk import ANALYSIS_LIMIT
@@ -22,6 +30,19 @@ from npugate.model.walk import ANALYSIS_LIMIT
 _PROTOBUF_BYTES: Final = 2**31 - 1
 _BESIDE_BYTES: Final = 1024  # smaller tensors stay in the model file
 _ALIGNMENT: Final = 4096  # of each tensor in the data file, so that it can be mapped
+_DIGITS: Final = 16  # of the sha256 that a data file is named after
+_NAME_BYTES: Final = 200  # of a model's name in that of its data file; systems allow 255 in all
+
+
+def check_weights(model: Model) -> None:
+    """Refuse a model whose weights nothing may look at.
+
+    Raises:
+        ModelError: they were found missing, unsafe or of another size than said.
+    """
+    for problem in model.problems:
+        if problem.rule in {UNSAFE, MISSING, MISMATCH}:
+            raise ModelError(problem.rule, f"its weights cannot be read: {problem.message}")
 
 
 def load(file: Path, model: Model) -> ModelProto:
@@ -35,9 +56,7 @@ def load(file: Path, model: Model) -> ModelProto:
         ModelError: it changed since, is too large to be held in one message, has names that are no
             UTF-8, or weights that were found missing, unsafe or of another size than said.
     """
-    for problem in model.problems:
-        if problem.rule in {UNSAFE, MISSING, MISMATCH}:
-            raise ModelError(problem.rule, f"its weights cannot be read: {problem.message}")
+    check_weights(model)
     size = model.size_bytes + _external_bytes(model.proto)
     if size > _PROTOBUF_BYTES:
         text = f"with its weights the model has {size} bytes; repairs take up to {_PROTOBUF_BYTES}"
@@ -48,8 +67,10 @@ def load(file: Path, model: Model) -> ModelProto:
     proto = ModelProto()
     try:
         proto.ParseFromString(data)
-        if is_external(model.proto):
+        if locations(proto, Limits()):
             load_external_data_for_model(proto, str(file.parent))
+            if locations(proto, Limits()):
+                raise ModelError(ANALYSIS_LIMIT, "it has weights in files where no tool looks")
     except (DecodeError, ValidationError, OSError, ValueError) as error:
         raise ModelError(ANALYSIS_LIMIT, f"its weights cannot be read: {error}") from error
     if repair_text(proto):
@@ -57,15 +78,17 @@ def load(file: Path, model: Model) -> ModelProto:
     return proto
 
 
-def is_external(model: ModelProto) -> bool:
-    """Tell whether a model keeps weights in other files."""
-    return any(item.data_location == TensorProto.EXTERNAL for item in model.graph.initializer)
+def digest_of(path: Path) -> str:
+    """Return the sha256 of a file, in hex.
 
-
-def digest(path: Path) -> str:
-    """Return the sha256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def save(data: bytes, path: Path, *, beside: bool) -> None:
@@ -74,44 +97,72 @@ def save(data: bytes, path: Path, *, beside: bool) -> None:
     Args:
         data: the model as one message.
         path: of the file; its folder is made.
-        beside: put large weights into ``NAME.data`` in the same folder, written first.
+        beside: put large weights into ``NAME.DIGEST.data`` in the same folder, written first; what
+            another version of the model reads has another name and stays.
 
     Raises:
         UsageError: the place cannot be written.
     """
-    if not beside:
+    atomic_write.check_place(path)
+    if not beside or atomic_write.is_stream(path):
         atomic_write.write_bytes(path, data)
         return
     model = ModelProto.FromString(data)
-    location = f"{path.name}.data"
-    atomic_write.write_parts(path.with_name(location), _payloads(model, location))
+    large = [item for item in model.graph.initializer if len(item.raw_data) >= _BESIDE_BYTES]
+    if large:
+        place = _data_place(path, _hashed(_payloads(large)))
+        if not place.exists():  # else it is of this content, from a run that was ended
+            atomic_write.write_parts(place, _payloads(large), like=path)
+        _point(large, place.name)
     atomic_write.write_bytes(path, model.SerializeToString())
 
 
-def _payloads(model: ModelProto, location: str) -> Iterator[bytes]:
-    """Yield the large payloads, aligned; their tensors then point to where they are."""
+def _payloads(tensors: Iterable[TensorProto]) -> Iterator[bytes]:
+    """Yield the payloads, aligned."""
     length = 0
-    for tensor in model.graph.initializer:
+    for tensor in tensors:
         payload = tensor.raw_data
-        if len(payload) >= _BESIDE_BYTES:
-            gap = -length % _ALIGNMENT
-            yield bytes(gap)
-            yield payload
-            _point(tensor, location, length + gap, len(payload))
-            length += gap + len(payload)
+        gap = -length % _ALIGNMENT
+        yield bytes(gap)
+        yield payload
+        length += gap + len(payload)
 
 
-def back_up(path: Path) -> Path:
-    """Copy a file to ``NAME.bak`` beside it; an older copy is never overwritten.
+def _point(tensors: Iterable[TensorProto], location: str) -> None:
+    """Let tensors point to where ``_payloads`` has put them."""
+    length = 0
+    for tensor in tensors:
+        offset = length + -length % _ALIGNMENT
+        length = offset + len(tensor.raw_data)
+        size = len(tensor.raw_data)
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        del tensor.external_data[:]
+        for key, value in (("location", location), ("offset", offset), ("length", size)):
+            tensor.external_data.add(key=key, value=str(value))
 
-    Raises:
-        UsageError: the place cannot be written, or holds a copy already.
-    """
-    copy = path.with_name(f"{path.name}.bak")
-    if copy.exists():
-        raise UsageError(f"{copy} exists already; move it away, or leave --backup out")
-    atomic_write.write_bytes(copy, path.read_bytes())
-    return copy
+
+def _hashed(parts: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _data_place(path: Path, digest: str) -> Path:
+    """Return where weights of this digest go; never where something else is."""
+    name = os.fsencode(path.name)[:_NAME_BYTES].decode("utf-8", "ignore")
+    for more in ("", *(f"-{number}" for number in range(2, 100))):
+        place = path.with_name(f"{name}.{digest[:_DIGITS]}{more}.data")
+        if not os.path.lexists(place) or (_is_plain(place) and digest_of(place) == digest):
+            return place
+    raise UsageError(f"cannot write {place}: files of other content have every name for it")
+
+
+def _is_plain(place: Path) -> bool:
+    """Tell whether a file is one that models are read from: no link, and of one name only."""
+    status = place.lstat()
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
 
 
 def _external_bytes(model: ModelProto) -> int:
@@ -121,11 +172,3 @@ def _external_bytes(model: ModelProto) -> int:
         for entry in item.external_data
         if entry.key == "length" and entry.value.isdecimal()
     )
-
-
-def _point(tensor: TensorProto, location: str, offset: int, length: int) -> None:
-    tensor.ClearField("raw_data")
-    tensor.data_location = TensorProto.EXTERNAL
-    del tensor.external_data[:]
-    for key, value in (("location", location), ("offset", offset), ("length", length)):
-        tensor.external_data.add(key=key, value=str(value))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -9,10 +10,11 @@ from typing import Final
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from npugate.errors import ModelError
+from npugate.errors import ModelError, UsageError
 from npugate.estimate import assemble
 from npugate.estimate.model_size import figures
 from npugate.facts import Facts, Inference, neighbours, topology
+from npugate.filemarks import Mark, marks
 from npugate.findings.sketch import Sketch
 from npugate.findings.values import Hit, Location, Severity, Source
 from npugate.limits import Limits
@@ -86,13 +88,13 @@ class Repaired(Struct, frozen=True):
         data: the repaired model as a file; empty when nothing was applied.
         hits: of the repaired model.
         report: without findings and output.
-        is_external: True when the original kept weights in other files.
+        weights: the files of the original's weights, as they were when they were read.
     """
 
     data: bytes
     hits: tuple[tuple[str, Hit], ...]
     report: RepairReport
-    is_external: bool = False
+    weights: tuple[Mark, ...] = ()
 
 
 def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
@@ -118,7 +120,7 @@ def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
         sketches=_sketches(facts, outcome.hits),
     )
     if not unreadable:
-        beside = locations(model.proto.graph)
+        beside = locations(model.proto, limits)
         found = replace(found, beside=beside, estimate=_estimate(facts, job.target))
     if job.pictured:
         found = replace(found, graph=topology.view(facts.graphs))
@@ -165,7 +167,7 @@ def _twin(
 ) -> dict[tuple[str, str], Source]:
     """Return the lines of the text twin that the hits are on; none of a stale or missing one."""
     place = candidate.file.with_name(candidate.file.name + ".txt")
-    if not hits or place.is_symlink() or not place.is_file():
+    if not hits or not _is_plain(place):
         return {}
     from npugate.model import weight_digests  # noqa: PLC0415 - hashes all weights, so only for a twin
     from npugate.snapshot import text_twin  # noqa: PLC0415 - hashes all weights, so only for a twin
@@ -188,6 +190,13 @@ def _twin(
     }
 
 
+def _is_plain(place: Path) -> bool:
+    try:
+        return stat.S_ISREG(place.lstat().st_mode)
+    except OSError:  # no such file, or a name that is longer than names may be
+        return False
+
+
 def _repair(
     file: Path,
     model: Model,
@@ -206,9 +215,11 @@ def _repair(
 
     context.stage("reading the weights")
     try:
+        writer.check_weights(model)
+        weights = marks(file.parent, locations(model.proto, context.limits))
         # Handed over without a name here, which would hold the message for as long as this runs.
         repaired = gate.repair_model(writer.load(file, model), facts, hits, context)
-    except ModelError as error:
+    except (ModelError, UsageError) as error:  # the files went away meanwhile
         return Repaired(b"", hits, _declined(str(error)))
     report = repaired.report
     if pictured and repaired.facts is not None:
@@ -216,4 +227,4 @@ def _repair(
         cost = assemble.estimate(repaired.facts, context.target)
         report = replace(report, graph=topology.view(repaired.facts.graphs), estimate=cost)
     heap.trim()  # the repaired model is about to be copied, to be sent
-    return Repaired(repaired.data, tuple(repaired.hits), report, writer.is_external(model.proto))
+    return Repaired(repaired.data, tuple(repaired.hits), report, weights)
