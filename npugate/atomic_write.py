@@ -73,8 +73,9 @@ def check_place(path: Path) -> None:
     """
     kind = stat.S_IFCHR if _descriptor(path) is not None else _kind(path)
     if kind == stat.S_IFLNK:
-        to = os.path.realpath(path)
-        raise UsageError(f"cannot write {path}: it is a symbolic link; name {to} itself")
+        raise UsageError(
+            f"cannot write {path}: it is a symbolic link; name the file itself that it leads to"
+        )
     what = {stat.S_IFDIR: "a folder", stat.S_IFSOCK: "a socket", stat.S_IFBLK: "a disk"}.get(kind)
     if what is not None:
         raise UsageError(f"cannot write {path}: it is {what}; name a file")
@@ -150,15 +151,18 @@ def _kind(path: Path) -> int:
     """Return the type of a file, 0 of none; of a link to a pipe or device, that of its end."""
     try:
         kind = stat.S_IFMT(path.lstat().st_mode)
-        if kind != stat.S_IFLNK:
-            return kind
-        end = stat.S_IFMT(path.stat().st_mode)
     except FileNotFoundError:
-        return stat.S_IFLNK if path.is_symlink() else 0
+        return 0
     except ValueError as error:
         raise UsageError(f"cannot write {path}: {error}") from error
     except OSError as error:
         raise UsageError(f"cannot write {path}: {_reason(error)}") from error
+    if kind != stat.S_IFLNK:
+        return kind
+    try:
+        end = stat.S_IFMT(path.stat().st_mode)
+    except OSError:  # it leads nowhere, or in a circle
+        return kind
     return end if end in {stat.S_IFIFO, stat.S_IFCHR} else kind
 
 

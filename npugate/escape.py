@@ -69,6 +69,15 @@ def log_document(document: str) -> str:
     return _LOG_BRACKET.sub(r"#\\x23", document)
 
 
+def log_lines(text: str) -> str:
+    """Return a text for a log, every line of it harmless and ended.
+
+    Lines after the first are indented: a line break in a name makes no line that looks like ours.
+    """
+    lines = (visible(line, DATA_LIMIT) for line in text.split("\n"))
+    return log_document("\n  ".join(lines).rstrip() + "\n")
+
+
 def json_document(value: object) -> str:
     """Encode a value as indented ASCII JSON, ending in a newline.
 

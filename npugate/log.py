@@ -1,17 +1,13 @@
 """What whoever runs the program is told on standard error: few lines unless ``--verbose`` is set.
 
-``logging`` and what it imports take half a megabyte of a check that wants to stay within a tenth of
-the memory that loading the model takes, and most runs have nothing to log: it is loaded with the
-first line.
+``logging`` is not used: it takes half a megabyte of a check that wants to stay within a tenth of
+the memory that loading the model takes, and writes what a model or a path says as it is.
 """
 
 from __future__ import annotations
 
-from typing import Final, TextIO
-
-_DEBUG: Final = 10  # levels of ``logging``
-_WARNING: Final = 30
-_ERROR: Final = 40
+import sys
+from typing import TextIO
 
 _verbose = False
 _stream: TextIO | None = None
@@ -26,17 +22,17 @@ def set_up(stream: TextIO, *, verbose: bool) -> None:
 def debug(text: str) -> None:
     """Log what only ``--verbose`` shows."""
     if _verbose:
-        _log(_DEBUG, text)
+        tell(text)
 
 
 def warning(text: str) -> None:
     """Log what a user ought to see."""
-    _log(_WARNING, text)
+    tell(text)
 
 
 def error(text: str) -> None:
     """Log a fault."""
-    _log(_ERROR, text)
+    tell(text)
 
 
 def traceback() -> str:
@@ -46,9 +42,20 @@ def traceback() -> str:
     return format_exc()
 
 
-def _log(level: int, text: str) -> None:
-    import logging  # noqa: PLC0415 - see above
+def tell(text: str, stream: TextIO | None = None) -> None:
+    """Write a text, made harmless for a terminal and a CI log; where nobody listens it is lost.
 
-    shown_from = _DEBUG if _verbose else _WARNING
-    logging.basicConfig(stream=_stream, level=shown_from, format="npugate: %(message)s")
-    logging.getLogger("npugate").log(level, "%s", text)
+    Args:
+        text: may have several lines.
+        stream: another than was set up.
+    """
+    from npugate import escape  # noqa: PLC0415 - most runs have nothing to say
+
+    place = stream or _stream or sys.stderr
+    if place is None:  # it was closed before the program began
+        return
+    try:
+        place.write(escape.log_lines(f"npugate: {text}"))
+        place.flush()
+    except OSError:  # full or gone: the exit status says the rest
+        return

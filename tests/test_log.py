@@ -13,7 +13,7 @@ def test_a_line_says_whose_it_is_and_details_are_told_on_demand(verbose):
     code = f"import sys; from npugate import log; log.set_up(sys.stderr, verbose={verbose}); {SAY}"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     details = "npugate: a detail\n" if verbose else ""
-    assert ran.stderr == f"{details}npugate: 50 % of\nit\nnpugate: a fault\n"
+    assert ran.stderr == f"{details}npugate: 50 % of\n  it\nnpugate: a fault\n"
     assert ran.stdout == ""
 
 

@@ -7,7 +7,6 @@ its own differs. A wrong scale is the usual reason for a bad int8 model, and no 
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from npugate import nesting
 from npugate.errors import UsageError
 from npugate.facts.graph import Array
 from npugate.rules.selection import suggestion
@@ -73,8 +73,8 @@ def parse(lines: Sequence[str]) -> Preprocessing:
     """
     texts = [line if "=" in line else _file(Path(line)) for line in lines]
     try:
-        table = tomllib.loads("\n".join(texts))
-    except tomllib.TOMLDecodeError as error:
+        table = nesting.toml_table("\n".join(texts).encode())
+    except ValueError as error:
         raise UsageError(f"--preprocess: {error}; write a TOML file or key=value") from error
     known = set(Preprocessing.__struct_fields__)
     for key in table:

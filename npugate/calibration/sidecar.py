@@ -6,14 +6,13 @@ it is given the same ones, and the digest of the model, so that a stale file is 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
-from npugate import escape
+from npugate import escape, nesting
 
 VERSION: Final = 1
 _LARGEST: Final = 64 << 20
@@ -71,16 +70,15 @@ def read(model: Path, digest: str) -> Sidecar | str:
     try:
         if path.stat().st_size > _LARGEST:
             return f"{path.name} is too large to be one"
-        document = json.loads(path.read_text("utf-8"))
-        found = _parsed(document)
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        found = _parsed(nesting.json_value(path.read_bytes()))
+    except (OSError, ValueError, TypeError, KeyError) as error:
         return f"{path.name} cannot be read: {error!r}"
     if found.model != digest:
         return f"{path.name} is of another version of the model"
     return found
 
 
-def _parsed(document: Mapping[str, object]) -> Sidecar:
+def _parsed(document: Any) -> Sidecar:  # noqa: ANN401 - anything that JSON can hold
     if document["npugate_calibration"] != VERSION:
         raise ValueError(f"version {document['npugate_calibration']}")
     samples, limits = document["samples"], document["limits"]

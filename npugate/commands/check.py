@@ -12,6 +12,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Final, Self
 
+from msgspec.structs import replace
+
 from npugate import __version__, atomic_write, escape, log
 from npugate.commands.arguments import FORMATS
 from npugate.commands.parser import parser
@@ -28,6 +30,7 @@ from npugate.rules.values import Rule
 from npugate.run import pipeline
 from npugate.settings import config
 from npugate.settings.options import Judgement, Options, Settings
+from npugate.streams import refusal
 
 _BAR_AFTER_SECONDS: Final = 1.0
 
@@ -54,9 +57,14 @@ def report_on(
         _write(Report.failure_of(__version__, str(error), error.exit_code), reports, sources)
         raise
     except Exception as error:
-        _write(Report.failure_of(__version__, f"npugate failed: {error!r}", 3), reports, sources)
+        told, code = (refusal(error), 2) if refusal(error) else (f"npugate failed: {error!r}", 3)
+        _write(Report.failure_of(__version__, told, code), reports, sources)
         raise
     unwritten = _write(report, reports, sources)
+    if unwritten is not None:
+        # Whoever reads another report, or the text, must not take the run for one that passed.
+        report = replace(report, failure=2, notices=(str(unwritten), *report.notices))
+        _write(report, [item for item in reports if _is_made(item[1])], sources)
     if not chosen.quiet:
         console.stdout.write(_rendered(report, chosen, console))
     if unwritten is not None:
@@ -246,6 +254,11 @@ def written(report: Report, form: str, path: Path, sources: str) -> str:
     return html.render(report, sources)
 
 
+def _is_made(path: Path) -> bool:
+    """Tell whether a report is there and can be written again."""
+    return path.is_file() and not atomic_write.is_stream(path)
+
+
 def _write(report: Report, reports: Sequence[tuple[str, Path]], sources: str) -> UsageError | None:
     """Write every report that can be written; return the first failure."""
     failure: UsageError | None = None
@@ -253,7 +266,8 @@ def _write(report: Report, reports: Sequence[tuple[str, Path]], sources: str) ->
         try:
             atomic_write.write_text(path, written(report, form, path, sources))
         except UsageError as error:
-            log.warning(str(error))
+            if failure is not None:  # the first ends the run and is told then
+                log.warning(str(error))
             failure = failure or error
     return failure
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from npugate import escape
 from npugate.console import Console
 from npugate.docgen import pages
 from npugate.rules import registry
@@ -64,4 +65,6 @@ def _targets(chosen: argparse.Namespace) -> str:
         f"{limit.source}"
         for limit in target.limits.values()
     ]
-    return "\n".join([head, *limits])
+    # A profile may be anybody's file.
+    shown = (escape.visible(line, escape.DATA_LIMIT) for line in (head, *limits))
+    return escape.log_document("\n".join(shown))

@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from npugate import atomic_write
+from npugate import atomic_write, escape
 from npugate.commands import check, fix
 from npugate.console import Console
 from npugate.errors import UsageError
@@ -40,7 +40,7 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
         atomic_write.write_text(path, picture)
         written.append(path)
     if not chosen.quiet:
-        console.stdout.writelines(f"{path}\n" for path in written)
+        console.stdout.writelines(escape.log_lines(str(path)) for path in written)
     if report.crashed:
         return _OURS
     return 1 if any(model.unreadable for model in report.models) else 0

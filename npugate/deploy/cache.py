@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from npugate import __version__, atomic_write
+from npugate import __version__, atomic_write, nesting
 from npugate.deploy.values import Step
 
 _STATE: Final = "deploy-state.json"
@@ -54,7 +54,7 @@ class State:
         self._path = folder / _STATE
         self._steps: dict[str, dict[str, Any]] = {}
         try:
-            value = json.loads(self._path.read_bytes())
+            value = nesting.json_value(self._path.read_bytes())
         except (OSError, ValueError):
             return
         if isinstance(value, dict) and value.get("schema") == _SCHEMA:

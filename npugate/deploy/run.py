@@ -125,7 +125,7 @@ def _passed(step: Step, seconds: float, *, is_cached: bool = False) -> Result:
 def _failed(step: Step, ended: Ended, missing: Sequence[Path], seconds: float) -> Result:
     lines = [line for line in ended.said.splitlines() if line.strip()]
     if lines:
-        reason = lines[-1].removeprefix("npugate: error: ")
+        reason = lines[-1].strip().removeprefix("npugate: error: ")
     elif ended.code:
         reason = _found(step) or f"it ended with status {ended.code}: see {step.report}"
     else:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
+
+from npugate import nesting
 
 Json = Mapping[str, Any]
 ModelSize = tuple[tuple[str, str], ...]
@@ -25,7 +26,7 @@ def read(path: Path) -> Json:
     try:
         if path.stat().st_size > _LARGEST:
             raise ReportError(f"{path} is too large")
-        value = json.loads(path.read_bytes())
+        value = nesting.json_value(path.read_bytes())
     except (OSError, ValueError) as error:
         raise ReportError(f"{path} cannot be read: {error}") from error
     if not isinstance(value, dict):

@@ -77,6 +77,7 @@ def _check_job(job: ExportJob) -> None:
         raise UsageError(f"--seeds is 1 to {_MOST_SEEDS}, not {job.seeds}")
     if job.output.is_dir():
         raise UsageError(f"{job.output} is a folder: --output names a file")
+    atomic_write.check_place(job.output)
     if job.weights is not None and not job.weights.is_file():
         raise UsageError(f"--weights {job.weights}: there is no such file")
     if job.weights is not None and job.output.exists() and job.output.samefile(job.weights):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 
+from npugate import nesting
 from npugate.errors import NpugateError
 
 _NONE: Final = "0" * 40  # what GitHub writes for "there is no such commit"
@@ -47,7 +47,7 @@ def read(environment: Mapping[str, str]) -> Event:
     if not path:
         return Event(name)
     try:
-        payload = json.loads(Path(path).read_bytes())
+        payload = nesting.json_value(Path(path).read_bytes())
     except (OSError, ValueError) as error:
         raise EventError(f"the event's file {path} cannot be read: {error}") from error
     if not isinstance(payload, dict):

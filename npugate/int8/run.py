@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from msgspec import Struct, field
@@ -91,10 +92,21 @@ def _check_job(job: QuantizeJob) -> None:
         )
     if job.calibration is not None and job.is_random:
         raise UsageError("give --calibration or --random-calibration, not both")
-    if job.output.exists() and job.model.exists() and job.output.samefile(job.model):
-        raise UsageError(f"{job.output} is the model itself: choose another --output")
+    _check_output(job)
+
+
+def _check_output(job: QuantizeJob) -> None:
     if job.output.is_dir():
         raise UsageError(f"{job.output} is a folder: --output names a file")
+    for place in (job.output, sidecar.place_of(job.output)):
+        atomic_write.check_place(place)
+        if atomic_write.is_stream(place):
+            raise UsageError(f"{place} is a pipe or a device: --output names a file")
+    labels = Path(job.labels) if job.labels else None
+    given = {"model": job.model, "calibration data": job.calibration, "labels": labels}
+    for what, path in given.items():
+        if path and path.exists() and job.output.exists() and job.output.samefile(path):
+            raise UsageError(f"{job.output} is the {what} itself: choose another --output")
 
 
 def _work(job: QuantizeJob, limits: Limits, progress: Progress) -> _Made:

@@ -44,6 +44,9 @@ def render(
     return escape.log_document("\n".join(page.lines()) + "\n")
 
 
+_NO_VERDICT: Final = "THE RUN CAME TO NO VERDICT: A NOTICE SAYS WHY"
+
+
 class _Page:
     def __init__(self, report: Report, *, colour: bool, verbose: bool, diff: bool) -> None:
         self._report = report
@@ -69,7 +72,8 @@ class _Page:
         yield f"  {escape.visible(outline.describe(model))}"
         if self._verbose:
             yield from self._details(model)
-        yield f"  {self._paint(verdict.upper(), verdict)}: {outline.tally_of(model.findings)}"
+        word = "NO VERDICT" if verdict == "pass" and self._report.failure else verdict.upper()
+        yield f"  {self._paint(word, verdict)}: {outline.tally_of(model.findings)}"
         if compared := outline.against(model):
             yield from _wrapped(escape.visible(compared), "  ", "    ")
         if model.estimate is not None:
@@ -206,7 +210,8 @@ class _Page:
             yield from _wrapped(escape.visible(notice), "  notice: ", "    ")
         word = outline.verdict_word(report)
         shade = "pass" if word == "PASS" else "fail"
-        yield self._paint(_sentence(report), shade)
+        came_to_none = report.failure and report.models
+        yield self._paint(_NO_VERDICT if came_to_none else _sentence(report), shade)
         yield f"verdict: {self._paint(word, shade)} (exit status {report.exit_code})"
 
     def _outlook(self) -> Iterator[str]:

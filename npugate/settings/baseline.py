@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from npugate import escape
+from npugate import escape, nesting
 from npugate.atomic_write import write_text
 from npugate.errors import UsageError
 from npugate.report.values import ModelReport
@@ -44,7 +43,7 @@ def read(path: Path) -> Known:
         UsageError: it is missing, or no baseline.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content: Any = nesting.json_value(path.read_bytes())
     except OSError as error:
         raise UsageError(
             f"cannot read the baseline {path}: {error.strerror or error}; "

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
 from msgspec import Struct
 
+from npugate import nesting
 from npugate.errors import UsageError
 from npugate.findings.values import Severity
 from npugate.rules.selection import all_ids, ids, level, suggestion
@@ -98,10 +98,10 @@ def _section(project: Mapping[str, object]) -> object:
 
 def _parse(path: Path) -> dict[str, object]:
     try:
-        return tomllib.loads(path.read_bytes().decode())
+        return nesting.toml_table(path.read_bytes())
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise UsageError(f"{path} is no TOML: {error}") from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from string import Formatter
@@ -10,6 +9,7 @@ from typing import Any, Final, get_args
 
 from msgspec import Struct
 
+from npugate import nesting
 from npugate.errors import TargetError
 from npugate.findings.values import Severity
 from npugate.target.constraints import PREDICATES
@@ -93,13 +93,13 @@ def read(path: Path, seen: tuple[Path, ...] = ()) -> ProfileFile:
     Raises:
         TargetError: names the file, the row and the key that is wrong.
     """
-    if path.resolve() in seen:
-        raise TargetError(f"{path}: extends itself")
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        if path.resolve() in seen:
+            raise TargetError(f"{path}: extends itself")
+        data = nesting.toml_table(path.read_bytes())
     except OSError as error:
         raise TargetError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise TargetError(f"{path}: no valid TOML: {error}") from error
     _known(path.name, data, ("target", *_KINDS))
     header = _header(path.name, data.get("target"))

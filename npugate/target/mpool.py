@@ -36,8 +36,9 @@ def load(path: Path) -> Board:
     try:
         with path.open("rb") as stream:
             data = stream.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise BoardError(f"cannot read {path}: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # the latter of a name with a NUL in it
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise BoardError(f"cannot read {path}: {reason}") from error
     return parse(data, str(path))
 
 

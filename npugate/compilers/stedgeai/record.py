@@ -8,11 +8,12 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct, field
 
 from npugate import atomic_write as writing
+from npugate import nesting
 from npugate.errors import UsageError
 
 OUTPUT_BYTES: Final = 8 * 1024 * 1024
@@ -138,7 +139,7 @@ def load(folder: Path, path: str) -> Output | None:
     try:
         if not (place / _META).is_file():
             return None
-        meta = json.loads((place / _META).read_bytes())
+        meta: Any = nesting.json_value((place / _META).read_bytes())
         return Output(
             "replay",
             Ended(meta["ended"]),
