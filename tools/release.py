@@ -3,6 +3,8 @@
     python tools/release.py check 1.2.0 v1.1.0 v1.0.0    # may this commit become 1.2.0?
     python tools/release.py notes 1.2.0                  # its section of the changelog
     python tools/release.py pin ghcr.io/o/npugate:1.2.0@sha256:...
+    python tools/release.py base                         # what the image is built on, NAME:TAG
+    python tools/release.py based python:3.12-slim sha256:...   # the same, pinned
     python tools/release.py newest 1.2.0 v1.1.0 v2.0.0   # does the tag v1 move? true or false
 
 ``pin`` writes the image into ``action.yml`` and ``docker/action.yml`` of the checkout. Each command
@@ -21,6 +23,10 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 _VERSION: Final = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 # By digest, always: a tag of a registry can be moved.
 _IMAGE: Final = re.compile(r"[a-z0-9.-]+(/[a-z0-9._-]+)+:[\w.-]+@sha256:[0-9a-f]{64}")
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+_BASE: Final = re.compile(r"[a-z0-9.:-]+(/[a-z0-9._-]+)*:[A-Za-z0-9_.-]+(@sha256:[0-9a-f]{64})?")
+_FROM: Final = re.compile(r"^FROM +(\S+)$", re.MULTILINE)
+_ARGUMENT: Final = re.compile(r"^ARG BASE_IMAGE=(\S+)$", re.MULTILINE)
 _COMPOSITE: Final = re.compile(r'^( +NPUGATE_RELEASED_IMAGE: )"[^"]*".*$', re.MULTILINE)
 _DOCKER: Final = re.compile(r"^( +image: )\S+.*$", re.MULTILINE)
 
@@ -87,6 +93,38 @@ def pin(root: Path, image: str) -> str:
     return f"{' and '.join(changed)} run {image}\n"
 
 
+def base(root: Path) -> str:
+    """Return the name of the image that releases are built on.
+
+    Raises:
+        ReleaseError: the two places that say it do not agree.
+    """
+    (kept,) = _FROM.findall((root / "docker" / "base" / "Dockerfile").read_text("utf-8")) or ("",)
+    (built,) = _ARGUMENT.findall((root / "Dockerfile").read_text("utf-8")) or ("",)
+    if not kept or kept != built:
+        raise ReleaseError(
+            f"docker/base/Dockerfile says {kept or 'nothing'}, ARG BASE_IMAGE of the Dockerfile "
+            f"{built or 'nothing'}: write the first into both"
+        )
+    return f"{kept}\n"
+
+
+def based(_root: Path, name: str, digest: str) -> str:
+    """Return an image with the digest that a registry gave for its tag.
+
+    Raises:
+        ReleaseError: the name has no tag, the digest is none, or the name has another one.
+    """
+    if not _BASE.fullmatch(name):
+        raise ReleaseError(f"{name!r} is not NAME:TAG")
+    if not _DIGEST.fullmatch(digest):
+        raise ReleaseError(f"{digest!r} is no digest")
+    tag, _, pinned = name.partition("@")
+    if pinned and pinned != digest:
+        raise ReleaseError(f"{name} was asked for, and the registry has {digest}")
+    return f"{tag}@{digest}\n"
+
+
 def newest(_root: Path, version: str, *tags: str) -> str:
     """Return whether a version is the newest of its major: a late patch moves no tag back."""
     mine = _numbers(version)
@@ -106,8 +144,12 @@ _COMMANDS: Final[Mapping[str, Callable[..., str]]] = {
     "check": check,
     "notes": notes,
     "pin": pin,
+    "base": base,
+    "based": based,
     "newest": newest,
 }
+_COUNTS: Final = {"notes": (1, 1), "pin": (1, 1), "base": (0, 0), "based": (2, 2)}
+"""Fewest and most arguments, where there are not one or more."""
 
 
 def main(arguments: Sequence[str], out: TextIO, log: TextIO, root: Path = ROOT) -> int:
@@ -120,7 +162,8 @@ def main(arguments: Sequence[str], out: TextIO, log: TextIO, root: Path = ROOT) 
         root: of the checkout.
     """
     name, *rest = arguments or ("",)
-    if name not in _COMMANDS or not rest or (name in {"notes", "pin"} and len(rest) != 1):
+    few, most = _COUNTS.get(name, (1, len(rest)))
+    if name not in _COMMANDS or not few <= len(rest) <= most:
         log.write((__doc__ or "").partition("\n\n``pin``")[0] + "\n")
         return 2
     try:

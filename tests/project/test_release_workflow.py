@@ -1,16 +1,22 @@
 """The release publishes what was tested, in order, and each job may do only its own part."""
 
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from tests.project.test_action_yml import ROOT, load
+from tools.release import base
 
 WORKFLOW = load(ROOT / ".github" / "workflows" / "release.yml")
 JOBS = WORKFLOW["jobs"]
 MAY_WRITE = {
     "test": set(),
     "wheel": set(),
+    "base": set(),
     "image": {"packages"},
     "index": {"packages", "id-token", "attestations"},
     "publish": {"contents", "id-token", "attestations"},
@@ -62,11 +68,12 @@ def test_it_is_started_by_hand_with_a_version_and_tries_by_default():
     ("job", "after"),
     [
         ("wheel", {"test"}),
-        ("image", {"test", "wheel"}),
-        ("index", {"test", "wheel", "image"}),
-        ("publish", {"test", "wheel", "image", "index"}),
-        ("package-index", {"test", "wheel", "image", "index", "publish"}),
-        ("move", {"test", "wheel", "image", "index", "publish", "package-index"}),
+        ("base", {"test"}),
+        ("image", {"test", "wheel", "base"}),
+        ("index", {"test", "wheel", "base", "image"}),
+        ("publish", {"test", "wheel", "base", "image", "index"}),
+        ("package-index", {"test", "wheel", "base", "image", "index", "publish"}),
+        ("move", {"test", "wheel", "base", "image", "index", "publish", "package-index"}),
     ],
 )
 def test_a_job_waits_for_what_it_publishes(job, after):
@@ -90,6 +97,7 @@ def test_what_is_published_needs_the_approval_of_an_environment():
     assert guarded == {
         "test": None,
         "wheel": None,
+        "base": None,
         "image": None,
         "index": "release",
         "publish": "release",
@@ -101,14 +109,53 @@ def test_what_is_published_needs_the_approval_of_an_environment():
 def test_both_architectures_are_built_from_the_tested_wheel_and_tried_before_the_push():
     legs = JOBS["image"]["strategy"]["matrix"]["include"]
     assert {leg["arch"]: "arm" in leg["runner"] for leg in legs} == {"amd64": False, "arm64": True}
-    for _, text in scripts("image"):
+    for step, text in scripts("image"):
         assert "--build-context wheel=wheel" in text
+        assert '--build-arg "BASE_IMAGE=$BASE_IMAGE"' in text
+        assert step["env"]["BASE_IMAGE"] == "${{ needs.base.outputs.image }}"
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert re.search(r"^FROM \S+ AS wheel$", dockerfile, re.MULTILINE)
     assert "COPY --from=wheel /dist /dist" in dockerfile
     push = script("image", "type=image")
     for word in ("--sbom=true", "--provenance=mode=max", "push-by-digest=true"):
         assert word in push
+
+
+def test_the_base_image_is_resolved_once_and_may_be_another(tmp_path):
+    """The step is run with a stand-in for docker, which says what a registry would."""
+    (step,) = [step for step in JOBS["base"]["steps"] if "run" in step]
+    assert JOBS["base"]["outputs"] == {"image": "${{ steps.resolve.outputs.image }}"}
+    assert step["env"] == {"BASE_IMAGE": "${{ vars.BASE_IMAGE }}"}
+    digest = "sha256:" + "ab" * 32
+    (tmp_path / "docker").write_text(
+        f'#!/bin/sh\necho "$4" >>"{tmp_path}/asked"\necho \'{{"digest": "{digest}"}}\'\n'
+    )
+    (tmp_path / "docker").chmod(0o755)
+    (tmp_path / "jq").write_text(
+        f'#!{sys.executable}\nimport json, sys\nprint(json.load(sys.stdin)["digest"])\n'
+    )
+    (tmp_path / "jq").chmod(0o755)
+    environment = {
+        "PATH": f"{tmp_path}:{Path(sys.executable).parent}:{os.defpath}",
+        "GITHUB_OUTPUT": str(tmp_path / "output"),
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+    }
+    name = base(ROOT).strip()
+    mirror = "mirror.example/python:3.13-slim"
+    for given in ("", mirror):
+        shell = ["bash", "-eo", "pipefail", "-c", step["run"]]
+        subprocess.run(shell, cwd=ROOT, env={**environment, "BASE_IMAGE": given}, check=True)
+    lines = [f"{image}@{digest}" for image in (name, mirror)]
+    assert (tmp_path / "asked").read_text().split() == [name, mirror]
+    assert (tmp_path / "output").read_text().split() == [f"image={line}" for line in lines]
+    assert all(line in (tmp_path / "summary").read_text() for line in lines)
+
+
+def test_the_bot_keeps_the_file_that_names_the_base_image():
+    bot = load(ROOT / ".github" / "dependabot.yml")
+    kept = {row["package-ecosystem"]: row["directory"] for row in bot["updates"]}
+    assert kept["docker"] == "/docker/base"
+    assert (ROOT / "docker/base/Dockerfile").is_file()
 
 
 def test_the_image_is_signed_by_digest_and_the_signature_is_verified():

@@ -110,3 +110,41 @@ def test_an_action_without_a_place_for_the_image_stops_the_release(checkout):
     status, text = run(checkout, "pin", IMAGE)
     assert (status, text) == (1, "release: docker/action.yml has 0 places for the image, not one\n")
     assert (checkout / "action.yml").read_text() == (ROOT / "action.yml").read_text()
+
+
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+
+
+def test_the_two_places_of_the_base_image_agree():
+    status, said = run(ROOT, "base")
+    assert (status, said.count("\n")) == (0, 1)
+    assert said.strip().partition(":")[0] == "python"
+
+
+@pytest.mark.parametrize("kept", ["FROM python:3.13-slim", "# nothing"])
+def test_a_base_image_that_only_one_place_was_told_of_stops_the_release(checkout, kept):
+    (checkout / "docker/base").mkdir()
+    (checkout / "docker/base/Dockerfile").write_text(f"{kept}\n")
+    (checkout / "Dockerfile").write_text("ARG BASE_IMAGE=python:3.12-slim\n")
+    status, said = run(checkout, "base")
+    assert status == 1
+    assert "write the first into both" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "digest", "status", "said"),
+    [
+        ("python:3.12-slim", DIGEST, 0, f"python:3.12-slim@{DIGEST}\n"),
+        (f"python:3.12-slim@{DIGEST}", DIGEST, 0, f"python:3.12-slim@{DIGEST}\n"),
+        ("host.example:5000/a/python:3", DIGEST, 0, f"host.example:5000/a/python:3@{DIGEST}\n"),
+        (f"python:3.12-slim@{DIGEST[:-1]}0", DIGEST, 1, "the registry has"),
+        ("python", DIGEST, 1, "is not NAME:TAG"),
+        ("python:3 --x", DIGEST, 1, "is not NAME:TAG"),
+        ("python:3", "latest", 1, "is no digest"),
+        ("python:3", "", 1, "is no digest"),
+    ],
+)
+def test_a_base_image_is_pinned_by_the_digest_that_the_registry_gave(name, digest, status, said):
+    ended = run(ROOT, "based", name, digest)
+    assert ended[0] == status
+    assert said in ended[1]
