@@ -8,6 +8,7 @@ steps has a model that loads with its own weights.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -47,6 +48,24 @@ def put(data: bytes, model: Path, weights: tuple[Mark, ...], *, backup: bool) ->
         _back_up(model, places)
     writer.save(data, model, beside=bool(weights))
     return tuple(_cleared(model, places))
+
+
+def put_copy(data: bytes, path: Path, *, beside: bool) -> None:
+    """Write a repaired copy; the weights of the copy that it replaces go.
+
+    Args:
+        data: the repaired model as one message.
+        path: where the copy goes.
+        beside: put large weights into a file of their own.
+
+    Raises:
+        UsageError: it cannot be written; an older copy is then what it was.
+    """
+    writer.save(data, path, beside=beside)
+    for file in writer.data_files(path):
+        if not reader_of(file, path):  # the copy itself is a reader of its own
+            with contextlib.suppress(OSError):  # it costs room and nothing else
+                file.unlink()
 
 
 def _back_up(model: Path, weights: Iterable[Path]) -> None:

@@ -287,6 +287,28 @@ def test_weights_in_a_body_or_a_function_are_brought_along(folder):
     assert np.array_equal(numbers(copy), before)
 
 
+def test_a_failure_says_which_models_were_written_before_it(folder, capsys):
+    for name in "abc":
+        write(folder / f"{name}.onnx", f"{name}.bin")
+    (folder / "c.onnx.bak").write_bytes(b"precious")
+    assert fix("--backup", "a.onnx", "b.onnx", "c.onnx") == 2
+    told = capsys.readouterr().err
+    assert "c.onnx.bak exists already" in told
+    assert "written before that: a.onnx, b.onnx" in told
+
+
+def test_copies_that_are_written_again_leave_no_weights_behind(folder):
+    path, copy = folder / "m.onnx", folder / "npugate-fixed/m.onnx"
+    kept = copy.with_name("m.onnx.0123456789abcdef.data")
+    for seed in (1, 2, 2):
+        write(path, seed=seed)
+        before = numbers(path)
+        assert cli.main(["fix", "--quiet", "m.onnx"]) == 0
+        assert np.array_equal(numbers(copy), before)
+        kept.write_bytes(b"of no copy")
+    assert {item.name for item in copy.parent.iterdir()} == {"m.onnx", kept.name, *named(copy)}
+
+
 # The program is ended at every line that is run while files are written: SIGKILL, nothing unwinds.
 
 WRITING = {str(Path(module.__file__)) for module in (inplace, storage, files)}

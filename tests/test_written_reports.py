@@ -271,3 +271,24 @@ def test_a_system_that_has_run_out_of_something_is_no_fault_of_ours(here, monkey
     assert ended.status == 2
     assert "the system refused: place: " in ended.err
     assert json.loads((here / "x.json").read_text())["exit_code"] == 2
+
+
+def test_a_deployment_begins_without_touching_what_a_link_leads_to(here):
+    from npugate.deploy import run as deploy  # noqa: PLC0415 - heavy
+
+    (here / "kept").write_text("kept")
+    (here / "out").mkdir()
+    (here / "out/.npugate-probe").symlink_to("../kept")
+    deploy.check_writable(here / "out")
+    assert (here / "kept").read_text() == "kept"
+    assert [path.name for path in (here / "out").iterdir()] == [".npugate-probe"]
+
+
+def test_an_int8_model_is_not_written_over_what_it_is_made_of(here, capsys):
+    for option in ("--calibration", "--labels"):
+        (here / "data.npz").write_bytes(b"data")
+        arguments = ["quantize", "clean.onnx", "--output", "data.npz", option, "data.npz"]
+        arguments += ["--random-calibration"] if option == "--labels" else []
+        assert cli.main(arguments) == 2
+        assert "itself: choose another --output" in capsys.readouterr().err
+        assert (here / "data.npz").read_bytes() == b"data"

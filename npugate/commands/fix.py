@@ -53,7 +53,7 @@ def _repaired(chosen: argparse.Namespace, console: Console, progress: check.Prog
     rules, repairs = registry.rules(), registry.repairs()
     options = check.options(chosen, rules, console, progress)
     options = check.with_compiler(options, chosen, console.environment)
-    keep = None if chosen.dry_run else partial(_keep, chosen)
+    keep = None if chosen.dry_run else _Keeper(chosen).keep
     return pipeline.run(
         replace(options, repair_request=repair_request(chosen, repairs)), rules, keep
     )
@@ -133,6 +133,27 @@ def _place(folder: Path, path: str, file: Path) -> Path:
     return target
 
 
+class _Keeper:
+    """Writes the repaired models of a run, and says in a failure which it has written already."""
+
+    def __init__(self, chosen: argparse.Namespace) -> None:
+        self._chosen = chosen
+        self._written: list[str] = []
+
+    def keep(self, path: str, file: Path, found: Examined) -> str | None:
+        """Write one repaired model; return where, as reported."""
+        try:
+            place = _keep(self._chosen, path, file, found)
+        except UsageError as error:
+            if not self._written:
+                raise
+            done = ", ".join(self._written)
+            raise UsageError(f"{error}; written before that: {done}") from error
+        if place is not None:
+            self._written.append(place)
+        return place
+
+
 def _keep(chosen: argparse.Namespace, path: str, file: Path, found: Examined) -> str | None:
     """Write one repaired model; return where, as reported."""
     repaired = found.repaired
@@ -140,7 +161,7 @@ def _keep(chosen: argparse.Namespace, path: str, file: Path, found: Examined) ->
         return None
     if not chosen.in_place:
         target = _place(Path(chosen.output_dir), path, file)
-        writer.save(repaired.data, target, beside=bool(repaired.weights))
+        inplace.put_copy(repaired.data, target, beside=bool(repaired.weights))
         return target.as_posix()
     if writer.digest_of(file) != found.digest:
         raise UsageError(f"{path} changed while it was repaired; it was left as it is")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import monotonic
@@ -92,6 +93,7 @@ def _step(step: Step, name: str, state: cache.State, program: Program) -> Result
     state.forget(name)
     step.report.parent.mkdir(parents=True, exist_ok=True)
     for path in step.makes:
+        atomic_write.check_place(path)
         path.unlink(missing_ok=True)  # what is there is of other inputs
     start = monotonic()
     ended = program(step.arguments)
@@ -237,8 +239,7 @@ def check_writable(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".npugate-probe"
-        probe.write_bytes(b"")
-        probe.unlink()
+        with tempfile.NamedTemporaryFile(prefix=".npugate-", dir=folder):
+            pass  # under a name that nothing has: what is there may be a link to elsewhere
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror or error}") from error

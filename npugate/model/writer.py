@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -117,6 +118,22 @@ def save(data: bytes, path: Path, *, beside: bool) -> None:
     atomic_write.write_bytes(path, model.SerializeToString())
 
 
+def data_files(path: Path) -> list[Path]:
+    """Return the files beside a model that ``save`` made for it, now or earlier."""
+    form = re.compile(rf"{re.escape(_short(path))}\.([0-9a-f]{{{_DIGITS}}})(?:-[0-9]+)?\.data")
+    found = [(file, form.fullmatch(file.name)) for file in sorted(path.parent.iterdir())]
+    return [
+        file
+        for file, name in found
+        if name is not None and _is_plain(file) and digest_of(file).startswith(name[1])
+    ]
+
+
+def _short(path: Path) -> str:
+    """Return the name of a model, short enough for more to be put behind it."""
+    return os.fsencode(path.name)[:_NAME_BYTES].decode("utf-8", "ignore")
+
+
 def _payloads(tensors: Iterable[TensorProto]) -> Iterator[bytes]:
     """Yield the payloads, aligned."""
     length = 0
@@ -151,7 +168,7 @@ def _hashed(parts: Iterable[bytes]) -> str:
 
 def _data_place(path: Path, digest: str) -> Path:
     """Return where weights of this digest go; never where something else is."""
-    name = os.fsencode(path.name)[:_NAME_BYTES].decode("utf-8", "ignore")
+    name = _short(path)
     for more in ("", *(f"-{number}" for number in range(2, 100))):
         place = path.with_name(f"{name}.{digest[:_DIGITS]}{more}.data")
         if not os.path.lexists(place) or (_is_plain(place) and digest_of(place) == digest):
