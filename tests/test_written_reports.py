@@ -42,7 +42,7 @@ def shell(command, **more):
 def read_from(place):
     """Read a pipe to its end beside what is done meanwhile."""
     found = []
-    reader = threading.Thread(target=lambda: found.append(place.read_bytes()))
+    reader = threading.Thread(daemon=True, target=lambda: found.append(place.read_bytes()))
     reader.start()
     yield found
     reader.join(timeout=60)
