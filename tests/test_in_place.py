@@ -311,8 +311,8 @@ def test_copies_that_are_written_again_leave_no_weights_behind(folder):
 
 # The program is ended at every line that is run while files are written: SIGKILL, nothing unwinds.
 
-WRITING = {str(Path(module.__file__)) for module in (inplace, storage, files)}
-READING = {str(Path(weightreaders.__file__))}
+WRITING = {str(Path(module.__file__)) for module in (inplace, files)}
+READING = {str(Path(module.__file__)) for module in (storage, weightreaders)}
 MOST = 4  # files are written: of a line that comes more often, the first are enough
 
 
