@@ -93,7 +93,7 @@ def add_fix(fix: argparse.ArgumentParser) -> None:
     where.add_argument("--output-dir", metavar="DIR", default=FIXED, help="default: %(default)s")
     where.add_argument("--in-place", action="store_true", help="replace each model, once verified")
     where.add_argument("--dry-run", action="store_true", help="repair and verify, write nothing")
-    add("--backup", action="store_true", help="with --in-place: keep NAME.bak")
+    add("--backup", action="store_true", help="with --in-place: keep NAME.bak of model and weights")
     add("--select", action="append", dest="repairs", metavar="REPAIR[,REPAIR]", help=_SELECT)
     add("--diff", action="store_true", help="print the nodes that differ")
     add("--shape", action="append", metavar="NAME=1,3,224,224", help="of an input; repeatable")

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Final
 
-from npugate import __version__, log
+from npugate import __version__, log, streams
 from npugate.commands.parser import COMMANDS, parser
 from npugate.console import Console
-from npugate.errors import NpugateError
+from npugate.errors import NpugateError, UsageError
 
 INTERRUPTED: Final = 130
 _CRASHED: Final = 3
+_ANYWHERE: Final = frozenset({"completion", "explain", "rules", "targets"})
+"""Commands that look for no files."""
 
 Command = Callable[[argparse.Namespace, Console], int]
 """What ``run`` of a module in ``commands`` is: it returns the exit code."""
@@ -33,22 +36,43 @@ def run(arguments: Sequence[str], console: Console) -> int:
         return stop.code if isinstance(stop.code, int) else 2
     log.set_up(console.stderr, verbose=getattr(chosen, "verbose", False))
     try:
+        _check_place(chosen.command)
         return _dispatch(chosen, console)
     except NpugateError as error:
-        console.stderr.write(f"npugate: error: {error}\n")
+        log.tell(f"error: {error}", console.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        console.stderr.write("npugate: interrupted\n")
+        log.tell("interrupted", console.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         raise
-    except Exception:  # noqa: BLE001 - the edge: our own fault, told so that it can be reported
+    except Exception as error:  # noqa: BLE001 - the edge: whose fault is it?
+        if told := streams.refusal(error):
+            log.tell(f"error: {told}", console.stderr)
+            return UsageError.exit_code
         versions = f"npugate {__version__}, Python {platform.python_version()}"
-        console.stderr.write(
-            f"npugate: this is a fault of npugate; please report it with these lines "
-            f"({versions}, {platform.platform()}):\n{log.traceback()}"
+        log.tell(
+            f"this is a fault of npugate; please report it with these lines "
+            f"({versions}, {platform.platform()}):\n{log.traceback()}",
+            console.stderr,
         )
         return _CRASHED
+
+
+def _check_place(command: str) -> None:
+    """Refuse to begin in a folder that is gone.
+
+    Raises:
+        UsageError: it is, and the command looks for files from there.
+    """
+    if command in _ANYWHERE:
+        return
+    try:
+        os.getcwd()  # noqa: PTH109 - pathlib is not loaded yet
+    except OSError as error:
+        raise UsageError(
+            f"the working directory cannot be found ({error.strerror}): change to one that is there"
+        ) from error
 
 
 _MODULES: Final = {

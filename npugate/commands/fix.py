@@ -13,13 +13,14 @@ from typing import Final
 import numpy as np
 from msgspec.structs import replace
 
-from npugate import inplace, log
+from npugate import log
 from npugate.commands import check
 from npugate.console import Console
 from npugate.errors import UsageError
 from npugate.facts import Array
 from npugate.model import writer
 from npugate.report.values import Report
+from npugate.repository import in_place
 from npugate.rules import registry
 from npugate.rules.selection import suggestion
 from npugate.rules.values import Repair
@@ -161,10 +162,10 @@ def _keep(chosen: argparse.Namespace, path: str, file: Path, found: Examined) ->
         return None
     if not chosen.in_place:
         target = _place(Path(chosen.output_dir), path, file)
-        inplace.put_copy(repaired.data, target, beside=bool(repaired.weights))
+        in_place.put_copy(repaired.data, target, beside=bool(repaired.weights))
         return target.as_posix()
     if writer.digest_of(file) != found.digest:
         raise UsageError(f"{path} changed while it was repaired; it was left as it is")
-    for stays in inplace.put(repaired.data, file, repaired.weights, backup=chosen.backup):
+    for stays in in_place.put(repaired.data, file, repaired.weights, backup=chosen.backup):
         log.warning(stays)
     return path

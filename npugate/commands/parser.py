@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final, NoReturn, TextIO
 
-from npugate import __version__
+from npugate import __version__, escape, streams
 from npugate.commands import arguments, deployment_arguments
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with an argument without what a terminal would act on."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with 2 and a sentence."""
+        super().error(escape.log_document(escape.visible(message, escape.DATA_LIMIT)))
+
+    def _print_message(self, message: str, file: Any = None) -> None:  # noqa: ANN401 - as argparse has it
+        """Write help or version; argparse itself would swallow that it cannot."""
+        out: TextIO | None = sys.stdout  # None where the program was begun without one
+        if file is out:
+            streams.Output(out).write(message)
+        else:
+            super()._print_message(message, file)
+
 
 Add = Callable[[argparse.ArgumentParser], None]
 
@@ -78,7 +96,7 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
         only: the command whose arguments are wanted; the others are known by name alone, for all
             two hundred arguments take longer than reading a small model. None wants every one.
     """
-    root = argparse.ArgumentParser(
+    root = Parser(
         prog="npugate",
         description="Check ONNX models against what a neural accelerator can run.",
         epilog="Exit status: 0 pass, 1 findings at or above --fail-on, 2 usage, 3 our own failure.",

@@ -14,7 +14,6 @@ from npugate.errors import ModelError, UsageError
 from npugate.estimate import assemble
 from npugate.estimate.model_size import figures
 from npugate.facts import Facts, Inference, neighbours, topology
-from npugate.filemarks import Mark, marks
 from npugate.findings.sketch import Sketch
 from npugate.findings.values import Hit, Location, Severity, Source
 from npugate.limits import Limits
@@ -26,6 +25,7 @@ from npugate.report.estimate import Estimate
 from npugate.report.graph_view import GraphView
 from npugate.report.values import Outcome, RepairReport
 from npugate.repository.discover import Candidate
+from npugate.repository.file_marks import Mark, marks
 from npugate.rules import check
 from npugate.rules.values import Rule
 from npugate.sandbox import heap, pool

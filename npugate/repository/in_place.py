@@ -16,9 +16,9 @@ from typing import Final
 
 from npugate import atomic_write
 from npugate.errors import UsageError
-from npugate.filemarks import Mark, changed
 from npugate.model import writer
-from npugate.weightreaders import reader_of
+from npugate.repository.file_marks import Mark, changed
+from npugate.repository.weight_readers import reader_of
 
 BACKUP: Final = ".bak"
 _BLOCK: Final = 1 << 22

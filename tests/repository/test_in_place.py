@@ -6,10 +6,11 @@ import onnxruntime as ort
 import pytest
 from onnx import numpy_helper
 
-from npugate import cli, filemarks, inplace, weightreaders
+from npugate import cli
 from npugate.errors import UsageError
 from npugate.limits import Limits
 from npugate.model import external_data, writer
+from npugate.repository import file_marks, in_place, weight_readers
 from tests.commands.test_fix import WEIGHTED, model
 
 X = np.linspace(-1, 1, 64, dtype=np.float32).reshape(1, 64)
@@ -115,28 +116,28 @@ def test_weights_that_a_link_leads_to_stay(folder):
 def test_what_cannot_be_looked_at_keeps_the_weights(folder, monkeypatch):
     path = write(folder / "m.onnx")
     (folder / "absent.bin").write_bytes(b"")
-    assert weightreaders.reader_of(folder / "absent.bin", path) == ""
-    monkeypatch.setattr(weightreaders, "_MOST_BYTES", 10)
-    assert weightreaders.reader_of(folder / "absent.bin", path) == weightreaders.TOO_MUCH
-    monkeypatch.setattr(weightreaders, "_MOST_BYTES", 1 << 30)
-    monkeypatch.setattr(weightreaders, "_MOST_ENTRIES", 1)
-    assert weightreaders.reader_of(folder / "absent.bin", path) == weightreaders.TOO_MUCH
-    monkeypatch.setattr(weightreaders, "_MOST_ENTRIES", 1000)
+    assert weight_readers.reader_of(folder / "absent.bin", path) == ""
+    monkeypatch.setattr(weight_readers, "_MOST_BYTES", 10)
+    assert weight_readers.reader_of(folder / "absent.bin", path) == weight_readers.TOO_MUCH
+    monkeypatch.setattr(weight_readers, "_MOST_BYTES", 1 << 30)
+    monkeypatch.setattr(weight_readers, "_MOST_ENTRIES", 1)
+    assert weight_readers.reader_of(folder / "absent.bin", path) == weight_readers.TOO_MUCH
+    monkeypatch.setattr(weight_readers, "_MOST_ENTRIES", 1000)
 
     def refused(_file, _name):
         raise PermissionError(13, "Permission denied", "secret")
 
-    monkeypatch.setattr(weightreaders, "_mentions", refused)
-    assert "secret cannot be looked at" in weightreaders.reader_of(folder / "absent.bin", path)
+    monkeypatch.setattr(weight_readers, "_mentions", refused)
+    assert "secret cannot be looked at" in weight_readers.reader_of(folder / "absent.bin", path)
 
 
 def test_a_name_across_two_blocks_is_found(tmp_path, monkeypatch):
-    monkeypatch.setattr(weightreaders, "_BLOCK", 8)
+    monkeypatch.setattr(weight_readers, "_BLOCK", 8)
     for at in range(20):
         file = tmp_path / "file"
         file.write_bytes(b"." * at + b"w.bin" + b"." * 9)
-        assert weightreaders._mentions(file, b"w.bin")
-        assert not weightreaders._mentions(file, b"x.bin")
+        assert weight_readers._mentions(file, b"w.bin")
+        assert not weight_readers._mentions(file, b"x.bin")
 
 
 def restored(folder):
@@ -225,15 +226,15 @@ def test_a_link_in_the_place_of_the_model_is_refused(folder, capsys):
 
 def test_weights_that_changed_meanwhile_are_not_thrown_away(folder):
     path = write(folder / "m.onnx")
-    noted = filemarks.marks(folder, ["w.bin"])
+    noted = file_marks.marks(folder, ["w.bin"])
     whole, old = onnx.load(path).SerializeToString(), path.read_bytes()
     (folder / "w.bin").write_bytes(b"\1" * (folder / "w.bin").stat().st_size)
     with pytest.raises(UsageError, match="changed while it was repaired"):
-        inplace.put(whole, path, noted, backup=False)
+        in_place.put(whole, path, noted, backup=False)
     assert path.read_bytes() == old
     (folder / "w.bin").unlink()
     with pytest.raises(UsageError, match="cannot read"):
-        inplace.put(whole, path, noted, backup=False)
+        in_place.put(whole, path, noted, backup=False)
 
 
 def test_new_weights_are_as_private_as_the_model(folder):

@@ -9,11 +9,11 @@ from pathlib import Path
 import onnx
 import pytest
 
-from npugate import filemarks, inplace, weightreaders
-from tests.test_in_place import named, restored, write
+from npugate.repository import file_marks, in_place
+from tests.repository.test_in_place import named, restored, write
 
-WRITING = {str(Path(module.__file__)) for module in (inplace, files)}
-READING = {str(Path(module.__file__)) for module in (storage, weightreaders)}
+WRITING = {str(Path(module.__file__)) for module in (in_place, atomic_write)}
+READING = {str(Path(module.__file__)) for module in (writer, weight_readers)}
 MOST = 4  # files are written: of a line that comes more often, the first are enough
 
 
@@ -79,10 +79,10 @@ class RewriteContext:
         for place in (self.path, self.other):
             place.write_bytes(self.bytes[0])
         (self.folder / self.location).write_bytes(self.bytes[1])
-        self.noted = filemarks.marks(self.folder, [self.location])
+        self.noted = file_marks.marks(self.folder, [self.location])
 
     def put(self):
-        inplace.put(self.new, self.path, self.noted, backup=self.backup)
+        in_place.put(self.new, self.path, self.noted, backup=self.backup)
 
     def judge(self, step):
         """Check what the killed program left; tell whether the model is the old one."""
@@ -109,7 +109,7 @@ def test_whenever_it_is_killed_every_model_is_whole(tmp_path, monkeypatch, locat
         context.set()
         kill_at(step, context.put)
         ends.append(context.judge(step))
-        context.noted = filemarks.marks(tmp_path, named(context.path))
+        context.noted = file_marks.marks(tmp_path, named(context.path))
         context.put()  # what is left stands in nobody's way
         assert context.whole(context.path) == context.new
     assert ends == sorted(ends, reverse=True)  # the old one until a moment, then the new one

@@ -7,7 +7,7 @@ import pytest
 
 from npugate import cli, escape, nesting
 from tests.commands.test_check import CLEAN, save
-from tests.test_written_reports import FORMS
+from tests.commands.test_written_reports import FORMS
 
 ACTED_ON = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]|^\s*::|##\w*\[", re.MULTILINE)
 EVIL = "\x1b[31mred\r\n::error::x ##[group]y\n\u202e"

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parent
+TESTS = Path(__file__).resolve().parents[1]
 FILES = ("test_memory_evidence.py", "test_stedgeai_replay.py", "test_export.py")
 
 
