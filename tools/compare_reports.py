@@ -34,8 +34,7 @@ def reports(program: str, models: Sequence[str], folder: Path) -> dict[str, byte
             arguments += [f"--report={form}={place}" for form, place in places.items()]
         else:
             arguments += ["--format", "json"]
-        # The program is the user's own argument, its arguments a list.
-        done = subprocess.run(arguments, capture_output=True, check=False)  # noqa: S603
+        done = subprocess.run(arguments, capture_output=True, check=False)  # noqa: S603 - a list
         found[f"{command}: exit code"] = str(done.returncode).encode()
         found[f"{command}: standard output"] = done.stdout
     found |= {form: place.read_bytes() for form, place in places.items()}

@@ -128,22 +128,26 @@ def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
         return replace(found, repaired=Repaired(b"", outcome.hits, _declined(job.gave_up)))
     if job.repair_request is None or unreadable or outcome.tracebacks:
         return found
-    context = RepairContext(
-        rules,
-        job.chosen,
-        job.repair_request.repairs,
-        job.target,
-        replace(
-            job.repair_request.options,
-            shapes={**job.judgement.shapes, **job.repair_request.options.shapes},
-        ),
-        limits,
-        job.repair_request.selected,
-        job.repair_request.data,
-        lambda name: pool.stage(REPAIRING + name),
-    )
+    context = _repair_context(job, job.repair_request, rules, limits)
     repaired = _repair(file, model, facts, outcome.hits, context, pictured=job.pictured)
     return replace(found, repaired=repaired)
+
+
+def _repair_context(
+    job: Job, request: RepairRequest, rules: Mapping[str, Rule], limits: Limits
+) -> RepairContext:
+    """Return by what the repairs of a model are made and judged; asked-for shapes come first."""
+    return RepairContext(
+        rules,
+        job.chosen,
+        request.repairs,
+        job.target,
+        replace(request.options, shapes={**job.judgement.shapes, **request.options.shapes}),
+        limits,
+        request.selected,
+        request.data,
+        lambda name: pool.stage(REPAIRING + name),
+    )
 
 
 def _estimate(facts: Facts, target: Target) -> Estimate | None:

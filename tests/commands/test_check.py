@@ -11,9 +11,9 @@ import jsonschema
 import pytest
 from msgspec.structs import replace
 
-import npugate
 from npugate import cli
-from npugate.commands import arguments, check, dispatch
+from npugate.commands import check, dispatch
+from npugate.commands.arguments import SHELLS
 from npugate.console import Console
 from npugate.findings.values import Severity
 from npugate.reporters import REPORTERS
@@ -22,7 +22,7 @@ from npugate.rules import registry, testing
 from npugate.run import pipeline
 from npugate.settings.options import Judgement, Options
 
-SCHEMA = json.loads((Path(npugate.__file__).parent / "report.schema.json").read_bytes())
+SCHEMA = json.loads((Path(cli.__file__).parent / "report.schema.json").read_bytes())
 HEAD = '<ir_version: 8, opset_import: ["" : 14]> net '
 CLEAN = HEAD + "(float[1, 8] x) => (float[1, 8] y) { y = Relu (x) }"
 WARNS = HEAD + "(float[1, 8] a, float[1, 8] b) => (float[2, 8] y) { y = Concat <axis = 0> (a, b) }"
@@ -381,7 +381,7 @@ def test_targets_lists_them_and_shows_one():
     assert run("targets", "stm32n7").status == 2
 
 
-@pytest.mark.parametrize("shell", arguments.SHELLS)
+@pytest.mark.parametrize("shell", SHELLS)
 def test_completion_is_a_script_that_knows_the_commands(shell):
     ended = run("completion", shell)
     assert ended.status == 0

@@ -9,7 +9,9 @@ from pathlib import Path
 import onnx
 import pytest
 
-from npugate.repository import file_marks, in_place
+from npugate import atomic_write
+from npugate.model import writer
+from npugate.repository import file_marks, in_place, weight_readers
 from tests.repository.test_in_place import named, restored, write
 
 WRITING = {str(Path(module.__file__)) for module in (in_place, atomic_write)}

@@ -151,8 +151,8 @@ def test_no_child_and_no_file_descriptor_is_left():
 def test_what_a_child_prints_stays_out_of_standard_output():
     script = """
         import os
-        from npugate.isolate import run
-        from npugate.types import Limits
+        from npugate.sandbox.pool import run
+        from npugate.limits import Limits
         print("report")
         run(lambda n: os.write(1, b"noise"), [1, 2], Limits())
     """
@@ -171,8 +171,8 @@ def test_a_signal_ends_the_children_and_then_the_program(number, status, tmp_pat
     script = f"""
         import os, signal, sys, time
         from pathlib import Path
-        from npugate.isolate import run
-        from npugate.types import Limits
+        from npugate.sandbox.pool import run
+        from npugate.limits import Limits
         signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job
         def work(n):
             file = Path({str(tmp_path)!r}) / f"{{n}}.tmp"
@@ -216,8 +216,8 @@ def test_a_child_costs_much_less_than_an_interpreter():
 
 CHILD_AND_INTERPRETER = """
 import os, subprocess, sys
-from npugate.isolate import run
-from npugate.types import Limits
+from npugate.sandbox.pool import run
+from npugate.limits import Limits
 
 def spent(work):
     before = sum(os.times()[:4])

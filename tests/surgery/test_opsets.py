@@ -272,10 +272,9 @@ def test_what_has_no_equal_form_is_refused_by_name(case):
     assert str(error.value).split("': ", 1)[1] == reason
 
 
+TABLES = {"UP": UP, "DOWN": DOWN, "DECOMPOSITIONS": DECOMPOSITIONS}
 ENTRIES = [
-    *(("UP", key) for key in UP),
-    *(("DOWN", key) for key in DOWN),
-    *(("APART", (op_type, 0)) for op_type in DECOMPOSITIONS),
+    (name, (key, 0) if name == "DECOMPOSITIONS" else key) for name in TABLES for key in TABLES[name]
 ]
 
 
@@ -302,9 +301,8 @@ def test_no_entry_of_the_table_can_be_missed(table, key, monkeypatch):
     if version:
         cases = [case for case in cases if min(case[:2]) < version <= max(case[:2])]
     before = [outcome(*case) for case in cases]
-    entries = {"UP": UP, "DOWN": DOWN, "APART": DECOMPOSITIONS}[table]
     gone = key if version else op_type
-    left = {name: rule for name, rule in entries.items() if name != gone}
+    left = {name: rule for name, rule in TABLES[table].items() if name != gone}
     monkeypatch.setattr(sys.modules[convert.__module__], table, left)
     assert [outcome(*case) for case in cases] != before
 
