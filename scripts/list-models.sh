@@ -13,6 +13,7 @@ set -euo pipefail
 state=$(mktemp -d "${RUNNER_TEMP:?}/npugate.XXXXXX")
 printf 'state=%s\nreleased-image=%s\n' "$state" "${NPUGATE_RELEASED_IMAGE-}" >>"${GITHUB_OUTPUT:?}"
 cd "${GITHUB_WORKSPACE:?}"
+bash "$(dirname "${BASH_SOURCE[0]}")/list-tracked.sh" "$state"
 
 # The checkout may be a stranger's: nothing that its configuration names is started.
 git() {

@@ -90,6 +90,16 @@ if [[ -f ${GITHUB_EVENT_PATH-} ]]; then
     --env GITHUB_EVENT_PATH
   )
 fi
+# git's own folder holds the credentials of the checkout: something empty lies over each.
+mkdir -p "$state/nothing"
+: >"$state/nothing-at-all"
+while IFS= read -r -d '' place; do
+  [[ $place != *[,\"[:cntrl:]]* ]] || give_up 'the path of a .git in the workspace has characters that no engine takes, so it cannot be hidden from the models'
+  nothing=$state/nothing
+  [[ -d $place ]] || nothing=$state/nothing-at-all
+  run+=(--mount "type=bind,source=$nothing,target=$place,readonly")
+done <"$state/masked"
+[[ ! -e $state/index ]] || run+=(--env "NPUGATE_INDEX=$state/index")
 [[ ! -e $state/tracked ]] || run+=(--env "NPUGATE_TRACKED=$state/tracked")
 [[ ! -e $state/changes ]] || run+=(--env "NPUGATE_CHANGES=$state/changes")
 [[ ! -d $state/base ]] || run+=(--env "NPUGATE_BASE_FOLDER=$state/base")

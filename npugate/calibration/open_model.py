@@ -12,6 +12,7 @@ from npugate.facts import Facts
 from npugate.limits import Limits
 from npugate.model import writer
 from npugate.model.reader import Model, load
+from npugate.model.tracked import Tracked
 from npugate.proof.samples import Port, bounds
 
 
@@ -33,14 +34,19 @@ class Opened(Struct, frozen=True):
     ports: tuple[Port, ...]
 
 
-def open_model(path: Path, limits: Limits) -> Opened:
+def open_model(path: Path, limits: Limits, tracked: Tracked | None = None) -> Opened:
     """Read a model; called in a worker.
+
+    Args:
+        path: of the file.
+        limits: of the reader.
+        tracked: what git tracks; the weights of a model that it binds must be so, too.
 
     Raises:
         UsageError: it cannot be read, or an input has no fixed size.
     """
     try:
-        model = load(path, str(path), limits)
+        model = load(path, str(path), limits, tracked)
         facts = Facts(model, limits)
         proto = writer.load(path, model)
     except ModelError as error:

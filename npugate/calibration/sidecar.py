@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from npugate import escape, nesting
+from npugate import beneath, escape, nesting
+from npugate.beneath import RefusedError
 
 VERSION: Final = 1
 _LARGEST: Final = 64 << 20
@@ -68,9 +69,9 @@ def read(model: Path, digest: str) -> Sidecar | str:
     if not path.is_file():
         return f"{path.name} is not there"
     try:
-        if path.stat().st_size > _LARGEST:
-            return f"{path.name} is too large to be one"
-        found = _parsed(nesting.json_value(path.read_bytes()))
+        found = _parsed(nesting.json_value(beneath.read(path.parent, path.name, _LARGEST)))
+    except RefusedError as error:
+        return f"{path.name} {error}"
     except (OSError, ValueError, TypeError, KeyError) as error:
         return f"{path.name} cannot be read: {error!r}"
     if found.model != digest:

@@ -167,6 +167,8 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     add("--files-from", metavar="FILE", help="a list of models, one a line or NUL; - for stdin")
     add("--changed-since", metavar="REV", help="only models that differ from a git revision")
     add("--changes-from", metavar="FILE", help="as git diff --name-status -z wrote it elsewhere")
+    add("--tracked-from", metavar="FILE", help="as git ls-files --stage -z wrote it elsewhere")
+    add("--untracked-from", metavar="FILE", help=argparse.SUPPRESS)  # the base's configuration
     add("--allow-empty", action="store_true", help="no model is no error")
     add("--jobs", type=int, metavar="N", help="models at a time (default: one a core)")
     add("--quiet", action="store_true", help="no report on standard output")

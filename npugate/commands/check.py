@@ -20,6 +20,7 @@ from npugate.commands.parser import parser
 from npugate.console import Console
 from npugate.errors import NpugateError, UsageError
 from npugate.findings.values import Severity
+from npugate.model.tracked import Tracked
 from npugate.report.values import Report
 from npugate.reporters import REPORTERS, text
 from npugate.repository import git
@@ -28,12 +29,15 @@ from npugate.rules import registry
 from npugate.rules.selection import all_ids, ids, level, suggestion
 from npugate.rules.values import Rule
 from npugate.run import pipeline
-from npugate.settings import config
+from npugate.settings import config, tracking
 from npugate.settings.options import Judgement, Options, Settings
 from npugate.streams import refusal
 
 _BAR_AFTER_SECONDS: Final = 1.0
 
+_BASES_OWN: Final = (
+    "allow-untracked-weights is taken from the base: what this change says of it does not hold here"
+)
 
 ProgressOf = Callable[[int, int], None]
 """Told (done, all) after each model."""
@@ -115,7 +119,9 @@ def options(
     if chosen.jobs is not None and chosen.jobs < 1:
         raise UsageError(f"--jobs must be at least 1, not {chosen.jobs}")
     cwd = Path.cwd()
-    settings = _settings(chosen, rules, cwd)
+    tracked = _tracked(chosen, cwd)
+    own = _settings(chosen, rules, tracked, console)
+    settings = _allowed(chosen, own, console)
     search = Search(
         cwd,
         tuple(chosen.paths),
@@ -139,7 +145,18 @@ def options(
         base_folder=_base_folder(chosen),
         new_only=not chosen.all_findings,
         pictured=_pictured(chosen),
+        remarks=() if settings == own else (_BASES_OWN,),
+        tracked=tracked,
     )
+
+
+def _tracked(chosen: argparse.Namespace, cwd: Path) -> Tracked | None:
+    if chosen.tracked_from is None:
+        return None
+    try:
+        return Tracked.recorded(cwd, Path(chosen.tracked_from).read_bytes())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--tracked-from {chosen.tracked_from}: {error}") from error
 
 
 def _pictured(chosen: argparse.Namespace) -> bool:
@@ -180,11 +197,40 @@ def _present(settings: Settings, chosen: argparse.Namespace) -> Path | None:
     return settings.baseline
 
 
-def _settings(chosen: argparse.Namespace, rules: Mapping[str, Rule], cwd: Path) -> Settings:
+def _settings(
+    chosen: argparse.Namespace,
+    rules: Mapping[str, Rule],
+    tracked: Tracked | None,
+    console: Console,
+) -> Settings:
+    found = _config(chosen, Path.cwd())
+    if found is None:
+        return Settings()
+    tracking.refuse_strayed(found, lambda: tracked, console.environment)
+    settings = config.load(found, rules)
+    for name in settings.files():
+        tracking.refuse_strayed(name, lambda: tracked, console.environment)
+    return settings
+
+
+def _config(chosen: argparse.Namespace, cwd: Path) -> Path | None:
     if chosen.config:
-        return config.load(Path(chosen.config), rules)
-    found = config.find(cwd, git.root_above(cwd) or cwd)
-    return config.load(found, rules) if found else Settings()
+        return Path(chosen.config)
+    return config.find(cwd, git.root_above(cwd) or cwd)
+
+
+def _allowed(chosen: argparse.Namespace, settings: Settings, console: Console) -> Settings:
+    """Return the settings with the models whose weights git need not track, as the base has it.
+
+    A change that says so of its own model would read whatever lies in the checkout.
+    """
+    found, allowed = _config(chosen, Path.cwd()), settings.untracked_weights
+    if chosen.untracked_from is not None:
+        place = chosen.untracked_from
+        allowed = config.untracked_weights(Path(place)) if place else ()
+    elif chosen.base and found is not None:
+        allowed = tracking.allowed_by(chosen.base, found, console.environment)
+    return replace(settings, untracked_weights=allowed)
 
 
 def _judgement(chosen: argparse.Namespace, rules: Mapping[str, Rule]) -> Judgement:

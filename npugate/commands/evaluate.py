@@ -14,6 +14,7 @@ from npugate.evaluation import plots
 from npugate.evaluation import run as work
 from npugate.evaluation.values import EvaluateJob, Grade, Threshold
 from npugate.reporters import evaluated
+from npugate.settings import tracking
 
 # Options that name a limit: option -> (metric, what of it, largest allowed).
 _SHORT = {
@@ -56,6 +57,9 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
         layers=chosen.layers,
         allow_overlap=chosen.allow_overlap,
         seconds=chosen.timeout,
+        tracked=tracking.of_files(
+            [Path(chosen.float_model), Path(chosen.int8_model)], console.environment
+        ),
     )
     report = work.evaluate(job, data.bar(console, "sample"))
     data.write(report, reports, evaluated.FORMATS)

@@ -13,7 +13,8 @@ from typing import Final
 import numpy as np
 from msgspec.structs import replace
 
-from npugate import log
+from npugate import beneath, log
+from npugate.beneath import RefusedError
 from npugate.commands import check
 from npugate.console import Console
 from npugate.errors import UsageError
@@ -111,8 +112,11 @@ def _data(chosen: argparse.Namespace) -> Mapping[str, Array] | None:
     if not chosen.inputs:
         return None
     try:
+        beneath.refuse_gits(Path(chosen.inputs))
         with np.load(chosen.inputs, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
+    except RefusedError as error:
+        raise UsageError(f"--inputs {chosen.inputs}: it {error}") from error
     except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
         raise UsageError(f"--inputs {chosen.inputs}: no .npz file of arrays: {error}") from error
 

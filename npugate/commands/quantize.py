@@ -10,6 +10,7 @@ from npugate.console import Console
 from npugate.int8 import run as work
 from npugate.int8.values import QuantizeJob
 from npugate.reporters import quantized
+from npugate.settings import tracking
 
 
 def run(chosen: argparse.Namespace, console: Console) -> int:
@@ -30,6 +31,7 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
         target=chosen.target,
         toolchain=chosen.toolchain,
         seconds=chosen.timeout,
+        tracked=tracking.of_files([Path(chosen.model)], console.environment),
     )
     report = work.quantize(job, data.bar(console, "sample"))
     data.write(report, reports, quantized.FORMATS)

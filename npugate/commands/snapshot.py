@@ -13,19 +13,23 @@ from typing import Final
 
 from msgspec import Struct
 
-from npugate import atomic_write, escape
+from npugate import atomic_write, beneath, escape
+from npugate.beneath import RefusedError
 from npugate.console import Console
 from npugate.errors import ModelError, UsageError
 from npugate.facts import Facts, Inference
 from npugate.limits import Limits
 from npugate.model import weight_digests
 from npugate.model.reader import load
+from npugate.model.tracked import Tracked
 from npugate.repository.discover import Candidate, Search, discover
 from npugate.sandbox import pool
 from npugate.sandbox.pool import Died, Done, Raised
+from npugate.settings import tracking
 from npugate.snapshot import text_twin
 
 _MARK: Final = b"npugate-snapshot/"
+_LARGEST: Final = 256 << 20  # bytes of a twin
 _SHOWN: Final = 5  # differing lines told of a stale twin
 _NEXT_INFERENCE: Final[dict[Inference, Inference]] = {
     "full": "careful",
@@ -66,7 +70,9 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
     )
     status = 0
     candidates = discover(search)
-    for candidate, made in zip(candidates, _all(candidates, chosen.jobs), strict=True):
+    tracked = tracking.of_files([c.file for c in candidates], console.environment)
+    every = _all(candidates, chosen.jobs, tracked)
+    for candidate, made in zip(candidates, every, strict=True):
         if isinstance(made, _Failed):
             tell(f"error: {candidate.path}: {made.reason}")
             status = 1
@@ -111,13 +117,16 @@ def _safe(line: str) -> str:
 def _fault(twin: Path, text: str) -> list[str] | None:
     """Say what is wrong with a twin, and its first differing lines; None when it is fresh."""
     try:
-        if not stat.S_ISREG(twin.lstat().st_mode):
-            return ["is no plain file"]
-        have = twin.read_bytes().decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+        data = beneath.read(twin.parent, twin.name, _LARGEST)
     except FileNotFoundError:
         return ["is missing: run npugate snapshot"]
+    except RefusedError as error:
+        return [str(error)]
     except OSError as error:
         return [f"cannot be read: {error.strerror}"]
+    if data and not data.startswith(_MARK):
+        return ["is no text twin: move it away"]  # none of its lines is told, it may be anything
+    have = data.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
     if have == text:
         return None
     told = ["is stale: run npugate snapshot"]
@@ -129,10 +138,10 @@ def _fault(twin: Path, text: str) -> list[str] | None:
     return told
 
 
-def _all(candidates: tuple[Candidate, ...], jobs: int | None) -> list[_Made]:
+def _all(candidates: tuple[Candidate, ...], jobs: int | None, tracked: Tracked) -> list[_Made]:
     """Render every model in a process of its own, again and more calmly where onnx died of it."""
     limits = Limits()
-    work = partial(_make, limits=limits)
+    work = partial(_make, limits=limits, tracked=tracked)
     results: dict[int, _Made] = {}
     waiting = {index: _Job(candidate) for index, candidate in enumerate(candidates)}
     while waiting:
@@ -157,10 +166,10 @@ def _settled(outcome: Done[_Made] | Died | Raised) -> _Made:
     raise RuntimeError(outcome.text)
 
 
-def _make(job: _Job, limits: Limits) -> _Made:
+def _make(job: _Job, limits: Limits, tracked: Tracked) -> _Made:
     pool.stage("reading the file")
     try:
-        model = load(job.candidate.file, job.candidate.path, limits)
+        model = load(job.candidate.file, job.candidate.path, limits, tracked)
         pool.stage("reading the weights")
         digests = weight_digests.digests(model, limits)
     except ModelError as error:

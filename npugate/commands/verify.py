@@ -11,6 +11,7 @@ from npugate.deploy import verify as work
 from npugate.deploy.values import VerifyJob
 from npugate.errors import UsageError
 from npugate.reporters import verified
+from npugate.settings import tracking
 
 
 def run(chosen: argparse.Namespace, console: Console) -> int:
@@ -24,6 +25,7 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
         expect=expected(chosen.expect_range),
         seed=chosen.seed,
         seconds=chosen.timeout,
+        tracked=tracking.of_files([Path(chosen.model)], console.environment),
     )
     report = work.verify(job)
     data.write(report, reports, verified.FORMATS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +10,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
-import onnx
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -25,7 +25,10 @@ from npugate.deploy.values import (
     Step,
     Verdict,
 )
-from npugate.errors import UsageError
+from npugate.errors import ModelError, UsageError
+from npugate.limits import Limits
+from npugate.model import reader, writer
+from npugate.settings import tracking
 
 INTERRUPTED: Final = 130
 _GRADES: Final = ("EXCELLENT", "GOOD")
@@ -114,7 +117,12 @@ def _settle(step: Step, source: Path) -> None:
     report = step_figures.read(step.report)
     repair = report["models"][0].get("repair") or {}
     file = Path(repair.get("output") or source)
-    atomic_write.write_bytes(step.makes[0], onnx.load(file).SerializeToString())
+    tracked = tracking.of_files([file], {"PATH": f"{os.defpath}:/usr/local/bin"})
+    try:
+        whole = writer.load(file, reader.load(file, str(file), Limits(), tracked))
+    except ModelError as error:
+        raise UsageError(f"{file}: {error}") from error
+    atomic_write.write_bytes(step.makes[0], whole.SerializeToString())
 
 
 def _passed(step: Step, seconds: float, *, is_cached: bool = False) -> Result:

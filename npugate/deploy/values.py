@@ -8,6 +8,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from npugate.model.tracked import Tracked
+
 PLANS: Final = ("fix", "clean")
 """Repair the model that there is; or take one that was exported for the target."""
 
@@ -161,6 +163,7 @@ class VerifyJob(Struct, frozen=True):
         samples: most that are run.
         expect: least and largest value of any output; None for any.
         seed: of random numbers.
+        tracked: what git tracks; None without git.
     """
 
     model: Path
@@ -170,6 +173,7 @@ class VerifyJob(Struct, frozen=True):
     expect: tuple[float, float] | None = None
     seed: int = 0
     seconds: float = 600.0
+    tracked: Tracked | None = None
 
 
 class VerifiedOutput(Struct, frozen=True):

@@ -52,7 +52,7 @@ class _Seen(Struct):
 
 def _work(job: VerifyJob, limits: Limits) -> VerifyReport:
     pool.stage("reading the model")
-    opened = open_model.open_model(job.model, limits)
+    opened = open_model.open_model(job.model, limits, job.tracked)
     grids = _grids(opened.facts)
     seen, equal, count = _Seen(), True, 0
     pool.stage("running the model")

@@ -124,8 +124,8 @@ def _work(job: EvaluateJob, limits: Limits, progress: Progress) -> EvaluationRep
 
 def _scene(job: EvaluateJob, limits: Limits) -> _Scene:
     pool.stage("reading the models")
-    original = open_model.open_model(job.float_model, limits)
-    quantised = open_model.open_model(job.int8_model, limits)
+    original = open_model.open_model(job.float_model, limits, job.tracked)
+    quantised = open_model.open_model(job.int8_model, limits, job.tracked)
     _check_pair(original, quantised)
     output = _output(job, original)
     pool.stage("reading the data")

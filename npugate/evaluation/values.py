@@ -8,6 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from npugate.errors import UsageError
+from npugate.model.tracked import Tracked
 
 
 class Grade(IntEnum):
@@ -75,6 +76,7 @@ class EvaluateJob(Struct, frozen=True):
     layers: int = 16
     allow_overlap: bool = False
     seconds: float = 3600.0
+    tracked: Tracked | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.

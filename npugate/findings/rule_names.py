@@ -34,6 +34,7 @@ UNDEFINED_VALUE: Final = "undefined-value"
 UNNAMED_GRAPH: Final = "unnamed-graph"
 UNREADABLE_MODEL: Final = "unreadable-model"
 UNSAFE_EXTERNAL_DATA: Final = "unsafe-external-data"
+UNTRACKED_EXTERNAL_DATA: Final = "untracked-external-data"
 UNSORTED_NODES: Final = "unsorted-nodes"
 
 ALL: Final = frozenset(value for key, value in globals().items() if key.isupper())

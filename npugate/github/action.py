@@ -1,8 +1,10 @@
 """The sub-command ``npugate action``: inputs from GitHub, a check, and everything GitHub shows.
 
-Only this package reads ``INPUT_*`` and ``GITHUB_*``. Five more variables come from the composite
+Only this package reads ``INPUT_*`` and ``GITHUB_*``. Six more variables come from the composite
 action, whose container has no git and a checkout that it cannot write to:
 
+- ``NPUGATE_INDEX``: a file with what ``git ls-files --stage -z`` said of everything; beside it lie
+  ``pointers`` and ``modified`` of ``scripts/list-tracked.sh``
 - ``NPUGATE_TRACKED``: a file with what ``git ls-files -z`` said of ``*.onnx``
 - ``NPUGATE_CHANGES``: a file with what ``git diff --name-status -z`` said of the event
 - ``NPUGATE_BASE_FOLDER``: a folder with the changed models as the base has them
@@ -25,9 +27,11 @@ from npugate.errors import NpugateError, UsageError
 from npugate.findings.values import Severity
 from npugate.github import event, gate, inputs, log, outputs, places, summary
 from npugate.github.inputs import Inputs
+from npugate.model.tracked import Tracked
 from npugate.report.values import ModelReport, Report
 from npugate.reporters import FILES, REPORTERS, html, outline, plots, sarif
 from npugate.repository import git
+from npugate.settings import tracking
 
 Run = Callable[[Sequence[str]], Report]
 """Check or fix by the arguments of ``npugate``, its command first; raises NpugateError."""
@@ -104,12 +108,31 @@ def _drawn(chosen: Inputs) -> tuple[str, ...]:
 def _opening(chosen: Inputs, environment: Mapping[str, str]) -> str:
     """Return what a reviewer must know before the verdict: the change edits its own judge."""
     here, kept = Path(environment.get("GITHUB_WORKSPACE") or "."), _kept(environment)
+    own = gate.file_of(here, chosen.config)
+    if own is not None:
+        tracking.refuse_strayed(own, lambda: _index(environment), environment)
     names = {chosen.config, chosen.target, chosen.board, *gate.named(here, chosen.config)}
     if kept is None:
         return gate.notice(gate.touched(_recorded(environment), names))
     names.update(gate.named(kept, chosen.config))
     paths = gate.touched(_recorded(environment), names)
     return gate.notice(paths, gate.differences(kept, here, chosen.config))
+
+
+def _index(environment: Mapping[str, str]) -> Tracked | None:
+    """Return what git tracks, as the list step has it; None where there was none.
+
+    Raises:
+        UsageError: the list is damaged.
+    """
+    path = environment.get("NPUGATE_INDEX", "")
+    if not path:
+        return None
+    try:
+        top = Path(environment.get("GITHUB_WORKSPACE") or ".")
+        return Tracked.recorded(top, Path(path).read_bytes())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"the list of what git tracks cannot be read: {error}") from error
 
 
 def _kept(environment: Mapping[str, str]) -> Path | None:
@@ -152,6 +175,7 @@ def _plan(chosen: Inputs, happened: event.Event, environment: Mapping[str, str])
     notices: list[str] = []
     arguments += _compiler(chosen, environment)
     arguments += _old(chosen, environment)
+    arguments += _tracked(chosen, happened, environment)
     if inputs.wants_changes(chosen, happened.name):
         changed, notices = _changes(chosen, environment)
         arguments += changed
@@ -201,6 +225,21 @@ def _old(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
     if not folder:
         return []
     return [f"--base-folder={folder}", *([] if chosen.new_only else ["--all-findings"])]
+
+
+def _tracked(chosen: Inputs, happened: event.Event, environment: Mapping[str, str]) -> list[str]:
+    """Return the arguments that say what git tracks, and whose word goes for what it does not.
+
+    A change may not say of its own model that its weights are whatever lies in the checkout: that
+    is for the base branch, and for nobody where its settings are not to be had.
+    """
+    listed = environment.get("NPUGATE_INDEX", "")
+    arguments = [f"--tracked-from={listed}"] if listed else []
+    if happened.name not in inputs.COMPARED:
+        return arguments
+    kept = _kept(environment)
+    found = gate.file_of(kept, chosen.config) if kept is not None else None
+    return [*arguments, f"--untracked-from={found or ''}"]
 
 
 def _models(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:

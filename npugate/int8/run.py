@@ -114,7 +114,7 @@ def _work(job: QuantizeJob, limits: Limits, progress: Progress) -> _Made:
     rules = registry.rules()
     judge = profiles.load(job.target, job.toolchain)
     pool.stage("reading the model")
-    opened = open_model.open_model(job.model, limits)
+    opened = open_model.open_model(job.model, limits, job.tracked)
     _check_float(opened)
     pool.stage("preparing the model")
     ready, prepared = prepare.prepare(opened.proto, judge, registry.repairs())

@@ -7,6 +7,8 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from npugate.model.tracked import Tracked
+
 METHODS: Final = ("minmax", "entropy", "percentile")
 SAMPLES: Final = 200
 RANDOM: Final = "random"
@@ -49,6 +51,7 @@ class QuantizeJob(Struct, frozen=True):
     target: str = "stm32n6"
     toolchain: str | None = None
     seconds: float = 3600.0
+    tracked: Tracked | None = None
 
 
 class Check(Struct, frozen=True):

@@ -4,30 +4,40 @@ A location comes from the file and is not trusted: it must name a plain file bel
 folder, with no link on the way. A file with a second hard link is refused too, since nothing but
 the link count tells a weight file from a secret that was linked into place, and since onnx refuses
 to load it (from 1.21 on), the conversion would fail anyway. git never makes hard links in a
-checkout; caches and copies made with ``cp -l`` do, and a plain copy is the way out.
+checkout; caches and copies made with ``cp -l`` do, and a plain copy is the way out. A model of the
+repository may name what the repository holds: anything else that lies in a checkout, a job's key or
+its log, is not the model author's to read.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import stat
+import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 from onnx import ModelProto, TensorProto
 
+from npugate import beneath
+from npugate.beneath import RefusedError
+from npugate.errors import ModelError
 from npugate.findings import rule_names
 from npugate.findings.values import Location, Problem
 from npugate.limits import Limits
 from npugate.model import filetype
 from npugate.model.payload import expected_bytes
+from npugate.model.tracked import Beside
 from npugate.model.walk import Place, shown, survey
 
 UNSAFE: Final = rule_names.UNSAFE_EXTERNAL_DATA
 MISSING: Final = rule_names.MISSING_EXTERNAL_DATA
+UNTRACKED: Final = rule_names.UNTRACKED_EXTERNAL_DATA
+UNREAD: Final = frozenset({UNSAFE, MISSING, UNTRACKED})
+"""The rules of external data that may not or cannot be read."""
 _SIZE: Final = rule_names.TENSOR_DATA_MISMATCH
 
 _KEYS: Final = frozenset({"location", "offset", "length", "checksum", "basepath"})
@@ -35,6 +45,7 @@ _NUMBER: Final = re.compile(r"[0-9]{1,19}")
 _ABSOLUTE: Final = re.compile(r"[/\\]|[A-Za-z]:")
 _MEMORY_MARK: Final = "_ORT_MEM_ADDR_"
 _TENSORS_NAMED: Final = 3
+_BLOCK: Final = 1 << 20
 
 
 class _Fault(Struct, frozen=True):
@@ -53,8 +64,9 @@ class _Span(Struct, frozen=True):
 class _Files:
     """Facts about the side files, each looked up once."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, beside: Beside | None) -> None:
         self._folder = folder
+        self._beside = beside
         self._seen: dict[str, int | _Fault] = {}
 
     def size(self, location: str) -> int | _Fault:
@@ -72,11 +84,11 @@ class _Files:
         size = self.size(location)
         if self._folder is None or not isinstance(size, int) or size > filetype.POINTER_BYTES:
             return None
-        fd = os.open(self._folder / location, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
-            pointer = filetype.lfs_pointer(os.read(fd, filetype.POINTER_BYTES))
-        finally:
-            os.close(fd)
+            data = beneath.read(self._folder, location, filetype.POINTER_BYTES)
+        except (OSError, RefusedError) as error:
+            return _unreadable(location, error)
+        pointer = filetype.lfs_pointer(data)
         return _Fault(filetype.LFS_POINTER, f"{shown(location)} is {pointer}") if pointer else None
 
     def _look(self, location: str) -> int | _Fault:
@@ -84,38 +96,80 @@ class _Files:
         if self._folder is None:
             return _Fault(MISSING, f"the model was given without a folder to find {name} in")
         try:
-            return _plain_size(self._folder, location)
-        except FileNotFoundError:
-            return _Fault(MISSING, f"the file {name} does not exist beside the model")
+            size = beneath.look(self._folder, location).st_size
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            return _Fault(MISSING, f"the file {name} cannot be looked at: {reason}")
+            return _unreadable(location, error)
+        place = Path(os.path.realpath(self._folder), location)  # drops `.` and doubled slashes
+        if self._beside is None or self._beside.allows(place):
+            return size
+        return _Fault(UNTRACKED, f"git does not track {name}, so it is not read")
 
 
-def _plain_size(folder: Path, location: str) -> int | _Fault:
-    """Return the size of a file below a folder; a link anywhere on the way is a fault."""
+def _unreadable(location: str, error: OSError | ValueError) -> _Fault:
     name = shown(location)
-    place, status = folder, folder.stat()
-    for part in Path(location).parts:
-        if stat.S_ISLNK((status := (place := place / part).lstat()).st_mode):
-            what = "is" if place == folder / location else "lies behind"
-            return _Fault(UNSAFE, f"{name} {what} a symbolic link")
-    if not stat.S_ISREG(status.st_mode):
-        return _Fault(UNSAFE, f"{name} is no plain file")
-    if status.st_nlink > 1:
-        text = f"{name} is a hard link, one of {status.st_nlink}: replace it by a copy"
-        return _Fault(UNSAFE, text)
-    return status.st_size
+    if isinstance(error, RefusedError):
+        return _Fault(UNSAFE, f"{name} {error}")
+    if isinstance(error, FileNotFoundError):
+        return _Fault(MISSING, f"the file {name} does not exist beside the model")
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return _Fault(MISSING, f"the file {name} cannot be looked at: {reason}")
 
 
-def problems(places: Iterable[Place], folder: Path | None) -> Iterator[Problem]:
+def payload(tensor: TensorProto, folder: Path) -> bytes:
+    """Read a tensor's external data; its place and size were found right.
+
+    Args:
+        tensor: its entries and dimensions say what to read.
+        folder: the model's.
+
+    Raises:
+        ModelError: a file of weights may no longer be read, or became shorter.
+    """
+    parts = tuple(blocks(tensor, folder, sys.maxsize))
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def blocks(tensor: TensorProto, folder: Path, most_bytes: int = _BLOCK) -> Iterator[bytes]:
+    """Yield a tensor's external data in blocks, otherwise as ``payload``."""
+    with _opened(tensor, folder) as (descriptor, start, end):
+        at = start
+        while at < end:
+            block = os.pread(descriptor, min(most_bytes, end - at), at)
+            if not block:
+                raise ModelError(MISSING, "a file of weights became shorter meanwhile")
+            yield block
+            at += len(block)
+
+
+@contextmanager
+def _opened(tensor: TensorProto, folder: Path) -> Iterator[tuple[int, int, int]]:
+    """Yield the open file of a tensor's data, where the data begins in it and where it ends."""
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    location, at = entries["location"], int(entries.get("offset", "0"))
+    length = int(entries["length"]) if "length" in entries else expected_bytes(tensor)
+    try:
+        with beneath.opened(folder, location) as descriptor:
+            size = os.fstat(descriptor).st_size
+            end = size if length is None else at + length
+            if end > size:
+                raise ModelError(MISSING, "a file of weights became shorter meanwhile")
+            yield descriptor, at, end
+    except (OSError, RefusedError) as error:
+        fault = _unreadable(location, error)
+        raise ModelError(fault.rule, fault.text) from error
+
+
+def problems(
+    places: Iterable[Place], folder: Path | None, beside: Beside | None = None
+) -> Iterator[Problem]:
     """Yield what is wrong with external data: one problem for all tensors with one fault.
 
     Args:
         places: every tensor of the model.
         folder: the one the model is in; None for a model that has none.
+        beside: says what of that folder may be read; None for all of it.
     """
-    files = _Files(folder)
+    files = _Files(folder, beside)
     found: dict[_Fault, list[Location]] = {}
     for place in places:
         if place.tensor.data_location == TensorProto.EXTERNAL:
@@ -211,6 +265,7 @@ def _unsafe_name(location: str) -> _Fault | None:
         (_ABSOLUTE.match(location), "is an absolute path"),
         ("\\" in location, "contains a backslash, a folder separator on some systems"),
         (".." in location.split("/"), "leads out of the model's folder"),
+        (any(map(beneath.is_gits_name, location.split("/"))), "is in git's own folder"),
         (not os.path.normpath(location).strip("."), "is a folder"),
     )
     for is_so, text in faults:

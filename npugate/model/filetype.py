@@ -64,6 +64,14 @@ def lfs_pointer(data: bytes) -> str | None:
     )
 
 
+def lfs_identity(data: bytes) -> tuple[str, int] | None:
+    """Return sha256 and bytes of the file that a Git LFS pointer stands for; None without both."""
+    if len(data) > POINTER_BYTES or not data.startswith(_POINTER):
+        return None
+    oid, size = _OID.search(data), _SIZE.search(data)
+    return (oid[1].decode().removeprefix("sha256:"), int(size[1])) if oid and size else None
+
+
 def lfs_size(data: bytes) -> int | None:
     """Return the bytes of the file that a Git LFS pointer stands for; None when it is none."""
     size = _SIZE.search(data) if data.startswith(_POINTER) else None

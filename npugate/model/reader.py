@@ -6,7 +6,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -16,6 +16,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 from onnx import ModelProto
 
+from npugate import beneath
+from npugate.beneath import RefusedError
 from npugate.errors import ModelError
 from npugate.findings import rule_names
 from npugate.findings.values import Problem
@@ -23,6 +25,7 @@ from npugate.limits import Limits
 from npugate.model import external_data, filetype, wire
 from npugate.model.diagnose import explain
 from npugate.model.payload import counts_of, drop_large, holds_data, mismatch
+from npugate.model.tracked import Beside, Tracked
 from npugate.model.utf8 import repair_text
 from npugate.model.walk import ANALYSIS_LIMIT, Place, shown, survey
 from npugate.model.wire import KEEP_BYTES, Counts, Window, WireError
@@ -62,13 +65,14 @@ class Model(Struct, frozen=True):
     problems: tuple[Problem, ...] = ()
 
 
-def load(file: Path, path: str, limits: Limits) -> Model:
+def load(file: Path, path: str, limits: Limits, tracked: Tracked | None = None) -> Model:
     """Read a model file.
 
     Args:
         file: the file to read.
         path: the name to report it under.
         limits: bounds on size, depth and node count.
+        tracked: what git tracks; the weights of a model that it binds must be so, too.
 
     Raises:
         ModelError: it cannot be read; carries the name of the rule that reports it.
@@ -90,7 +94,8 @@ def load(file: Path, path: str, limits: Limits) -> Model:
             raise ModelError(UNREADABLE, f"the file cannot be read: {error}") from error
         finally:
             _check_unchanged(file, before, os.fstat(fd))
-    problems = _examine(proto, dropped, file.parent, limits)
+    beside = None if tracked is None else Beside(tracked, file)
+    problems = _examine(proto, dropped, file.parent, limits, beside)
     return Model(path, file, digest, size, proto, problems)
 
 
@@ -116,22 +121,21 @@ def read(data: bytes, path: str, limits: Limits, folder: Path | None = None) -> 
 @contextmanager
 def _opened(file: Path) -> Iterator[tuple[int, os.stat_result]]:
     """Open a plain file; anything else is refused before it is opened, for opening may act."""
-    try:
-        if not stat.S_ISREG(file.stat().st_mode):
-            raise ModelError(UNREADABLE, "it is a folder, pipe or device, not a file")
-        fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise ModelError(UNREADABLE, f"the file cannot be opened: {reason}") from error
-    try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise ModelError(UNREADABLE, "it is a folder, pipe or device, not a file")
-        yield fd, status
-    except OSError as error:
-        raise ModelError(UNREADABLE, f"the file cannot be read: {error.strerror}") from error
-    finally:
-        os.close(fd)
+    with ExitStack() as stack:
+        try:
+            if not stat.S_ISREG(file.stat().st_mode):
+                raise ModelError(UNREADABLE, "it is a folder, pipe or device, not a file")
+            fd = stack.enter_context(beneath.resolved(file))
+            status = os.fstat(fd)
+        except RefusedError as error:
+            raise ModelError(UNREADABLE, f"the file {error}") from error
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise ModelError(UNREADABLE, f"the file cannot be opened: {reason}") from error
+        try:
+            yield fd, status
+        except OSError as error:
+            raise ModelError(UNREADABLE, f"the file cannot be read: {error.strerror}") from error
 
 
 def _check_size(size: int, limits: Limits) -> None:
@@ -219,13 +223,17 @@ def _not_a_model(window: Window, limits: Limits) -> ModelError:
 
 
 def _examine(
-    proto: ModelProto, dropped: Mapping[wire.Path, Counts], folder: Path | None, limits: Limits
+    proto: ModelProto,
+    dropped: Mapping[wire.Path, Counts],
+    folder: Path | None,
+    limits: Limits,
+    beside: Beside | None = None,
 ) -> tuple[Problem, ...]:
     """Find faults of the tensors and drop what is still held of the large ones."""
     places = survey(proto, limits)
     if repair_text(proto):
         places = survey(proto, limits)  # the places are named after the text
-    found = [*_payload_problems(places, dropped), *external_data.problems(places, folder)]
+    found = [*_payload_problems(places, dropped), *external_data.problems(places, folder, beside)]
     for place in places:
         drop_large(place.tensor)
     return tuple(_first_of_each(found))

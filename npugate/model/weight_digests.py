@@ -21,7 +21,6 @@ from npugate.errors import ModelError
 from npugate.findings import rule_names
 from npugate.limits import Limits
 from npugate.model import external_data, wire
-from npugate.model.payload import expected_bytes
 from npugate.model.reader import UNREADABLE, Model
 from npugate.model.walk import survey
 from npugate.model.wire import Range, Window
@@ -29,7 +28,7 @@ from npugate.model.wire import Range, Window
 _BLOCK: Final = 1 << 20
 _DIGITS: Final = 12
 _FIELDS_PER_NODE: Final = 10
-_FAULTS: Final = frozenset({external_data.UNSAFE, external_data.MISSING, rule_names.LFS_POINTER})
+_FAULTS: Final = external_data.UNREAD | {rule_names.LFS_POINTER}
 _LENGTH: Final = 2  # wire type of a field that says how long it is
 
 Read = Callable[[int, int], bytes]
@@ -123,23 +122,7 @@ def _tensor(
 
 def _external(tensor: TensorProto, folder: Path) -> str:
     """Digest a part of a side file; the reader found its place safe and long enough."""
-    entries = {entry.key: entry.value for entry in tensor.external_data}
-    place = folder / entries["location"]
-    fd = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        at = int(entries.get("offset", "0"))
-        need = expected_bytes(tensor)
-        length = int(entries["length"]) if "length" in entries else need
-        end = os.fstat(fd).st_size if length is None else at + length
-        digest = hashlib.sha256()
-        while at < end:
-            block = os.pread(fd, min(_BLOCK, end - at), at)
-            if not block:
-                raise ModelError(
-                    external_data.MISSING, "a file of weights became shorter meanwhile"
-                )
-            digest.update(block)
-            at += len(block)
-    finally:
-        os.close(fd)
+    digest = hashlib.sha256()
+    for block in external_data.blocks(tensor, folder):
+        digest.update(block)
     return digest.hexdigest()[:_DIGITS]

@@ -17,16 +17,16 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto
-from onnx.checker import ValidationError
-from onnx.external_data_helper import load_external_data_for_model
 
-from npugate import atomic_write
+from npugate import atomic_write, beneath
+from npugate.beneath import RefusedError
 from npugate.errors import ModelError, UsageError
 from npugate.limits import Limits
-from npugate.model.external_data import MISSING, UNSAFE, locations
+from npugate.model import external_data
+from npugate.model.external_data import UNREAD
 from npugate.model.reader import MISMATCH, Model
 from npugate.model.utf8 import repair_text
-from npugate.model.walk import ANALYSIS_LIMIT
+from npugate.model.walk import ANALYSIS_LIMIT, survey
 
 _PROTOBUF_BYTES: Final = 2**31 - 1
 _BESIDE_BYTES: Final = 1024  # smaller tensors stay in the model file
@@ -42,7 +42,7 @@ def check_weights(model: Model) -> None:
         ModelError: they were found missing, unsafe or of another size than said.
     """
     for problem in model.problems:
-        if problem.rule in {UNSAFE, MISSING, MISMATCH}:
+        if problem.rule in {*UNREAD, MISMATCH}:
             raise ModelError(problem.rule, f"its weights cannot be read: {problem.message}")
 
 
@@ -62,21 +62,36 @@ def load(file: Path, model: Model) -> ModelProto:
     if size > _PROTOBUF_BYTES:
         text = f"with its weights the model has {size} bytes; repairs take up to {_PROTOBUF_BYTES}"
         raise ModelError(ANALYSIS_LIMIT, text)
-    data = file.read_bytes()
+    data = _bytes(file)
     if hashlib.sha256(data).hexdigest() != model.digest:
         raise ModelError(ANALYSIS_LIMIT, "the file changed while it was examined")
     proto = ModelProto()
     try:
         proto.ParseFromString(data)
-        if locations(proto, Limits()):
-            load_external_data_for_model(proto, str(file.parent))
-            if locations(proto, Limits()):
-                raise ModelError(ANALYSIS_LIMIT, "it has weights in files where no tool looks")
-    except (DecodeError, ValidationError, OSError, ValueError) as error:
+    except DecodeError as error:
         raise ModelError(ANALYSIS_LIMIT, f"its weights cannot be read: {error}") from error
     if repair_text(proto):
         raise ModelError(ANALYSIS_LIMIT, "it has names that are no UTF-8, which no tool takes")
+    _take_in(proto, file.parent)
     return proto
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        with beneath.resolved(file) as fd, os.fdopen(fd, "rb", closefd=False) as opened:
+            return opened.read()
+    except (OSError, RefusedError) as error:
+        raise ModelError(ANALYSIS_LIMIT, f"the file cannot be read: {error}") from error
+
+
+def _take_in(model: ModelProto, folder: Path) -> None:
+    """Put all external data into the message, wherever its tensors are."""
+    for place in survey(model, Limits()):
+        tensor = place.tensor
+        if tensor.data_location == TensorProto.EXTERNAL:
+            tensor.raw_data = external_data.payload(tensor, folder)
+            tensor.ClearField("data_location")
+            tensor.ClearField("external_data")
 
 
 def digest_of(path: Path) -> str:

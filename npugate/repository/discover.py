@@ -12,6 +12,7 @@ from typing import BinaryIO, Final
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from npugate.beneath import is_gits_name
 from npugate.errors import UsageError
 from npugate.repository import git
 from npugate.repository.git import Change, GitError
@@ -227,7 +228,7 @@ def _walk(
 
 
 def _is_visible(name: str, *, hidden: bool) -> bool:
-    return name != ".git" and (hidden or not name.startswith("."))
+    return not is_gits_name(name) and (hidden or not name.startswith("."))
 
 
 def _unique(files: Iterable[Path], root: Path) -> Iterator[Candidate]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -75,6 +75,34 @@ def tracked(folder: Path, environment: Mapping[str, str], pattern: str = "*.onnx
         GitError: git cannot tell.
     """
     return _names(_git(folder, environment, "ls-files", "-z", "--", f":(icase){pattern}"))
+
+
+def tops(folders: Iterable[Path]) -> list[Path]:
+    """Return the tops of the work trees that some folders are in, real paths, sorted."""
+    places = {Path(os.path.realpath(folder)) for folder in folders}
+    return sorted({top for place in places if (top := root_above(place)) is not None})
+
+
+def index(top: Path, environment: Mapping[str, str]) -> bytes:
+    """Return what git tracks in a work tree, submodules included: ``ls-files --stage -z``.
+
+    Raises:
+        GitError: neither git nor its index can tell.
+    """
+    try:
+        return _git(top, environment, "ls-files", "--stage", "-z", "--recurse-submodules")
+    except GitError as error:
+        failure = error
+    try:  # before git 2.36, or with a damaged submodule: the files of each are then unknown
+        return _git(top, environment, "ls-files", "--stage", "-z")
+    except GitError:
+        pass
+    from npugate.repository import git_index  # noqa: PLC0415 - loads openssl, for the few without git
+
+    try:
+        return git_index.rows(top)
+    except git_index.IndexFileError as error:
+        raise GitError(f"{failure}; {error}") from error
 
 
 def changes(root: Path, revision: str, environment: Mapping[str, str]) -> list[Change]:

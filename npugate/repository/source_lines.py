@@ -4,6 +4,9 @@ A trace was written on another machine, perhaps for an older version of the file
 matched by its longest suffix that exists here, and the line must still read as it did: if it has
 moved it is looked for, and if it is gone nothing is claimed. A trace without the text of its lines
 (TorchScript's) has the name of the function, and that must still hold the line.
+
+The line is printed in every report, and the trace is the model's: so only Python files that git
+tracks are read, never a link and nothing below ``.git``.
 """
 
 from __future__ import annotations
@@ -11,13 +14,15 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from npugate import beneath
+from npugate.beneath import RefusedError
 from npugate.findings.values import Frame, Source
-from npugate.repository import git
+from npugate.model.tracked import Tracked
 
 _LIBRARY: Final = re.compile(r"(^|/)(site-packages|dist-packages|lib/python\d[^/]*)/")
 _DEFINITION: Final = re.compile(r"(?:async\s+)?def\s+(\w+)")
@@ -30,15 +35,15 @@ _MAX_TEXT: Final = 500
 class Checkout:
     """The Python files of a repository, looked up when the first finding asks."""
 
-    def __init__(self, root: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, root: Path, tracked: Tracked | None = None) -> None:
         """Remember where to look.
 
         Args:
             root: of the repository; nothing outside of it is read.
-            environment: for git; None to walk the folders instead.
+            tracked: what git tracks; where that says nothing of the root, its folders are walked.
         """
         self._root = root.resolve()
-        self._environment = environment
+        self._tracked = tracked or Tracked()
         self._lines: dict[str, list[str] | None] = {}
 
     def source(self, frames: Sequence[Frame]) -> Source | None:
@@ -82,17 +87,15 @@ class Checkout:
 
     def _read(self, file: str) -> list[str] | None:
         if file not in self._lines:
-            self._lines[file] = self._load(self._root / file)
+            self._lines[file] = self._load(file)
         return self._lines[file]
 
-    def _load(self, path: Path) -> list[str] | None:
+    def _load(self, file: str) -> list[str] | None:
         try:
-            real = Path(os.path.realpath(path))
-            if not real.is_relative_to(self._root) or real.stat().st_size > _MAX_BYTES:
-                return None
-            return real.read_text("utf-8", "replace").splitlines()
-        except OSError:
-            return None  # a file that git tracks need not be in the work tree
+            data = beneath.read(self._root, file, _MAX_BYTES)
+        except (OSError, RefusedError):
+            return None  # a file that git tracks need not be in the work tree, or may be a link now
+        return data.decode("utf-8", "replace").splitlines()
 
     @cached_property
     def _by_name(self) -> Mapping[str, list[str]]:
@@ -101,15 +104,9 @@ class Checkout:
             found[PurePosixPath(file).name].append(file)
         return found
 
-    def _files(self) -> Iterator[str]:
-        if self._environment is not None and (self._root / ".git").exists():
-            try:
-                yield from git.tracked(self._root, self._environment, "*.py")
-            except git.GitError:
-                pass  # no git on this machine: walk instead
-            else:
-                return
-        yield from self._walk()
+    def _files(self) -> Iterable[str]:
+        known = self._tracked.python(self._root)
+        return self._walk() if known is None else known
 
     def _walk(self) -> Iterator[str]:
         count = 0

@@ -20,6 +20,7 @@ from npugate.facts import Array, Facts
 from npugate.findings.values import Hit, Location
 from npugate.limits import Limits
 from npugate.model.reader import load
+from npugate.model.tracked import Tracked
 from npugate.rules.values import Example, Rule
 from npugate.target import boards, profiles
 from npugate.target.values import Target
@@ -95,15 +96,30 @@ def target_of(example: Example) -> Target:
     return replace(profiles.load(name, toolchain or None), board=board, budget=budget)
 
 
-def hits(rules: Sequence[Rule], file: Path, target: Target) -> dict[str, list[Hit]]:
+def listed(folder: Path, names: Sequence[str]) -> Tracked:
+    """Return what git would say of a folder in which it tracks these files."""
+    rows = (f"100644 {'0' * 40} 0\t{name}\0" for name in names)
+    return Tracked.recorded(folder, "".join(rows).encode())
+
+
+def hits(
+    rules: Sequence[Rule], file: Path, target: Target, tracked: Sequence[str] = ()
+) -> dict[str, list[Hit]]:
     """Run rules over a file; what keeps it from being read counts as a hit of its rule.
+
+    Args:
+        rules: to run.
+        file: the model.
+        target: to judge by.
+        tracked: the files of its folder that git tracks; empty for no git.
 
     Returns:
         hits by rule name, only for the rules that were asked for.
     """
     found: dict[str, list[Hit]] = {rule.name: [] for rule in rules}
     try:
-        facts = Facts(load(file, file.name, Limits()))
+        known = listed(file.parent, tracked) if tracked else None
+        facts = Facts(load(file, file.name, Limits(), known))
     except ModelError as error:
         if error.rule in found:
             found[error.rule].append(Hit(Location(), str(error)))

@@ -32,6 +32,7 @@ class Example(Struct, frozen=True):
         target: profile to judge by, ``name`` or ``name@toolchain``.
         board: whose memories to fill; empty for the default one.
         budget: what the estimate must keep to, as in the configuration.
+        tracked: the files of that folder that git tracks; empty for no git.
         edit: changes the parsed bad model in ways that the text form cannot say.
         write: writes the bad file by itself, for faults that are no valid protobuf; gets the folder
             and returns the path of the model. ``bad`` is then printed in the docs as prose.
@@ -46,6 +47,7 @@ class Example(Struct, frozen=True):
     write: Callable[[object], object] | None = None
     board: str = ""
     budget: Mapping[str, str] = field(default_factory=dict)
+    tracked: tuple[str, ...] = ()
 
 
 Check = Callable[["Facts", "Target"], Iterator[Hit]]

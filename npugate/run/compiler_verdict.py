@@ -25,6 +25,8 @@ def asked(job: Job, found: Examined, ask: Ask | None, rules: Mapping[str, Rule])
         return None
     if found.unreadable:
         return Answer(Compiled(State.NOT_RUN, "", "the model cannot be read"))
+    if found.beside is None:
+        return Answer(Compiled(State.NOT_RUN, "", "its weights may not or cannot be read"))
     answer = ask(
         Asked(
             job.candidate.path,

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from time import monotonic
 from typing import Final
 
 from msgspec import Struct, field
@@ -20,7 +19,6 @@ from npugate.facts.inference import prepare
 from npugate.findings import rule_names
 from npugate.findings.fingerprint import fingerprints
 from npugate.findings.values import Finding, Hit, Location, Severity
-from npugate.limits import Limits
 from npugate.report.estimate import Estimate
 from npugate.report.values import Against, ModelReport, Report, RuleInfo
 from npugate.repository import base_revision, git
@@ -29,10 +27,10 @@ from npugate.repository.source_lines import Checkout
 from npugate.rules import check
 from npugate.rules.values import Rule
 from npugate.run import compiler_verdict, surroundings
-from npugate.run.worker import REPAIRING, Examined, Job, examine
+from npugate.run.worker import REPAIRING, Examined, Job, timed
 from npugate.sandbox import pool
 from npugate.sandbox.pool import Died, Done, Raised
-from npugate.settings import baseline, suppress
+from npugate.settings import baseline, suppress, tracking
 from npugate.settings.options import THRESHOLDS, Judgement, Options, matches
 from npugate.target import boards, profiles
 from npugate.target.values import Target
@@ -72,14 +70,14 @@ def run(options: Options, rules: Mapping[str, Rule], keep: Keep | None = None) -
     candidates = _candidates(replace(options.search, notify=notify), options.settings.exclude)
     known = baseline.read(options.baseline) if options.baseline else {}
     known = baseline.follow(known, _renames(options, candidates))
+    options = tracking.asked(options, candidates, notify)
     jobs = _jobs(options, candidates, rules)
     if jobs and not pool.enforced():
         notify("this system cannot bound a model's memory: check only models that you trust")
     if len(jobs) > 1:
         prepare()
     examined = _examine_all(jobs, options, rules)
-    checkout = Checkout(_root(options), options.search.environment)
-    context = _Context(options, rules, checkout, known, keep)
+    context = _Context(options, rules, Checkout(_root(options), options.tracked), known, keep)
     context = replace(context, base=_base(jobs, context, notify))
     models = tuple(
         _model_report(job, found, context) for job, found in zip(jobs, examined, strict=True)
@@ -210,7 +208,7 @@ def _examine_all(
         limits = options.limits
         if options.repair_request is not None:
             limits = replace(limits, seconds=limits.seconds * _PROOF_TIME)
-        work = partial(_timed, rules=rules, limits=limits)
+        work = partial(timed, rules=rules, limits=limits, tracked=options.tracked)
         outcomes = pool.run(work, [waiting[key] for key in order], limits, options.jobs, tell)
         for key, outcome in zip(order, outcomes, strict=True):
             job = waiting.pop(key)
@@ -255,12 +253,6 @@ def _settled(
     hit = Hit(Location(), f"npugate itself failed on this model: {last}", Severity.ERROR)
     crashed = check.id_of(rules, check.CRASHED)
     return Examined(((crashed, hit),), unreadable=True, tracebacks=(outcome.text,))
-
-
-def _timed(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
-    start = monotonic()
-    found = examine(job, rules, limits)
-    return replace(found, seconds=monotonic() - start)
 
 
 class _Context(Struct, frozen=True):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from npugate import beneath
+from npugate.beneath import RefusedError
 from npugate.errors import ModelError, UsageError
 from npugate.estimate import assemble
 from npugate.estimate.model_size import figures
@@ -17,8 +22,9 @@ from npugate.facts import Facts, Inference, neighbours, topology
 from npugate.findings.sketch import Sketch
 from npugate.findings.values import Hit, Location, Severity, Source
 from npugate.limits import Limits
-from npugate.model.external_data import locations
+from npugate.model.external_data import UNREAD, locations
 from npugate.model.reader import Model, load
+from npugate.model.tracked import Tracked
 from npugate.repair.context import RepairContext
 from npugate.report.census import Census
 from npugate.report.estimate import Estimate
@@ -63,7 +69,8 @@ class Examined(Struct, frozen=True):
         graph: None unless it is to be drawn.
         sketches: (graph, node) of a hit -> what is around it, worst hits first.
         estimate: None when the model could not be examined or nothing can be estimated.
-        beside: files that hold weights, relative to the model's folder; they were found safe.
+        beside: files that hold weights, relative to the model's folder; they were found safe. None
+            when one may not or cannot be read.
     """
 
     hits: tuple[tuple[str, Hit], ...]
@@ -77,7 +84,7 @@ class Examined(Struct, frozen=True):
     twin: Mapping[tuple[str, str], Source] = field(default_factory=dict)
     graph: GraphView | None = None
     sketches: Mapping[tuple[str, str], Sketch] = field(default_factory=dict)
-    beside: tuple[str, ...] = ()
+    beside: tuple[str, ...] | None = ()
     estimate: Estimate | None = None
 
 
@@ -97,17 +104,23 @@ class Repaired(Struct, frozen=True):
     weights: tuple[Mark, ...] = ()
 
 
-def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
-    """Load one model, compute its facts and run the rules; called in a worker."""
+def timed(job: Job, rules: Mapping[str, Rule], limits: Limits, tracked: Tracked | None) -> Examined:
+    """Examine one model, and measure how long it takes; called in a worker."""
+    start = monotonic()
+    found = examine(job, rules, limits, tracked)
+    return replace(found, seconds=monotonic() - start)
+
+
+def examine(
+    job: Job, rules: Mapping[str, Rule], limits: Limits, tracked: Tracked | None = None
+) -> Examined:
+    """Load one model, compute its facts and run the rules; ``tracked`` is what git tracks."""
     file = job.candidate.file
     pool.stage("reading the file")
     try:
-        model = load(file, job.candidate.path, limits)
+        model = load(file, job.candidate.path, limits, tracked)
     except ModelError as error:
-        rule = check.id_of(rules, error.rule)
-        size = file.stat().st_size if file.is_file() else 0
-        hit = Hit(Location(), str(error), Severity.ERROR)
-        return Examined(((rule, hit),), size_bytes=size, unreadable=True)
+        return _unread(file, error, rules)
     facts = Facts(model, limits, pool.stage, inference=job.inference)
     outcome = check.run(facts, rules, job.chosen, job.target, pool.stage)
     unreadable = any(rules[key].unreadable for key, _ in outcome.hits)
@@ -120,7 +133,8 @@ def examine(job: Job, rules: Mapping[str, Rule], limits: Limits) -> Examined:
         sketches=_sketches(facts, outcome.hits),
     )
     if not unreadable:
-        beside = locations(model.proto, limits)
+        barred = any(problem.rule in UNREAD for problem in model.problems)
+        beside = None if barred else locations(model.proto, limits)
         found = replace(found, beside=beside, estimate=_estimate(facts, job.target))
     if job.pictured:
         found = replace(found, graph=topology.view(facts.graphs))
@@ -148,6 +162,14 @@ def _repair_context(
         request.data,
         lambda name: pool.stage(REPAIRING + name),
     )
+
+
+def _unread(file: Path, error: ModelError, rules: Mapping[str, Rule]) -> Examined:
+    size = 0  # of what may not be looked at
+    with suppress(OSError, RefusedError), beneath.resolved(file) as descriptor:
+        size = os.fstat(descriptor).st_size
+    hit = Hit(Location(), str(error), Severity.ERROR)
+    return Examined(((check.id_of(rules, error.rule), hit),), size_bytes=size, unreadable=True)
 
 
 def _estimate(facts: Facts, target: Target) -> Estimate | None:
@@ -179,10 +201,10 @@ def _twin(
     pool.stage("reading the text twin")
     try:
         made = text_twin.render(facts, weight_digests.digests(facts.model, limits))
-        if place.stat().st_size > 2 * len(made.text.encode("utf-8", "backslashreplace")):
-            return {}
-        have = place.read_bytes().decode("utf-8", "backslashreplace").replace("\r\n", "\n")
-    except (ModelError, OSError):
+        most = 2 * len(made.text.encode("utf-8", "backslashreplace"))
+        data = beneath.read(place.parent, place.name, most)
+        have = data.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+    except (ModelError, OSError, RefusedError):
         return {}  # a finding of its own rule tells of the weights; without a twin none is lost
     if have != made.text:
         return {}

@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from npugate import escape, nesting
+from npugate import beneath, escape, nesting
 from npugate.atomic_write import write_text
+from npugate.beneath import RefusedError
 from npugate.errors import UsageError
 from npugate.report.values import ModelReport
 
@@ -43,7 +44,10 @@ def read(path: Path) -> Known:
         UsageError: it is missing, or no baseline.
     """
     try:
+        beneath.refuse_gits(path)
         content: Any = nesting.json_value(path.read_bytes())
+    except RefusedError as error:
+        raise UsageError(f"cannot read the baseline {path}: it {error}") from error
     except OSError as error:
         raise UsageError(
             f"cannot read the baseline {path}: {error.strerror or error}; "

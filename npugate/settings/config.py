@@ -9,7 +9,8 @@ from typing import Final, TypeVar
 
 from msgspec import Struct
 
-from npugate import nesting
+from npugate import beneath, nesting
+from npugate.beneath import RefusedError
 from npugate.errors import UsageError
 from npugate.findings.values import Severity
 from npugate.rules.selection import all_ids, ids, level, suggestion
@@ -22,7 +23,8 @@ _JUDGEMENT: Final = (
     *("target", "toolchain", "board", "budget", "select", "ignore", "severity", "shapes"),
     "fail-on",
 )
-_TOP: Final = (*_JUDGEMENT, "exclude", "baseline", "models", "ignores", "deploy")
+_UNTRACKED: Final = "allow-untracked-weights"
+_TOP: Final = (*_JUDGEMENT, "exclude", "baseline", "models", "ignores", "deploy", _UNTRACKED)
 _MODELS: Final = (*_JUDGEMENT[:-1], "paths")  # one threshold holds for the whole run
 _IGNORES: Final = ("rule", "paths", "node", "reason", "expires")
 T = TypeVar("T")
@@ -72,19 +74,37 @@ def load(path: Path, rules: Mapping[str, Rule]) -> Settings:
         ),
         tuple(part.ignored() for part in table.tables("ignores", _IGNORES)),
         table.strings("exclude"),
+        table.strings(_UNTRACKED),
         path.parent / baseline if baseline else None,
     )
 
 
-def table(path: Path) -> Mapping[str, object]:
+def untracked_weights(path: Path, data: bytes | None = None) -> tuple[str, ...]:
+    """Return the models, as globs, whose weights git need not track; nothing else is looked at.
+
+    Args:
+        path: of the configuration file; there need not be one.
+        data: what it holds, where it is not on disk.
+
+    Raises:
+        UsageError: it is no TOML, or no list of strings.
+    """
+    return _Table(str(path), table(path, data), {}, path.parent).strings(_UNTRACKED)
+
+
+def table(path: Path, data: bytes | None = None) -> Mapping[str, object]:
     """Return what a configuration file says, unchecked; nothing where there is no such file.
+
+    Args:
+        path: of the file.
+        data: what it holds, where it is not on disk.
 
     Raises:
         UsageError: it is no TOML.
     """
-    if not path.is_file():
+    if data is None and not path.is_file():
         return {}
-    parsed: object = _parse(path)
+    parsed: object = _parse(path, data)
     if path.name == "pyproject.toml" and isinstance(parsed, dict):
         parsed = _section(parsed)
     return parsed if isinstance(parsed, dict) else {}
@@ -96,9 +116,14 @@ def _section(project: Mapping[str, object]) -> object:
     return tool.get("npugate") if isinstance(tool, dict) else None
 
 
-def _parse(path: Path) -> dict[str, object]:
+def _parse(path: Path, data: bytes | None = None) -> dict[str, object]:
     try:
-        return nesting.toml_table(path.read_bytes())
+        if data is None:
+            beneath.refuse_gits(path)
+            data = path.read_bytes()
+        return nesting.toml_table(data)
+    except RefusedError as error:
+        raise UsageError(f"cannot read {path}: it {error}") from error
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:

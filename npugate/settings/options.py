@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +11,7 @@ from msgspec import Struct, field
 
 from npugate.findings.values import Severity
 from npugate.limits import Limits
+from npugate.model.tracked import Tracked
 from npugate.report.compiled import Ask
 from npugate.repository.discover import Search
 from npugate.rules.values import Repair
@@ -102,6 +103,7 @@ class Settings(Struct, frozen=True):
         sections: for some models; a later one wins.
         ignores: what does not count.
         exclude: globs of models that are left out.
+        untracked_weights: globs of models that git tracks, whose weights it need not track.
         baseline: path of the baseline, from the file's folder.
     """
 
@@ -109,7 +111,17 @@ class Settings(Struct, frozen=True):
     sections: tuple[PathSection, ...] = ()
     ignores: tuple[Ignore, ...] = ()
     exclude: tuple[str, ...] = ()
+    untracked_weights: tuple[str, ...] = ()
     baseline: Path | None = None
+
+    def files(self) -> Iterator[Path]:
+        """Yield the files that the configuration names."""
+        if self.baseline is not None:
+            yield self.baseline
+        for judgement in (self.judgement, *(section.judgement for section in self.sections)):
+            for name in (judgement.target or "", judgement.board or ""):
+                if name.endswith((".toml", ".mpool")):
+                    yield Path(name)
 
 
 class RepairRequest(Struct, frozen=True):
@@ -147,6 +159,7 @@ class Options(Struct, frozen=True):
         pictured: a report draws the graphs, so they are kept.
         ask: asks the vendor's compiler about each model that can be read; None asks nobody.
         remarks: sentences for the report that the settings led to.
+        tracked: what git tracks, as it said elsewhere; None to ask it.
     """
 
     search: Search
@@ -165,6 +178,7 @@ class Options(Struct, frozen=True):
     pictured: bool = False
     ask: Ask | None = None
     remarks: tuple[str, ...] = ()
+    tracked: Tracked | None = None
 
     def judgement(self, path: str) -> Judgement:
         """Return by what one model is judged."""

@@ -9,7 +9,8 @@ from typing import Any, Final, get_args
 
 from msgspec import Struct
 
-from npugate import nesting
+from npugate import beneath, nesting
+from npugate.beneath import RefusedError
 from npugate.errors import TargetError
 from npugate.findings.values import Severity
 from npugate.target.constraints import PREDICATES
@@ -96,7 +97,10 @@ def read(path: Path, seen: tuple[Path, ...] = ()) -> ProfileFile:
     try:
         if path.resolve() in seen:
             raise TargetError(f"{path}: extends itself")
+        beneath.refuse_gits(path)
         data = nesting.toml_table(path.read_bytes())
+    except RefusedError as error:
+        raise TargetError(f"{path}: it {error}") from error
     except OSError as error:
         raise TargetError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:

@@ -14,6 +14,8 @@ from typing import Final, NoReturn
 
 from msgspec import Struct
 
+from npugate import beneath
+from npugate.beneath import RefusedError
 from npugate.target.memories import Bank, Board, BoardError, ordered
 
 _MOST_BYTES: Final = 1 << 20
@@ -34,8 +36,11 @@ def load(path: Path) -> Board:
         BoardError: it cannot be read, is no JSON, or says something that no memory is.
     """
     try:
+        beneath.refuse_gits(path)
         with path.open("rb") as stream:
             data = stream.read(_MOST_BYTES + 1)
+    except RefusedError as error:
+        raise BoardError(f"cannot read {path}: it {error}") from error
     except (OSError, ValueError) as error:  # the latter of a name with a NUL in it
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise BoardError(f"cannot read {path}: {reason}") from error

@@ -21,7 +21,8 @@ def test_bad_example_is_flagged_with_these_messages(
     rule: Rule, example: Example, tmp_path: Path
 ) -> None:
     file = testing.write(example, tmp_path)
-    found = testing.hits([rule], file, testing.target_of(example))[rule.name]
+    target = testing.target_of(example)
+    found = testing.hits([rule], file, target, example.tracked)[rule.name]
     assert [hit.message for hit in found] == list(example.messages)
 
 

@@ -71,7 +71,13 @@ def test_the_container_gets_every_input_and_nothing_secret():
     allowed |= {"GITHUB_EVENT_PATH", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"}
     allowed |= {"GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_SHA"}  # for links
     allowed |= {"NPUGATE_FOLDER", "NPUGATE_TRACKED", "NPUGATE_CHANGES", "NPUGATE_BASE_FOLDER"}
-    allowed |= {"NPUGATE_SETTINGS", "GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_SHA"}
+    allowed |= {
+        "NPUGATE_INDEX",
+        "NPUGATE_SETTINGS",
+        "GITHUB_SERVER_URL",
+        "GITHUB_REPOSITORY",
+        "GITHUB_SHA",
+    }
     assert passed - {row.variable for row in INPUTS} == allowed
     for flag in ("--network none", "--cap-drop ALL", "--read-only", "no-new-privileges"):
         assert flag in script
@@ -162,8 +168,8 @@ def test_every_script_is_run_by_the_action_and_is_there():
         for step in steps(COMPOSITE)
         for match in re.findall(r"[\w-]+\.sh", step.get("run", ""))
     }
-    sourced = {"engine.sh"}
-    assert named | sourced == {path.name for path in SCRIPTS}
+    others = {"engine.sh", "list-tracked.sh"}  # by these
+    assert named | others == {path.name for path in SCRIPTS}
 
 
 def test_the_readme_shows_the_table():

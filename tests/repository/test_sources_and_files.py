@@ -9,6 +9,8 @@ from msgspec.structs import replace
 from npugate import atomic_write
 from npugate.errors import UsageError
 from npugate.findings.values import Frame, Hit, Location, Severity, Source
+from npugate.model.tracked import Tracked
+from npugate.repository import git
 from npugate.repository.source_lines import Checkout
 from npugate.rules import check, registry
 from npugate.target import profiles
@@ -119,7 +121,7 @@ def test_the_line_is_shown_as_it_stands_here(checkout):
 def test_with_git_only_tracked_files_are_looked_at(checkout):
     subprocess.run(["git", "init", "-q", checkout], check=True)
     subprocess.run(["git", "-C", checkout, "add", "pkg/other.py"], check=True)
-    look = Checkout(checkout, {"PATH": os.defpath})
+    look = Checkout(checkout, Tracked({checkout: git.index(checkout, {"PATH": os.defpath})}))
     assert look.source([frame("/build/pkg/net.py", 5, GROW)]) is None
     assert look.source([frame("/build/pkg/other.py", 8, GROW)]).file == "pkg/other.py"
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
-import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from msgspec import Struct, field
 
+from npugate import beneath
+from npugate.beneath import RefusedError
 from npugate.compilers.stedgeai.record import Output
 from npugate.errors import UsageError
 
@@ -143,20 +145,24 @@ def copy(request: Request, folder: Path) -> Path:
     """
     folder.mkdir(parents=True)
     target = folder / f"{stem(request.model)}.onnx"
-    shutil.copyfile(request.model, target)
-    for name in _plain(request.beside, request.model.parent):
+    try:
+        with beneath.resolved(request.model) as model:
+            _copied(model, target)
+    except RefusedError as error:
+        raise OSError(f"the model {error}") from error
+    for name in request.beside:
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise OSError(f"the weights lie outside the model's folder: {name}")
         place = folder / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(request.model.parent / name, place)
+        try:
+            with beneath.opened(request.model.parent, name) as weights:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                _copied(weights, place)
+        except RefusedError as error:
+            raise OSError(f"the weights are in no plain file: {name} {error}") from error
     return target
 
 
-def _plain(names: Iterable[str], folder: Path) -> Iterable[str]:
-    """Yield the names again, once each is seen to lead to a plain file below the folder."""
-    for name in names:
-        parts = PurePosixPath(name).parts
-        if PurePosixPath(name).is_absolute() or ".." in parts:
-            raise OSError(f"the weights lie outside the model's folder: {name}")
-        if not stat.S_ISREG((folder / name).lstat().st_mode):
-            raise OSError(f"the weights are in no plain file: {name}")
-        yield name
+def _copied(descriptor: int, place: Path) -> None:
+    with os.fdopen(descriptor, "rb", closefd=False) as file, place.open("wb") as copy:
+        shutil.copyfileobj(file, copy)
