@@ -15,7 +15,8 @@ from onnx import ModelProto
 
 from npugate.errors import UsageError
 from npugate.int8.norms import fold_batch_norms, fold_gemm_factors
-from npugate.proof.verify import Pair, verify
+from npugate.proof.tally import Pair
+from npugate.proof.verify import verify
 from npugate.report.values import InterfaceChange
 from npugate.rules.values import Repair
 from npugate.surgery import structure

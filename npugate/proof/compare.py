@@ -26,11 +26,13 @@ class Difference(Struct, frozen=True):
         error: largest absolute difference; 0 for equal.
         limit: what is allowed.
         fault: why it is not equal although no number says so, else ``""``.
+        steps: share of the elements that are one step of a quantiser off, as they may be.
     """
 
     error: float
     limit: float
     fault: str = ""
+    steps: float = 0.0
 
     @property
     def is_equal(self) -> bool:
@@ -86,6 +88,12 @@ def _exact(left: Array, right: Array) -> float:
     if left.size == 0 or np.array_equal(left, right):
         return 0.0
     return float(np.max(np.abs(left.astype(np.float64) - right.astype(np.float64))))
+
+
+def rounding(array: Array) -> float:
+    """Return what the rounding of its largest element allows a tensor to be off."""
+    finite = array[np.isfinite(array)]
+    return MARGIN * _unit(array.dtype) * float(np.max(np.abs(finite), initial=0))
 
 
 def any_finite(array: Array) -> bool:

@@ -1,18 +1,19 @@
 """Inputs that tell two models apart: seeded, of several kinds, and inside the tables they index.
 
 An impulse and a ramp show a wrong order of elements, which noise averages out; noise and uniform
-numbers in [0, 1) show wrong values.
+numbers in [0, 1) show wrong values. The samples of a batch are drawn one by one and have scales and
+offsets of their own: of copies of one sample any minimum, mean or sum is the same for all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from msgspec import Struct
-from onnx import ModelProto, helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from npugate.facts.graph import Array
 from npugate.surgery.node import Dims
@@ -24,6 +25,12 @@ _CARRIERS: Final = frozenset(
 )
 _LOOKUPS: Final = frozenset({"Gather", "GatherElements"})
 _FREE_INTEGERS: Final = 4  # an integer input that indexes nothing gets 0..3
+_SCALES: Final = (1.0, 0.3, 2.5, 0.6, 4.0, 1.7)
+_OFFSETS: Final = (0.0, 0.5, -1.0, 2.0, -0.25)  # one fewer: no pair comes again for thirty samples
+_WIDEST: Final = 4.0  # of the scales: with a known range, that one fills it
+
+
+_Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class Port(Struct, frozen=True):
@@ -33,12 +40,16 @@ class Port(Struct, frozen=True):
         dtype: ``TensorProto`` data type.
         dims: the shape to feed.
         bound: integers stay below it.
+        span: lowest and highest number that its quantisation tells apart; None when it has none.
+        shared: True when all samples of a batch are fed the same.
     """
 
     name: str
     dtype: int
     dims: Dims
     bound: int = _FREE_INTEGERS
+    span: tuple[float, float] | None = None
+    shared: bool = False
 
 
 class Sample(Struct, frozen=True):
@@ -46,32 +57,39 @@ class Sample(Struct, frozen=True):
 
     Attributes:
         label: for example ``ramp/1`` or ``inputs[3]``.
+        feeds: the inputs; of the first sample of a batch.
+        parts: inputs of each sample of a batch, the first among them.
     """
 
     label: str
     feeds: Mapping[str, Array]
+    parts: tuple[Mapping[str, Array], ...] = ()
 
 
-def generated(ports: Sequence[Port], count: int, seeds: Sequence[int] = SEEDS) -> Iterator[Sample]:
+def generated(
+    ports: Sequence[Port], count: int, seeds: Sequence[int] = SEEDS, parts: int = 1
+) -> Iterator[Sample]:
     """Yield seeded samples, every kind once before the next seed.
 
     Args:
         ports: what to feed.
         count: how many; at most ``len(KINDS) * len(seeds)``.
         seeds: in order.
+        parts: independent sets of inputs in each.
     """
     for seed, kind in list(product(seeds, KINDS))[:count]:
-        rng = np.random.default_rng([seed, KINDS.index(kind)])
-        yield Sample(f"{kind}/{seed}", {port.name: _values(port, kind, rng) for port in ports})
+        drawn = [_drawn(ports, kind, seed, index) for index in range(parts)]
+        yield _sample(f"{kind}/{seed}", ports, drawn)
 
 
-def given(ports: Sequence[Port], data: Mapping[str, Array]) -> list[Sample]:
-    """Cut a user's arrays into samples.
+def given(ports: Sequence[Port], data: Mapping[str, Array], parts: int = 1) -> list[Sample]:
+    """Cut a user's arrays into samples; the parts of one are the arrays that follow it.
 
     Args:
         ports: what to feed.
         data: by input name; of the input's shape, or stacked along an axis in front, or along the
             leading axis where the input's is 1.
+        parts: sets of inputs in each; where the arrays hold fewer, scaled and shifted ones.
 
     Raises:
         ValueError: an input is missing, or an array has no such shape; the text says which.
@@ -84,10 +102,39 @@ def given(ports: Sequence[Port], data: Mapping[str, Array]) -> list[Sample]:
     counts = {len(stack) for stack in stacks.values()}
     if len(counts) != 1:
         raise ValueError("the arrays hold different numbers of samples")
-    return [
-        Sample(f"inputs[{index}]", {name: stack[index] for name, stack in stacks.items()})
-        for index in range(counts.pop())
-    ]
+    count = counts.pop()
+    found: list[Sample] = []
+    for first in range(count):
+        rows = [
+            {
+                name: _moved(stack[(first + index) % count], index // count)
+                for name, stack in stacks.items()
+            }
+            for index in range(parts)
+        ]
+        found.append(_sample(f"inputs[{first}]", ports, rows))
+    return found
+
+
+def _moved(array: Array, index: int) -> Array:
+    """Return floats with another scale and offset; the array itself for index 0, and integers."""
+    if not index or array.dtype.kind != "f":
+        return array
+    wide = array.astype(np.float64)
+    wide = wide * _SCALES[index % len(_SCALES)] + _OFFSETS[index % len(_OFFSETS)]
+    return wide.astype(array.dtype)
+
+
+def _sample(label: str, ports: Sequence[Port], parts: Sequence[Mapping[str, Array]]) -> Sample:
+    """Let every part have the first one's array of an input that is the same for all samples."""
+    shared = {port.name: parts[0][port.name] for port in ports if port.shared}
+    return Sample(label, parts[0], tuple({**part, **shared} for part in parts))
+
+
+def _drawn(ports: Sequence[Port], kind: str, seed: int, index: int) -> dict[str, Array]:
+    numbers = [seed, KINDS.index(kind)]
+    rng = np.random.default_rng(numbers if index == 0 else [*numbers, index])
+    return {port.name: _values(port, kind, rng, index) for port in ports}
 
 
 def _cut(port: Port, array: Array) -> list[Array]:
@@ -106,22 +153,34 @@ def _cut(port: Port, array: Array) -> list[Array]:
     )
 
 
-def _values(port: Port, kind: str, rng: np.random.Generator) -> Array:
+def _values(port: Port, kind: str, rng: np.random.Generator, index: int = 0) -> Array:
     wanted = helper.tensor_dtype_to_np_dtype(port.dtype)
-    count = int(np.prod(port.dims, dtype=np.int64))
     if wanted.kind == "b":
         return rng.integers(0, 2, port.dims).astype(wanted)
     if wanted.kind in "iu":
         top = min(port.bound, int(np.iinfo(wanted).max))
         return rng.integers(0, max(top, 1), port.dims).astype(wanted)
+    flat = _floats(kind, int(np.prod(port.dims, dtype=np.int64)), rng, index)
+    scale, offset = _SCALES[index % len(_SCALES)], _OFFSETS[index % len(_OFFSETS)]
+    if port.span is None:
+        flat = flat * scale + offset
+    else:
+        low, high = port.span
+        share = scale / _WIDEST if index else 1.0
+        flat = (low + high) / 2 + (high - low) / 2 * (flat * share + offset / _WIDEST)
+    return flat.reshape(port.dims).astype(wanted)
+
+
+def _floats(kind: str, count: int, rng: np.random.Generator, index: int) -> _Numbers:
+    """Return numbers, most of them between -1 and 1."""
     if kind == "impulse":
         flat = np.zeros(count)
         flat[rng.integers(0, count) if count else slice(0)] = 1
-    elif kind == "ramp":
-        flat = np.arange(count) / max(count, 1) * 2 - 1
-    else:
-        flat = rng.standard_normal(count) if kind == "normal" else rng.random(count)
-    return flat.reshape(port.dims).astype(wanted)
+        return flat
+    if kind == "ramp":
+        ramp: _Numbers = np.arange(count) / max(count, 1) * 2 - 1
+        return np.roll(ramp, rng.integers(1, count)) if index and count > 1 else ramp
+    return rng.standard_normal(count) if kind == "normal" else rng.random(count)
 
 
 def bounds(model: ModelProto) -> Mapping[str, int]:
@@ -135,12 +194,46 @@ def bounds(model: ModelProto) -> Mapping[str, int]:
     source = {info.name: info.name for info in model.graph.input if info.name not in tables}
     found: dict[str, int] = {}
     for node in model.graph.node:
-        if node.op_type in _CARRIERS and node.input and node.input[0] in source:
+        if node.op_type in _CARRIERS and node.input and node.output and node.input[0] in source:
             source[node.output[0]] = source[node.input[0]]
-        if node.op_type in _LOOKUPS and node.input[1] in source and node.input[0] in tables:
+        if node.op_type not in _LOOKUPS or len(node.input) < 2:  # noqa: PLR2004 - table and indices
+            continue
+        if node.input[1] in source and node.input[0] in tables:
             axis = next((item.i for item in node.attribute if item.name == "axis"), 0)
             dims = tables[node.input[0]]
             name = source[node.input[1]]
             if -len(dims) <= axis < len(dims):
                 found[name] = min(found.get(name, dims[axis]), dims[axis])
     return found
+
+
+def spans(model: ModelProto) -> Mapping[str, tuple[float, float]]:
+    """Return for each input that is quantised at once the range that its integers cover."""
+    constants = {item.name: item for item in model.graph.initializer}
+    source = {info.name: info.name for info in model.graph.input if info.name not in constants}
+    found: dict[str, tuple[float, float]] = {}
+    for node in model.graph.node:
+        if (
+            node.op_type in _CARRIERS - {"Cast"}
+            and node.input
+            and node.output
+            and node.input[0] in source
+        ):
+            source[node.output[0]] = source[node.input[0]]
+        if node.op_type == "QuantizeLinear" and node.input and node.input[0] in source:
+            span = _span([constants.get(name) for name in node.input[1:3]])
+            if span is not None:
+                found[source[node.input[0]]] = span
+    return found
+
+
+def _span(parameters: Sequence[TensorProto | None]) -> tuple[float, float] | None:
+    """Return the numbers that the ends of an integer type stand for; None unless all is plain."""
+    if len(parameters) != 2 or None in parameters:  # noqa: PLR2004 - scale and zero point
+        return None
+    scale, zero = (np.asarray(numpy_helper.to_array(item)) for item in parameters if item)
+    if scale.size != 1 or zero.size != 1 or zero.dtype.kind not in "iu":
+        return None
+    step, centre, ends = float(scale.item()), int(zero.item()), np.iinfo(zero.dtype)
+    low, high = (int(ends.min) - centre) * step, (int(ends.max) - centre) * step
+    return (low, high) if np.isfinite([low, high]).all() and step > 0 else None

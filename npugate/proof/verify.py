@@ -2,26 +2,30 @@
 
 Both run in onnxruntime without optimisations, on one thread, on the same seeded inputs. Compared
 are the outputs of the model and, more telling, the output of every rewritten region: a sigmoid or
-an average behind a region hides an error that is plain at its edge.
+an average behind a region hides an error that is plain at its edge. Where the repaired model takes
+one sample of a batch, the samples are drawn one by one, and some of them are changed while others
+are held: what the others come to may not move.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from itertools import islice
 from typing import Final
 
 import numpy as np
-from msgspec import Struct, field
-from onnx import ModelProto
+from msgspec.structs import replace
+from onnx import ModelProto, TensorProto
 
 from npugate.facts.graph import Array
 from npugate.proof import samples
-from npugate.proof.compare import Difference, any_finite, difference, is_float, leaves
+from npugate.proof.comparison import Comparison
+from npugate.proof.models import Models
+from npugate.proof.quantized import MOST_STEPS
 from npugate.proof.samples import KINDS, SEEDS, Port, Sample
-from npugate.proof.sessions import CannotRunError, Session
+from npugate.proof.sessions import CannotRunError
 from npugate.proof.shared_weights import Lender
+from npugate.proof.tally import Pair, Tally, UnequalError
 from npugate.report.values import Verification
 from npugate.surgery.shapes import known_of
 from npugate.surgery.weight_store import WeightStore
@@ -29,27 +33,6 @@ from npugate.surgery.weight_store import WeightStore
 _MOST_SHOWN: Final = 64  # region outputs compared in one pair of sessions
 _FULL_WORK: Final = 200_000_000  # multiply-accumulates of a model that gets every sample
 _REACTION: Final = 1e-6  # relative change of an output that counts as a reaction to the input
-
-
-class Pair(Struct, frozen=True):
-    """A tensor of the repaired model and the one of the original whose elements it holds."""
-
-    repaired: str
-    original: str
-
-
-class _Tally(Struct):
-    samples: set[str] = field(default_factory=set)
-    compared: set[str] = field(default_factory=set)
-    error: float = 0.0
-    limit: float = 0.0
-    notes: dict[str, None] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-    seen: dict[str, list[Array]] = field(default_factory=dict)
-
-
-class _UnequalError(Exception):
-    """A tensor differs, or the repaired model does not run; the text says which and how."""
 
 
 def verify(  # noqa: PLR0913 - two models and their proof; only the repairs give all of it
@@ -76,22 +59,23 @@ def verify(  # noqa: PLR0913 - two models and their proof; only the repairs give
     Returns:
         ``equal`` is None when nothing could be compared; ``reason`` then says why.
     """
+    models = Models(original, repaired, pairs, per_sample, Lender(store))
     try:
-        ports = _ports(repaired)
-        chosen = [*samples.generated(ports, _count(work))]
-        if data is not None:
-            chosen += samples.given(ports, data)
+        ports = [
+            replace(port, shared=per_sample > 1 and not models.is_batched(port))
+            for port in _ports(repaired)
+        ]
+        chosen = _chosen(ports, _count(work), data, 1 if per_sample == 1 else 2 * per_sample)
     except ValueError as error:
         return Verification(equal=None, reason=str(error))
-    tally = _Tally()
+    tally = Tally()
     outputs = [Pair(info.name, info.name) for info in repaired.graph.output]
-    lender = Lender(store)
     try:
-        for chunk in _chunks([] if per_sample > 1 else list(pairs)):
-            comparison = _Comparison(original, repaired, [*chunk, *outputs], per_sample, lender)
-            for sample in chosen:
-                comparison.hold(sample, tally)
-    except _UnequalError as error:
+        for chunk in _chunks(_inner(models, pairs)):
+            comparison = Comparison(models, ports, [*chunk, *outputs])
+            for number, sample in enumerate(chosen):
+                comparison.hold(sample, number, tally)
+    except UnequalError as error:
         return _verdict(tally, equal=False, reason=str(error))
     except CannotRunError as error:
         return _verdict(tally, equal=None, reason=str(error))
@@ -99,7 +83,24 @@ def verify(  # noqa: PLR0913 - two models and their proof; only the repairs give
     return _verdict(tally, equal=None if gap else True, reason=gap)
 
 
-def _gap(tally: _Tally, outputs: Sequence[Pair]) -> str:
+def _chosen(
+    ports: Sequence[Port], count: int, data: Mapping[str, Array] | None, parts: int
+) -> list[Sample]:
+    """Return the samples: twice as many parts as a batch has, half of them to be changed for."""
+    chosen = list(samples.generated(ports, count, parts=parts))
+    return chosen if data is None else chosen + samples.given(ports, data, parts)
+
+
+def _inner(models: Models, pairs: Sequence[Pair]) -> list[Pair]:
+    """Return the inner tensors to compare: the rewritten ones, and every integer one."""
+    found = {pair.repaired: pair for pair in pairs}
+    for name in models.integers:
+        if name not in models.cuts:
+            found.setdefault(name, Pair(name, models.links.get(name, name)))
+    return list(found.values())
+
+
+def _gap(tally: Tally, outputs: Sequence[Pair]) -> str:
     """Say what was not compared although it had to be; empty when everything was."""
     told = [label for label in tally.failed if label.startswith("inputs[")]
     if told or not tally.samples:
@@ -111,143 +112,7 @@ def _gap(tally: _Tally, outputs: Sequence[Pair]) -> str:
     return ""
 
 
-class _Comparison:
-    """Both models loaded, with the same tensors shown."""
-
-    def __init__(
-        self,
-        original: ModelProto,
-        repaired: ModelProto,
-        pairs: Sequence[Pair],
-        per_sample: int,
-        lender: Lender,
-    ) -> None:
-        self._original = original
-        self._pairs = pairs
-        self._per_sample = per_sample
-        self._lender = lender
-        self._shown = [pair.original for pair in pairs]
-        try:
-            self._before = Session(original, self._shown, lender=lender)
-        except CannotRunError as error:
-            raise CannotRunError(f"onnxruntime refuses the original: {error}") from error
-        try:
-            shown = [pair.repaired for pair in pairs]
-            self._after = Session(repaired, shown, lender=lender)
-        except CannotRunError as error:
-            raise _UnequalError(f"the repaired model does not load: {error}") from error
-        self._other: Session | None = None
-        self._shapes = _declared(original)
-
-    def hold(self, sample: Sample, tally: _Tally) -> None:
-        """Run a sample through both and compare.
-
-        Raises:
-            _UnequalError: a tensor differs, or the repaired model fails where the original runs.
-        """
-        feeds = self._feeds(sample)
-        try:
-            before = self._before.run(feeds)
-        except CannotRunError as error:
-            tally.failed.setdefault(sample.label, f"the original fails on {sample.label}: {error}")
-            return  # numbers that it does not accept, such as sizes: other samples may be
-        noise: dict[str, Array] = {}
-
-        def noise_of(name: str) -> float:
-            if not noise:
-                noise.update(self._other_kernels().run(feeds))
-            parts = zip(leaves(before[name]), leaves(noise[name]), strict=False)
-            return max((_noise(left, right) for left, right in parts), default=0.0)
-
-        for index in range(self._per_sample):
-            after = self._repaired(self._part(sample.feeds, index), sample.label)
-            for pair in self._pairs:
-                wanted, got = leaves(before[pair.original]), leaves(after[pair.repaired])
-                if len(wanted) != len(got):
-                    raise _UnequalError(f"{pair.repaired!r} has {len(got)} parts on {sample.label}")
-                for left, right in zip(wanted, got, strict=True):
-                    reference = self._slice(left, right, index)
-                    found = difference(reference, right, partial(noise_of, pair.original))
-                    _count_in(tally, pair, sample, found, reference)
-
-    def _repaired(self, feeds: Mapping[str, Array], label: str) -> Mapping[str, Array]:
-        try:
-            return self._after.run(feeds)
-        except CannotRunError as error:
-            raise _UnequalError(f"the repaired model fails on {label}: {error}") from error
-
-    def _feeds(self, sample: Sample) -> Mapping[str, Array]:
-        """Give the original its own shapes; a batch is made of different samples."""
-        feeds: dict[str, Array] = {}
-        for name, array in sample.feeds.items():
-            dims = self._shapes.get(name)
-            if self._is_batched(name, array):
-                parts = [self._part({name: array}, i)[name] for i in range(self._per_sample)]
-                feeds[name] = np.concatenate(parts)
-            elif dims is not None and len(dims) != array.ndim:
-                feeds[name] = array.reshape([dim if isinstance(dim, int) else 1 for dim in dims])
-            else:
-                feeds[name] = array
-        return feeds
-
-    def _part(self, feeds: Mapping[str, Array], index: int) -> Mapping[str, Array]:
-        """Return one sample of the batch: the same values, rolled on."""
-        if self._per_sample == 1:
-            return feeds
-        return {
-            name: np.roll(array.reshape(-1), index * (array.size // 3 + 1)).reshape(array.shape)
-            if self._is_batched(name, array)
-            else array
-            for name, array in feeds.items()
-        }
-
-    def _is_batched(self, name: str, array: Array) -> bool:
-        """Tell whether the original takes an input of all samples, the repaired model of one."""
-        dims = self._shapes.get(name)
-        if self._per_sample == 1 or not array.ndim or dims == ():
-            return False
-        first = dims[0] if dims else None
-        return not isinstance(first, int) or first == self._per_sample * len(array)
-
-    def _slice(self, whole: Array, one: Array, index: int) -> Array:
-        """Return a sample's block of the leading axis; all of what does not hang on the samples."""
-        if self._per_sample == 1 or not whole.ndim or whole.shape == one.shape:
-            return whole
-        block = whole.shape[0] // self._per_sample
-        return whole[index * block : (index + 1) * block]
-
-    def _other_kernels(self) -> Session:
-        if self._other is None:
-            whole = self._lender.whole(self._original)
-            self._other = Session(whole, self._shown, optimised=True)
-        return self._other
-
-
-def _count_in(
-    tally: _Tally, pair: Pair, sample: Sample, found: Difference, reference: Array
-) -> None:
-    if not found.is_equal:
-        how = found.fault or f"max |d| {found.error:.3g} > {found.limit:.3g}"
-        raise _UnequalError(f"{pair.repaired!r} differs on {sample.label}: {how}")
-    tally.samples.add(sample.label)
-    if is_float(reference) and not any_finite(reference):
-        tally.notes[f"{pair.original!r} is not finite on {sample.label}"] = None
-        return
-    tally.compared.add(pair.repaired)
-    tally.error = max(tally.error, found.error)
-    tally.limit = max(tally.limit, found.limit)
-    if pair.repaired == pair.original:
-        tally.seen.setdefault(pair.original, []).append(reference.reshape(-1)[:64].copy())
-
-
-def _noise(left: Array, right: Array) -> float:
-    if left.shape != right.shape or left.size == 0:
-        return 0.0
-    gap = np.abs(left.astype(np.float64) - right.astype(np.float64))
-    return float(np.max(gap[np.isfinite(gap)], initial=0.0))
-
-
-def _verdict(tally: _Tally, *, equal: bool | None, reason: str = "") -> Verification:
+def _verdict(tally: Tally, *, equal: bool | None, reason: str = "") -> Verification:
     notes = list(tally.notes)
     if tally.failed:
         notes.append(f"the original does not take {len(tally.failed)} of the generated samples")
@@ -265,6 +130,8 @@ def _verdict(tally: _Tally, *, equal: bool | None, reason: str = "") -> Verifica
         tally.limit,
         reason,
         tuple(notes),
+        steps=tally.steps,
+        most_steps=MOST_STEPS if tally.steps else 0.0,
     )
 
 
@@ -286,18 +153,16 @@ def _count(work: int) -> int:
 def _ports(model: ModelProto) -> list[Port]:
     weights = {item.name for item in model.graph.initializer}
     known = known_of(info for info in model.graph.input if info.name not in weights)
-    limits = samples.bounds(model)
+    limits, spans = samples.bounds(model), samples.spans(model)
     ports: list[Port] = []
     for name, item in known.items():
         if item.static is None or not item.dtype:
             raise ValueError(f"input {name!r} of the repaired model is not static")
-        port = Port(name, item.dtype, item.static)
-        ports.append(Port(name, item.dtype, item.static, limits[name]) if name in limits else port)
+        if item.dtype not in TensorProto.DataType.values():
+            raise ValueError(f"input {name!r} is of type {item.dtype}, which is none of ONNX")
+        port = Port(name, item.dtype, item.static, span=spans.get(name))
+        ports.append(replace(port, bound=limits[name]) if name in limits else port)
     return ports
-
-
-def _declared(model: ModelProto) -> Mapping[str, tuple[int | str | None, ...] | None]:
-    return {name: item.shape for name, item in known_of(model.graph.input).items()}
 
 
 def _chunks(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:

@@ -23,16 +23,18 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 from onnx import ModelProto
 
+from npugate import log
 from npugate.estimate.model_size import figures, total_macs
 from npugate.facts import Facts
 from npugate.findings.values import Hit, Severity
-from npugate.proof.verify import Pair, verify
+from npugate.proof.tally import pairs
+from npugate.proof.verify import verify
 from npugate.repair.context import RepairContext
 from npugate.repair.graph_diff import diff
 from npugate.report.values import Outcome, RepairReport, Verification
 from npugate.rules import check
 from npugate.rules.values import Repair
-from npugate.surgery import structure
+from npugate.surgery import scales, structure
 from npugate.surgery.draft import Draft
 from npugate.surgery.lineage import Lineage
 from npugate.surgery.linking import names_in
@@ -178,6 +180,17 @@ def _judge(
     state: _State, fresh: Sequence[str], hits: Hits, context: RepairContext
 ) -> tuple[Hits, Verification] | str:
     """Hold a repaired model to its findings and its numbers; return the reason it fails."""
+    try:
+        return _judged(state, fresh, hits, context)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - what cannot be proved is dropped, not the model
+        return _crashed("the proof", error)
+
+
+def _judged(
+    state: _State, fresh: Sequence[str], hits: Hits, context: RepairContext
+) -> tuple[Hits, Verification] | str:
     state.draft = None
     if state.store.size_of(state.model) > _PROTOBUF_BYTES:
         return "the repaired model has more than 2 GiB, which no protobuf reader takes"
@@ -229,28 +242,45 @@ def _step(state: _State, name: str, context: RepairContext) -> None:
     repair = context.repairs[name]
     context.stage(f"the repair {name}")
     try:
-        result, model = _apply(state, repair, context)
+        result, model = _tried(state, repair, context)
     except (EditError, InferenceRefusedError, NoFormError) as error:
         result, model = Declined(str(error)), None
-    except Exception:
+    except MemoryError:
+        raise  # the bound of this process, not a fault of the repair
+    except Exception as error:  # noqa: BLE001 - a fault in one repair costs that repair alone
+        # A file that is no ONNX model may lack whatever a repair reads.
         refused = structure.refusal(state.model)
-        if not refused:
-            raise  # our own fault; a file that is no ONNX model may lack whatever a repair reads
-        result, model = Declined(refused), None
+        result, model = Declined(refused or _crashed(f"the repair {name}", error)), None
     if isinstance(result, Applied) and model is not None:
-        fault = structure.fault(state.model, model, result.interface)
-        if repair.legalises and not structure.same_parts(state.model, model):
-            fault = "it changed a node, an attribute or a weight on the way to a legal file"
-        again = Applied(()) if fault else _again(state, model, repair, context)
-        if not fault and not isinstance(again, Skipped):
-            fault = "it is not done when it is done: a second time finds work again"
-        if fault:
-            result = Declined(fault)
-        else:
-            _keep(state, repair, model, result)
+        _keep(state, repair, model, result)
     if not isinstance(result, Applied | Skipped):
         state.draft = None
     state.outcomes[name] = _outcome(name, result)
+
+
+def _crashed(what: str, error: Exception) -> str:
+    log.error(f"{what} failed: {log.traceback()}")
+    words = " ".join(str(error).split())[:200]
+    return f"npugate itself failed in {what}: {type(error).__name__}: {words}"
+
+
+def _tried(
+    state: _State, repair: Repair, context: RepairContext
+) -> tuple[RepairResult, ModelProto | None]:
+    """Apply a repair to a copy of the model; decline a result whose structure is not sound."""
+    result, model = _apply(state, repair, context)
+    if not isinstance(result, Applied) or model is None:
+        return result, None
+    fault = structure.fault(state.model, model, result.interface)
+    fault = fault or scales.invented(state.model, model, state.store)
+    if repair.legalises and not structure.same_parts(state.model, model):
+        fault = "it changed a node, an attribute or a weight on the way to a legal file"
+    if not fault and not isinstance(_again(state, model, repair, context), Skipped):
+        fault = "it is not done when it is done: a second time finds work again"
+    if fault:
+        return Declined(fault), None
+    floats = scales.added(state.model, model)
+    return replace(result, edits=(*result.edits, floats)) if floats else result, model
 
 
 def _keep(state: _State, repair: Repair, model: ModelProto, result: Applied) -> None:
@@ -307,9 +337,9 @@ def _outcome(name: str, result: RepairResult) -> Outcome:
 
 
 def _verified(state: _State, context: RepairContext) -> Verification:
-    pairs = _pairs(state)
+    found_pairs = pairs(state.original, state.model, state.lineage)
     work = total_macs(_facts(state, context))
-    rest = pairs, context.data, state.per_sample, work
+    rest = found_pairs, context.data, state.per_sample, work
     found = verify(state.original, state.model, *rest, store=state.store)
     legalising = [name for name in state.applied if context.repairs[name].legalises]
     if found.equal is None and legalising:
@@ -327,22 +357,6 @@ def _legalised(original: ModelProto, names: Iterable[str], context: RepairContex
         assert edit is not None, f"{name} makes a file legal without a message"  # noqa: S101 - registry checks it
         edit(model, context.target, context.options)
     return model
-
-
-def _pairs(state: _State) -> list[Pair]:
-    """Return the outputs of every node that a repair made or changed, with their originals."""
-    same = {node.SerializeToString() for node in state.original.graph.node}
-    made = {name for node in state.original.graph.node for name in node.output}
-    outputs = {info.name for info in state.model.graph.output}
-    pairs: list[Pair] = []
-    for node in state.model.graph.node:
-        if node.SerializeToString() in same:
-            continue
-        for name in node.output:
-            source = state.lineage.of(name)
-            if source is not None and source in made and name not in outputs:
-                pairs.append(Pair(name, source))
-    return pairs
 
 
 def _order(wanted: Iterable[str], repairs: Mapping[str, Repair]) -> list[str]:

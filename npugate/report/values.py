@@ -11,6 +11,7 @@ from npugate.report.census import Census
 from npugate.report.compiled import Compiled
 from npugate.report.estimate import Estimate
 from npugate.report.graph_view import GraphView
+from npugate.report.values import InterfaceChange
 
 
 class RuleInfo(Struct, frozen=True):
@@ -22,19 +23,6 @@ class RuleInfo(Struct, frozen=True):
     summary: str
     doc: str
     repair: str | None = None
-
-
-class InterfaceChange(Struct, frozen=True):
-    """An input or output of the model that a repair declared anew.
-
-    Attributes:
-        name: of the value; it never changes.
-        before, after: the shapes, for example ``[N, 3, 8, 8]``.
-    """
-
-    name: str
-    before: str
-    after: str
 
 
 class Verification(Struct, frozen=True):
@@ -50,6 +38,9 @@ class Verification(Struct, frozen=True):
         notes: what weakens the proof.
         reference: ``original``; ``legalised`` where the original itself cannot run; ``parts`` where
             neither can, and the file was only made legal.
+        steps: largest share of the elements of a quantised tensor that were one step off, behind
+            floats that are summed in another order.
+        most_steps: the share that may be, at least one element; 0 where every integer was equal.
     """
 
     equal: bool | None
@@ -60,6 +51,8 @@ class Verification(Struct, frozen=True):
     reason: str = ""
     notes: tuple[str, ...] = ()
     reference: str = "original"
+    steps: float = 0.0
+    most_steps: float = 0.0
 
 
 class Outcome(Struct, frozen=True):

@@ -131,6 +131,8 @@ def _verification(found: Verification | None) -> dict[str, object] | None:
         "values": found.values,
         "max_abs_error": found.max_abs_error,
         "tolerance": found.tolerance,
+        "steps": found.steps,
+        "most_steps": found.most_steps,
         "reference": found.reference,
         "reason": _text(found.reason),
         "notes": [_text(note) for note in found.notes],

@@ -312,6 +312,8 @@ def _verification(row: Json) -> Verification:
         _get(row, "reason", ""),
         _texts(row, "notes"),
         _get(row, "reference", "original"),
+        _get(row, "steps", 0.0),
+        _get(row, "most_steps", 0.0),
     )
 
 

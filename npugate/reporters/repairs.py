@@ -51,6 +51,17 @@ def proof(verification: Verification) -> str:
         f"equal to the original{against} on {outline.plural(verification.samples, 'sample')}, "
         f"{outline.plural(verification.values, 'tensor')} compared: "
         f"max |d| {verification.max_abs_error:.3g}, tolerance {verification.tolerance:.3g}"
+        f"{_steps(verification)}"
+    )
+
+
+def _steps(verification: Verification) -> str:
+    """Say how many integers were a step off, and how many may be; empty when none was."""
+    if not verification.steps:
+        return ""
+    return (
+        f"; at most {verification.steps:.2%} of the integers of a tensor one step off, "
+        f"{verification.most_steps:.0%} may be"
     )
 
 

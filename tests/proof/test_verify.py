@@ -5,7 +5,8 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from npugate.proof import samples
 from npugate.proof.compare import difference
 from npugate.proof.samples import Port
-from npugate.proof.verify import Pair, verify
+from npugate.proof.tally import Pair
+from npugate.proof.verify import verify
 from npugate.rules.testing import model_from_text
 
 

@@ -1,0 +1,104 @@
+"""Two models that are to be compared, and what is known of them before they run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from onnx import ModelProto
+
+from npugate.facts.graph import Array
+from npugate.proof import quantized
+from npugate.proof.samples import Port
+from npugate.proof.shared_weights import Lender
+from npugate.proof.tally import Pair
+from npugate.surgery.shapes import InferenceRefusedError, Known, infer, known_of
+
+Results = Mapping[str, Array]
+
+
+class Models:
+    """Two models, and what is known of them before they run.
+
+    Attributes:
+        original, repaired: as they are.
+        per_sample: samples of the original's batch, when the repaired model takes one at a time.
+        lender: has the large weights.
+        cuts: quantised tensors of the repaired model that the original has, too.
+        loose: tensors of the repaired model that hang on sums in another order.
+        integers: tensors inside that hold integers and must be the same.
+    """
+
+    def __init__(
+        self,
+        original: ModelProto,
+        repaired: ModelProto,
+        pairs: Sequence[Pair],
+        per_sample: int,
+        lender: Lender,
+    ) -> None:
+        """Look at both graphs.
+
+        Args:
+            original: the reference.
+            repaired: the model to be proved.
+            pairs: inner tensors that hold the same elements under whatever name.
+            per_sample: size of the batch that the repaired model no longer has; else 1.
+            lender: holds large weights.
+        """
+        self.original, self.repaired = original, repaired
+        self.per_sample, self.lender = per_sample, lender
+        self.known = _inferred(original), _inferred(repaired)
+        self.links = {pair.repaired: pair.original for pair in pairs}
+        self.cuts = quantized.cuts(original, repaired, self.known, self.links)
+        self.loose, self.integers = self._looked_at() if self.cuts else (frozenset(), [])
+        self._shapes = {name: item.shape for name, item in known_of(original.graph.input).items()}
+
+    def _looked_at(self) -> tuple[frozenset[str], list[str]]:
+        known, back = self.known, (self.known[1], self.known[0])
+        new = quantized.regrouped(self.repaired, self.original, back, self.cuts)
+        fed = [cut.original for cut in self.cuts.values()]
+        old = quantized.regrouped(self.original, self.repaired, known, fed)
+        made = {name for node in self.original.graph.node for name in node.output}
+        names = [name for node in self.repaired.graph.node for name in node.output if name]
+        paired = [name for name in names if self.links.get(name, name) in made]
+        loose = new | {name for name in paired if self.links.get(name, name) in old}
+        strict = quantized.integer_names(known[1], [n for n in paired if n not in loose])
+        outputs = {info.name for info in self.repaired.graph.output}
+        return loose, [name for name in strict if name not in outputs]
+
+    def is_batched(self, port: Port) -> bool:
+        """Tell whether the original takes an input of all samples, the repaired model of one."""
+        dims = self._shapes.get(port.name)
+        if self.per_sample == 1 or not port.dims or dims == ():
+            return False
+        first = dims[0] if dims else None
+        return not isinstance(first, int) or first == self.per_sample * port.dims[0]
+
+    def feeds(self, parts: Sequence[Results], ports: Sequence[Port]) -> Results:
+        """Give the original its own shapes, and the samples of its batch."""
+        found: dict[str, Array] = {}
+        for port in ports:
+            array, dims = parts[0][port.name], self._shapes.get(port.name)
+            if self.per_sample > 1 and not port.shared:
+                found[port.name] = np.concatenate([part[port.name] for part in parts])
+            elif dims is not None and len(dims) != array.ndim:
+                sizes = [dim if isinstance(dim, int) else 1 for dim in dims]
+                found[port.name] = array.reshape(sizes)
+            else:
+                found[port.name] = array
+        return found
+
+    def block(self, whole: Array, size: int, index: int) -> Array:
+        """Return a sample's elements of a tensor; all of one that does not hang on the samples."""
+        if self.per_sample == 1 or whole.size == size:
+            return whole
+        length = whole.size // self.per_sample
+        return whole.reshape(-1)[index * length : (index + 1) * length]
+
+
+def _inferred(model: ModelProto) -> Mapping[str, Known]:
+    try:
+        return infer(model)
+    except InferenceRefusedError:
+        return {}
