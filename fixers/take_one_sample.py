@@ -4,8 +4,10 @@ The program that calls the network then calls it once for each sample.
 
 **Keeps.** What the network computes for each sample: the proof compares them one by one.
 
-**Declines.** When a node works across the samples, when the samples are not in front of a tensor,
-or when a recurrent node, a loop or an operator of another domain reads them.
+**Declines.** When a node that reads the samples is not on the list of operators that are known to
+work on each sample by itself, or works across them: along the leading axis, or in a broadcast that
+puts the samples of one operand beside something else of the other. A recurrent node, a loop, a
+branch and an operator of another domain are not on the list.
 """
 
 from __future__ import annotations

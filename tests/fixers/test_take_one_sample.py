@@ -149,7 +149,7 @@ def test_constants_that_differ_from_sample_to_sample_are_declined_and_equal_ones
 
 def test_a_wrong_division_would_be_told_by_the_proof(monkeypatch):
     """Mix the samples behind the rules' backs: only the numbers can tell."""
-    monkeypatch.setattr("npugate.surgery.rebatch._refuse_mixing", lambda _work, _node: None)
+    monkeypatch.setattr("npugate.surgery.rebatch.change", lambda _rows, _node: False)
     text, _ = DECLINED["a softmax across the samples"]
     result, outcomes = repaired(text)
     assert outcomes["take-one-sample"].state == "declined"
