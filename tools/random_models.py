@@ -22,10 +22,11 @@ _POOL: Final = 2
 _FIRST_AXES_INPUT: Final = 18  # ReduceX takes its axes as an input from here on
 
 
-class _Program:
+class Program:
     """A graph being made: nodes, constants, and the shape of each value."""
 
     def __init__(self, seed: int) -> None:
+        """Start an empty graph."""
         self.rng = np.random.default_rng(seed)
         self.opset = _OPSETS[seed % 2]
         self.nodes: list[NodeProto] = []
@@ -91,7 +92,7 @@ def write_models(folder: Path, count: int, seed: int) -> None:
 
 def program(seed: int) -> ModelProto:
     """Return a program on tensors of rank five to eight, from and to a flat vector."""
-    p = _Program(seed)
+    p = Program(seed)
     dims = [p.pick(1, 3) for _ in range(p.pick(5, 8))]
     start = [1, prod(dims)]
     p.shapes["x"] = start
@@ -105,33 +106,33 @@ def program(seed: int) -> ModelProto:
     return model
 
 
-def _transpose(p: _Program, value: str) -> str:
+def _transpose(p: Program, value: str) -> str:
     dims = p.shapes[value]
     perm = [int(axis) for axis in p.rng.permutation(len(dims))]
     return p.add("Transpose", [value], [dims[axis] for axis in perm], perm=perm)
 
 
-def _unary(p: _Program, value: str) -> str:
+def _unary(p: Program, value: str) -> str:
     op = ["Relu", "Sigmoid", "Abs", "Neg", "Tanh"][p.pick(0, 4)]
     return p.add(op, [value], p.shapes[value])
 
 
-def _binary(p: _Program, value: str) -> str:
+def _binary(p: Program, value: str) -> str:
     dims = p.shapes[value]
     other = [dim if p.chance(0.5) else 1 for dim in dims]
     return p.add(["Add", "Mul", "Sub"][p.pick(0, 2)], [value, p.weights(*other)], dims)
 
 
-def _gated(p: _Program, value: str) -> str:
+def _gated(p: Program, value: str) -> str:
     return p.add("Mul", [value, p.add("Sigmoid", [value], p.shapes[value])], p.shapes[value])
 
 
-def _softmax(p: _Program, value: str) -> str:
+def _softmax(p: Program, value: str) -> str:
     dims = p.shapes[value]
     return p.add("Softmax", [value], dims, axis=p.pick(0, len(dims) - 1))
 
 
-def _reduce(p: _Program, value: str) -> str:
+def _reduce(p: Program, value: str) -> str:
     dims = p.shapes[value]
     axes = sorted({p.pick(0, len(dims) - 1) for _ in range(2)})
     left = [1 if axis in axes else dim for axis, dim in enumerate(dims)]
@@ -141,7 +142,7 @@ def _reduce(p: _Program, value: str) -> str:
     return p.add(op, [value], left, axes=axes, keepdims=1)
 
 
-def _slice(p: _Program, value: str) -> str:
+def _slice(p: Program, value: str) -> str:
     dims = list(p.shapes[value])
     axis = p.pick(0, len(dims) - 1)
     stop = p.pick(1, dims[axis])
@@ -150,14 +151,14 @@ def _slice(p: _Program, value: str) -> str:
     return p.add("Slice", inputs, dims)
 
 
-def _concat(p: _Program, value: str) -> str:
+def _concat(p: Program, value: str) -> str:
     dims = list(p.shapes[value])
     axis = p.pick(0, len(dims) - 1)
     dims[axis] *= 2
     return p.add("Concat", [value, value], dims, axis=axis)
 
 
-def _pad(p: _Program, value: str) -> str:
+def _pad(p: Program, value: str) -> str:
     dims = list(p.shapes[value])
     axis = p.pick(0, len(dims) - 1)
     pads = [0] * (2 * len(dims))
@@ -166,7 +167,7 @@ def _pad(p: _Program, value: str) -> str:
     return p.add("Pad", [value, p.ints(pads)], dims)
 
 
-def _gather(p: _Program, value: str) -> str:
+def _gather(p: Program, value: str) -> str:
     dims = list(p.shapes[value])
     axis = p.pick(0, len(dims) - 1)
     indices = [p.pick(0, dims[axis] - 1) for _ in range(2)]
@@ -174,12 +175,12 @@ def _gather(p: _Program, value: str) -> str:
     return p.add("Gather", [value, p.ints(indices)], dims, axis=axis)
 
 
-def _regroup(p: _Program, value: str) -> str:
+def _regroup(p: Program, value: str) -> str:
     dims = p.shapes[value]
     return p.reshape(value, [int(dim) for dim in p.rng.permutation(dims)])
 
 
-_STEPS: Final[tuple[Callable[[_Program, str], str], ...]] = (
+_STEPS: Final[tuple[Callable[[Program, str], str], ...]] = (
     _transpose,
     _transpose,
     _unary,
@@ -197,7 +198,7 @@ _STEPS: Final[tuple[Callable[[_Program, str], str], ...]] = (
 
 def cnn(seed: int) -> ModelProto:
     """Return a CNN on two to six images that are folded into its batch."""
-    p = _Program(seed)
+    p = Program(seed)
     images, side, channels = p.pick(2, 6), p.pick(6, 12), 3
     start = [1, images * channels, side, side]
     p.shapes["x"] = start
@@ -212,7 +213,7 @@ def cnn(seed: int) -> ModelProto:
     return model
 
 
-def _convolution(p: _Program, value: str) -> str:
+def _convolution(p: Program, value: str) -> str:
     count, channels, height, width = p.shapes[value]
     made, kernel = (
         p.pick(1, 3) * 2,
@@ -230,7 +231,7 @@ def _convolution(p: _Program, value: str) -> str:
     return p.add(["Relu", "Sigmoid", "LeakyRelu", "HardSigmoid"][p.pick(0, 3)], [value], result)
 
 
-def _pool(p: _Program, value: str) -> str:
+def _pool(p: Program, value: str) -> str:
     count, channels, height, width = p.shapes[value]
     if min(height, width) < _POOL:
         return value
@@ -239,7 +240,7 @@ def _pool(p: _Program, value: str) -> str:
     return p.add(op, [value], dims, kernel_shape=[2, 2], strides=[2, 2])
 
 
-def _normalise(p: _Program, value: str) -> str:
+def _normalise(p: Program, value: str) -> str:
     channels = p.shapes[value][1]
     positive = p.constant((p.rng.random(channels) + 0.5).astype(np.float32))
     if p.chance(0.3):
@@ -249,13 +250,13 @@ def _normalise(p: _Program, value: str) -> str:
     return p.add("BatchNormalization", inputs, p.shapes[value])
 
 
-def _residual(p: _Program, value: str) -> str:
+def _residual(p: Program, value: str) -> str:
     channels = p.shapes[value][1]
     inner = p.add("Conv", [value, p.weights(channels, channels, 1, 1)], p.shapes[value])
     return p.add("Add", [value, inner], p.shapes[value])
 
 
-def _squeeze_and_excite(p: _Program, value: str) -> str:
+def _squeeze_and_excite(p: Program, value: str) -> str:
     dims = p.shapes[value]
     small = [*dims[:2], 1, 1]
     gate = p.add("GlobalAveragePool", [value], small)
@@ -263,17 +264,17 @@ def _squeeze_and_excite(p: _Program, value: str) -> str:
     return p.add("Mul", [value, p.add("Sigmoid", [gate], small)], dims)
 
 
-def _slope(p: _Program, value: str) -> str:
+def _slope(p: Program, value: str) -> str:
     return p.add("PRelu", [value, p.weights(p.shapes[value][1], 1, 1)], p.shapes[value])
 
 
-def _join(p: _Program, value: str) -> str:
+def _join(p: Program, value: str) -> str:
     count, channels, *sides = p.shapes[value]
     inner = p.add("Conv", [value, p.weights(2, channels, 1, 1)], [count, 2, *sides])
     return p.add("Concat", [value, inner], [count, channels + 2, *sides], axis=1)
 
 
-def _nothing(_program: _Program, value: str) -> str:
+def _nothing(_program: Program, value: str) -> str:
     return value
 
 
