@@ -47,6 +47,7 @@ Feeds = Mapping[str, Array]
 FLOAT: Final = 1e-4  # of the range of an output
 STEPS: Final = 0.01  # share of the elements of a quantised output, at least one, a step off
 _STEP: Final = 1.001
+ROUNDING: Final = 4e-6  # of the largest element: what float32 does not tell apart in sums
 _SCALES: Final = (0.3, 1.0, 2.0, 4.0)
 _SEEDS: Final = 3  # of the samples that a result is compared on
 
@@ -160,10 +161,7 @@ class Gate:
 
     def tried(self, model: ModelProto, seed: int) -> Result:
         """Repair a model and compare the result."""
-        try:
-            whole = session_of(model)
-            whole.run(None, samples(model, seed))
-        except Exception:  # noqa: BLE001 - whatever onnxruntime raises
+        if not runs(model, seed):
             return Result("does not run")
         try:
             found = self.repaired(model)
@@ -177,6 +175,15 @@ class Gate:
         if found.model is None:
             return Result("nothing repaired")
         return Result(differs(model, found.model, seed) or "equal", applied)
+
+
+def runs(model: ModelProto, seed: int) -> bool:
+    """Tell whether onnxruntime takes a model and a sample."""
+    try:
+        session_of(model).run(None, samples(model, seed))
+    except Exception:  # noqa: BLE001 - whatever onnxruntime raises
+        return False
+    return True
 
 
 def differs(original: ModelProto, repaired: ModelProto, seed: int) -> str:
@@ -204,7 +211,7 @@ def samples(model: ModelProto, seed: int) -> dict[str, Array]:
     """Return inputs of a model: rows of the leading axis with scales and offsets of their own."""
     rng = np.random.default_rng([seed, 77])
     found: dict[str, Array] = {}
-    for name, dims in _inputs(model).items():
+    for name, dims in inputs(model).items():
         rows = [
             rng.standard_normal(dims[1:]) * rng.choice([0.3, 1.0, 2.0, 4.0])
             + rng.uniform(-1.5, 1.5)
@@ -214,7 +221,8 @@ def samples(model: ModelProto, seed: int) -> dict[str, Array]:
     return found
 
 
-def _inputs(model: ModelProto) -> dict[str, list[int]]:
+def inputs(model: ModelProto) -> dict[str, list[int]]:
+    """Return the shapes of what is fed."""
     weights = {item.name for item in model.graph.initializer}
     return {
         info.name: [dim.dim_value for dim in info.type.tensor_type.shape.dim]
@@ -227,7 +235,7 @@ def _run(
     session: InferenceSession, original: ModelProto, repaired: ModelProto, feeds: Feeds
 ) -> list[Array]:
     """Run a repaired model on what the original takes; sample by sample where it takes one."""
-    old, new = _inputs(original), _inputs(repaired)
+    old, new = inputs(original), inputs(repaired)
     parts = max(int(np.prod(dims)) // max(int(np.prod(new[key])), 1) for key, dims in old.items())
     if parts == 1:
         fed = {name: array.reshape(new[name]) for name, array in feeds.items()}
@@ -247,14 +255,14 @@ def _fault(original: ModelProto, name: str, feeds: Feeds, left: Array, right: Ar
         return f"{right.shape} instead of {left.shape}"
     wide, other = (array.reshape(-1).astype(np.float64) for array in (left, right))
     gap, size = np.abs(wide - other), float(np.ptp(wide)) if wide.size else 0.0
-    near = FLOAT * max(size, 1e-6 * float(np.abs(wide).max(initial=0)), 1e-30)
+    near = max(FLOAT * size, ROUNDING * float(np.abs(wide).max(initial=0)))
     off = gap > near
     if not off.any():
         return ""
     told = f"max |d| {gap.max():.3g} in {off.sum()} of {gap.size} elements, range {size:.3g}"
     if not any(node.op_type == "QuantizeLinear" for node in original.graph.node):
         return told
-    step = _step(original, name)
+    step = step_of(original, name)
     if step:
         few = off.sum() <= ceil(STEPS * gap.size) and gap.max() <= step * _STEP + near
         return "" if few else f"{told}, step {step:.3g}"
@@ -262,7 +270,7 @@ def _fault(original: ModelProto, name: str, feeds: Feeds, left: Array, right: Ar
     return "" if gap.max() <= 2 * np.abs(wide - again).max() + near else told
 
 
-def _step(model: ModelProto, name: str) -> float:
+def step_of(model: ModelProto, name: str) -> float:
     """Return the scale of the quantiser that an output comes out of; 0 when there is none."""
     scales = {item.name: item for item in model.graph.initializer}
     makers = {output: node for node in model.graph.node for output in node.output}

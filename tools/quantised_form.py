@@ -15,6 +15,7 @@ _QUANTISED: Final = frozenset(
     | {"MatMul", "MaxPool", "Mul", "Relu"}
 )
 _WEIGHTED: Final = frozenset({"Conv", "Gemm", "MatMul"})
+_BIAS: Final = 2  # its position among the inputs
 _LARGEST: Final = 1e4  # of a tensor that is worth quantising
 
 
@@ -32,6 +33,7 @@ def quantised(model: ModelProto, seed: int) -> ModelProto:
     weights = {item.name: item for item in graph.initializer}
     nodes: list[onnx.NodeProto] = []
     twins: dict[str, str] = {}
+    steps: dict[str, Array] = {}
     rng = np.random.default_rng(seed)
 
     def twin(name: str) -> str:
@@ -41,6 +43,7 @@ def quantised(model: ModelProto, seed: int) -> ModelProto:
             step = np.float32(max(high - low, 1e-6) / 255)
             zero = np.uint8(np.clip(round(-low / float(step)), 0, 255))
             twins[name] = _pair(graph, nodes, name, step, zero)
+            steps[twins[name]] = np.asarray(step)
         return twins[name]
 
     for node in list(graph.node):
@@ -49,7 +52,11 @@ def quantised(model: ModelProto, seed: int) -> ModelProto:
                 if name in ranges:
                     node.input[at] = twin(name)
                 elif at == 1 and name in weights and node.op_type in _WEIGHTED:
-                    node.input[at] = _weight(graph, nodes, weights[name], node, rng)
+                    node.input[at], step = _weight(graph, nodes, weights[name], node, rng)
+                    steps[node.input[at]] = step
+                elif at == _BIAS and name in weights and {*node.input[:2]} <= steps.keys():
+                    step = steps[node.input[0]] * steps[node.input[1]]
+                    node.input[at] = _bias(graph, nodes, weights[name], step)
         nodes.append(node)
     if graph.output[0].name in ranges and rng.random() < 0.6:  # noqa: PLR2004 - a share
         graph.output[0].name = twin(graph.output[0].name)  # it comes out of a quantiser
@@ -60,7 +67,7 @@ def quantised(model: ModelProto, seed: int) -> ModelProto:
 
 
 def _ranges(model: ModelProto, seed: int) -> dict[str, tuple[float, float]]:
-    """Return the range of every float value that a run makes."""
+    """Return the range of every float value that a run makes; none where it does not run."""
     shown = ModelProto()
     shown.CopyFrom(model)
     have = {info.name for info in model.graph.output}
@@ -69,7 +76,10 @@ def _ranges(model: ModelProto, seed: int) -> dict[str, tuple[float, float]]:
     session = session_of(shown)
     dims = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
     data = np.random.default_rng(seed).standard_normal(dims).astype(np.float32)
-    found = session.run(None, {"x": data})
+    try:
+        found = session.run(None, {"x": data})
+    except Exception:  # noqa: BLE001 - whatever onnxruntime raises
+        return {}
     made = dict(zip([item.name for item in session.get_outputs()], found, strict=True))
     made["x"] = data
     return {
@@ -101,8 +111,12 @@ def _weight(
     tensor: TensorProto,
     node: onnx.NodeProto,
     rng: np.random.Generator,
-) -> str:
-    """Quantise a weight, a convolution's by the channel most times; return what stands for it."""
+) -> tuple[str, Array]:
+    """Quantise a weight, a convolution's by the channel most times.
+
+    Returns:
+        What stands for it, and its scale.
+    """
     array, name = numpy_helper.to_array(tensor), f"{tensor.name}_{node.name}"
     by_channel = node.op_type == "Conv" and rng.random() < 0.8  # noqa: PLR2004 - a share
     axes = tuple(range(1, array.ndim)) if by_channel else None
@@ -114,6 +128,22 @@ def _weight(
         graph.initializer.append(numpy_helper.from_array(np.asarray(value), f"{name}_{part}"))
     axis = {"axis": 0} if by_channel else {}
     inputs = [f"{name}_{part}" for part in "isz"]
+    nodes.append(helper.make_node("DequantizeLinear", inputs, [name], name=name, **axis))
+    return name, step
+
+
+def _bias(
+    graph: onnx.GraphProto, nodes: list[onnx.NodeProto], tensor: TensorProto, step: Array
+) -> str:
+    """Quantise a bias to 32 bits, with the scales of data and weight, as kernels want it."""
+    name = f"{tensor.name}_b{len(nodes)}"
+    ends = np.iinfo(np.int32)
+    wide = np.round(numpy_helper.to_array(tensor) / step.astype(np.float64))
+    integers = np.clip(wide, ends.min, ends.max).astype(np.int32)
+    for value, part in ((integers, "i"), (step.astype(np.float32), "s")):
+        graph.initializer.append(numpy_helper.from_array(np.asarray(value), f"{name}_{part}"))
+    axis = {"axis": 0} if step.ndim else {}
+    inputs = [f"{name}_i", f"{name}_s"]
     nodes.append(helper.make_node("DequantizeLinear", inputs, [name], name=name, **axis))
     return name
 

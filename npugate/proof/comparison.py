@@ -101,6 +101,11 @@ class Comparison:
         part, before = run
         after = _ran(self._after, part, label)
         models = self._models
+        for name, declared in models.outputs.items():
+            made = np.shape(after[name]) if isinstance(after[name], np.ndarray) else None
+            if made is not None and declared.static not in {None, made}:
+                sizes = f"{list(made)}, it declares {list(declared.static or ())}"
+                raise UnequalError(f"{name!r} has the shape {sizes} on {label}")
         cuts = models.cuts
         moved = [name for name in cuts if not self._is_same(cuts[name], before, after, index)]
         if not moved:
@@ -113,11 +118,10 @@ class Comparison:
         alone = self._alone(part, before, label, index)
         for cut in cuts.values():
             self._step(cut, (before, alone), where, noises[0], tally)
-        outputs = {info.name for info in models.repaired.graph.output}
         for pair in self._pairs:
             if pair.repaired not in cuts:
                 self._compare(pair, (before, alone), where, noises[0], tally)
-            if pair.repaired in outputs:
+            if pair.repaired in models.outputs:
                 self._behind_steps(pair, (before, after), where, noises, tally)
 
     def _is_same(self, cut: Cut, before: Results, after: Results, index: int) -> bool:

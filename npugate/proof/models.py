@@ -27,6 +27,7 @@ class Models:
         cuts: quantised tensors of the repaired model that the original has, too.
         loose: tensors of the repaired model that hang on sums in another order.
         integers: tensors inside that hold integers and must be the same.
+        outputs: of the repaired model, with what it declares of them.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Models:
         self.original, self.repaired = original, repaired
         self.per_sample, self.lender = per_sample, lender
         self.known = _inferred(original), _inferred(repaired)
+        self.outputs = known_of(repaired.graph.output)
         self.links = {pair.repaired: pair.original for pair in pairs}
         self.cuts = quantized.cuts(original, repaired, self.known, self.links)
         self.loose, self.integers = self._looked_at() if self.cuts else (frozenset(), [])
@@ -64,8 +66,7 @@ class Models:
         paired = [name for name in names if self.links.get(name, name) in made]
         loose = new | {name for name in paired if self.links.get(name, name) in old}
         strict = quantized.integer_names(known[1], [n for n in paired if n not in loose])
-        outputs = {info.name for info in self.repaired.graph.output}
-        return loose, [name for name in strict if name not in outputs]
+        return loose, [name for name in strict if name not in self.outputs]
 
     def is_batched(self, port: Port) -> bool:
         """Tell whether the original takes an input of all samples, the repaired model of one."""

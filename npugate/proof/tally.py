@@ -18,13 +18,22 @@ class Pair(Struct, frozen=True):
 
 
 def pairs(original: ModelProto, repaired: ModelProto, lineage: Lineage) -> list[Pair]:
-    """Return the outputs of every node that a repair made or changed, with their originals."""
+    """Return the outputs of every node that a repair made or changed, with their originals.
+
+    A node is changed, too, when a constant that it reads is another one under the same name.
+    """
     same = {node.SerializeToString() for node in original.graph.node}
+    old = {item.name: item for item in original.graph.initializer}
+    changed = {
+        item.name
+        for item in repaired.graph.initializer
+        if item.name in old and item.SerializeToString() != old[item.name].SerializeToString()
+    }
     made = {name for node in original.graph.node for name in node.output}
     outputs = {info.name for info in repaired.graph.output}
     found: list[Pair] = []
     for node in repaired.graph.node:
-        if node.SerializeToString() in same:
+        if node.SerializeToString() in same and not changed.intersection(node.input):
             continue
         for name in node.output:
             source = lineage.of(name)

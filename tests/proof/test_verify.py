@@ -5,9 +5,10 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from npugate.proof import samples
 from npugate.proof.compare import difference
 from npugate.proof.samples import Port
-from npugate.proof.tally import Pair
+from npugate.proof.tally import Pair, pairs
 from npugate.proof.verify import verify
 from npugate.rules.testing import model_from_text
+from npugate.surgery.lineage import Lineage
 
 
 def parsed(text: str, **weights: np.ndarray) -> ModelProto:
@@ -275,3 +276,71 @@ def test_a_users_data_that_the_original_does_not_take_proves_nothing():
     found = verify(model, model, data=data)
     assert found.equal is None
     assert "inputs[0]" in found.reason
+
+
+def test_an_output_of_another_shape_than_declared_is_told():
+    text = (
+        HEAD + " net (float[1, 6] x) => (float[1, 6] y) <int64[2] s = {%s}> { y = Reshape (x, s) }"
+    )
+    found = verify(parsed(text % "1, 6"), parsed(text % "6, 1"))
+    assert found.equal is False
+    assert found.reason.startswith("'y' has the shape [6, 1], it declares [1, 6] on ")
+
+
+def test_a_constant_changed_in_place_is_told_at_its_region():
+    """The node is the same to the last byte, and the output hides what it makes."""
+    other = net()
+    weight = next(item for item in other.graph.initializer if item.name == "w")
+    weight.CopyFrom(numpy_helper.from_array(SCALED, "w"))
+    found = pairs(net(), other, Lineage(frozenset("xcrpgsy")))
+    assert found == [Pair("c", "c")]
+    assert verify(net(), other).equal  # without the pair, nothing is seen
+    assert verify(net(), other, found).reason.startswith("'c' differs on ")
+
+
+def test_the_samples_of_a_batch_are_independent():
+    ports = [
+        Port("x", TensorProto.FLOAT, (1, 500)),
+        Port("k", TensorProto.FLOAT, (3,), shared=True),
+    ]
+    for sample in samples.generated(ports, 12, parts=8):
+        rows = [np.sort(part["x"].ravel()) for part in sample.parts]
+        for at, row in enumerate(rows):
+            for other in rows[:at]:
+                assert not np.allclose(row, other)
+                assert abs(row.mean() - other.mean()) + abs(row.std() - other.std()) > 1e-3
+        assert len({part["k"].tobytes() for part in sample.parts}) == 1
+
+
+def test_a_users_few_arrays_make_independent_samples_too():
+    ports = [Port("x", TensorProto.FLOAT, (1, 3))]
+    found = samples.given(ports, {"x": np.array([[1, 2, 3], [4, 5, 6]], np.float32)}, parts=6)
+    for sample in found:
+        assert len({part["x"].tobytes() for part in sample.parts}) == 6
+
+
+def test_samples_that_move_when_others_change_are_told():
+    """Each sample by itself is right: the others are only seen when they change."""
+    leak = (
+        HEAD
+        + """ net (float[3, 4] x) => (float[3, 4] y) <float tiny = {1e-7}>
+        { m = ReduceMax <axes = [0], keepdims = 1> (x)  t = Mul (m, tiny)  y = Add (x, t) }"""
+    )
+    single = HEAD + " net (float[1, 4] x) => (float[1, 4] y) { y = Identity (x) }"
+    found = verify(parsed(leak), parsed(single), per_sample=3)
+    assert found.equal is False
+    assert "moves on" in found.reason
+    assert "when other samples of the batch change" in found.reason
+
+
+def test_an_input_that_is_quantised_at_once_gets_the_range_of_its_integers():
+    text = (
+        HEAD
+        + """ net (float[1, 4] x) => (float[1, 4] y) <float s = {2}, uint8 z = {100}>
+        { q = QuantizeLinear (x, s, z)  y = DequantizeLinear (q, s, z) }"""
+    )
+    model = parsed(text)
+    assert samples.spans(model) == {"x": (-200.0, 310.0)}
+    found = verify(model, model)
+    assert found.equal
+    assert found.tolerance > 1e-3  # numbers of that size were fed
