@@ -8,6 +8,7 @@ from npugate.proof.quantized import MOST_STEPS, stepped
 from npugate.proof.tally import Pair
 from npugate.proof.verify import verify
 from npugate.reporters.repairs import proof
+from npugate.rules.testing import model_from_text
 
 RNG = np.random.default_rng(3)
 ROWS, SUMMED = 300, 256
@@ -123,3 +124,14 @@ def test_inner_integers_are_compared_though_no_pair_names_them():
         model.graph.initializer.append(numpy_helper.from_array(np.float32(0), "low"))
     assert "'r' differs" in verify(original, changed).reason
     assert verify(original, original, [Pair("m", "m")]).equal
+
+
+def test_integers_of_a_network_without_quantisers_are_compared_too():
+    """Integers come in, integers are summed, and the output keeps none of what is small."""
+    text = """<ir_version: 8, opset_import: ["" : 13]>
+        net (uint8[1, 1, 4, 4] x) => (bool[1, 1, 2, 2] y)
+        <uint8[1, 1, 3, 3] w = {1, 2, 3, 4, 5, 6, 7, 8, %d}, int32 most = {100000}>
+        { c = ConvInteger (x, w)  y = Greater (c, most) }"""
+    original, changed = model_from_text(text % 9), model_from_text(text % 10)
+    assert verify(original, original).equal
+    assert "'c' differs" in verify(original, changed).reason

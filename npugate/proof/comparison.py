@@ -240,7 +240,7 @@ class Comparison:
         *,
         optimised: bool = False,
     ) -> tuple[Session, dict[str, str]]:
-        copy, own = quantized.apart(model, known)
+        copy, own = quantized.apart(model, known) if known else (model, {})
         lender = None if optimised else self._models.lender
         return Session(copy, [*shown, *own.values()], optimised=optimised, lender=lender), own
 

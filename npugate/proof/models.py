@@ -24,6 +24,7 @@ class Models:
         original, repaired: as they are.
         per_sample: samples of the original's batch, when the repaired model takes one at a time.
         lender: has the large weights.
+        known: types and shapes of both, where both are quantised.
         cuts: quantised tensors of the repaired model that the original has, too.
         loose: tensors of the repaired model that hang on sums in another order.
         integers: tensors inside that hold integers and must be the same.
@@ -49,11 +50,14 @@ class Models:
         """
         self.original, self.repaired = original, repaired
         self.per_sample, self.lender = per_sample, lender
-        self.known = _inferred(original), _inferred(repaired)
+        is_quantised = all(map(quantized.computes_in_integers, (original, repaired)))
+        self.known: tuple[Mapping[str, Known], Mapping[str, Known]] = ({}, {})
+        if is_quantised:
+            self.known = _inferred(original), _inferred(repaired)
         self.outputs = known_of(repaired.graph.output)
         self.links = {pair.repaired: pair.original for pair in pairs}
         self.cuts = quantized.cuts(original, repaired, self.known, self.links)
-        self.loose, self.integers = self._looked_at() if self.cuts else (frozenset(), [])
+        self.loose, self.integers = self._looked_at() if is_quantised else (frozenset(), [])
         self._shapes = {name: item.shape for name, item in known_of(original.graph.input).items()}
 
     def _looked_at(self) -> tuple[frozenset[str], list[str]]:

@@ -24,6 +24,7 @@ from npugate.surgery.shapes import Known
 
 MOST_STEPS: Final = 0.01  # share of the elements of a tensor, at least one element
 _QUANTISERS: Final = frozenset({"QuantizeLinear", "DynamicQuantizeLinear"})
+_INTEGER_FORMS: Final = _QUANTISERS | {"DequantizeLinear", "ConvInteger", "MatMulInteger"}
 _STEPPED: Final = frozenset(
     {TensorProto.INT8, TensorProto.UINT8, TensorProto.INT16, TensorProto.UINT16}
 )
@@ -107,6 +108,14 @@ def cuts(
             cut = Cut(name, links.get(name, name), item.static, item.dtype)
             found[name] = _with_source(cut, maker, arrays, known[0])
     return found
+
+
+def computes_in_integers(model: ModelProto) -> bool:
+    """Tell whether a node of the main graph quantises, or computes on quantised numbers."""
+    return any(
+        node.op_type in _INTEGER_FORMS or node.op_type.startswith("QLinear")
+        for node in model.graph.node
+    )
 
 
 def _is_quantiser(node: NodeProto) -> bool:
