@@ -62,7 +62,7 @@ def test_what_is_taken_apart_are_the_networks_that_do_not_mix(mixing):
     sys.path.insert(0, str(TOOLS))
     try:
         import batch_models  # noqa: PLC0415 - a tool, not a module of the package
-        import fuzz_repairs  # noqa: PLC0415
+        import fuzz_repairs  # noqa: PLC0415 - another tool
     finally:
         sys.path.remove(str(TOOLS))
     gate = fuzz_repairs.Gate()

@@ -25,22 +25,22 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the checkout's npugate, installed or not
 
 import batch_models  # noqa: E402  # after the path is set
-import numpy as np  # noqa: E402
-import random_models  # noqa: E402
-from msgspec import Struct  # noqa: E402
-from onnx import ModelProto, numpy_helper  # noqa: E402
-from onnxruntime import InferenceSession  # noqa: E402
-from quantised_form import quantised, session_of  # noqa: E402
+import numpy as np  # noqa: E402 - after the path is set
+import random_models  # noqa: E402 - after the path is set
+from msgspec import Struct  # noqa: E402 - after the path is set
+from onnx import ModelProto, numpy_helper  # noqa: E402 - after the path is set
+from onnxruntime import InferenceSession  # noqa: E402 - after the path is set
+from quantised_form import quantised, session_of  # noqa: E402 - after the path is set
 
-from npugate.facts import Facts  # noqa: E402
-from npugate.limits import Limits  # noqa: E402
-from npugate.repair.context import RepairContext  # noqa: E402
-from npugate.repair.gate import RepairedModel, repair_model  # noqa: E402
-from npugate.rules import check, registry  # noqa: E402
-from npugate.surgery import structure  # noqa: E402
-from npugate.surgery.results import RepairOptions  # noqa: E402
-from npugate.target import profiles  # noqa: E402
-from tests.batched_models import random_model  # noqa: E402
+from npugate.facts import Facts  # noqa: E402 - after the path is set
+from npugate.limits import Limits  # noqa: E402 - after the path is set
+from npugate.repair.context import RepairContext  # noqa: E402 - after the path is set
+from npugate.repair.gate import RepairedModel, repair_model  # noqa: E402 - after the path is set
+from npugate.rules import check, registry  # noqa: E402 - after the path is set
+from npugate.surgery import structure  # noqa: E402 - after the path is set
+from npugate.surgery.results import RepairOptions  # noqa: E402 - after the path is set
+from npugate.target import profiles  # noqa: E402 - after the path is set
+from tests.batched_models import random_model  # noqa: E402 - after the path is set
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Feeds = Mapping[str, Array]

@@ -26,15 +26,17 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the checkout's npugate, installed or not
 
 import fuzz_repairs  # noqa: E402  # after the path is set
-import numpy as np  # noqa: E402
-from fuzz_repairs import FLOAT, STEPS, Gate, samples  # noqa: E402
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper  # noqa: E402
-from quantised_form import session_of  # noqa: E402
+import numpy as np  # noqa: E402 - after the path is set
+from fuzz_repairs import FLOAT, STEPS, Gate, samples  # noqa: E402 - after the path is set
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper  # noqa: E402 - after the path is set
+from quantised_form import session_of  # noqa: E402 - after the path is set
 
-from npugate.proof.tally import pairs  # noqa: E402
-from npugate.proof.verify import verify  # noqa: E402
-from npugate.surgery.lineage import Lineage  # noqa: E402
-from npugate.surgery.linking import names_in  # noqa: E402
+from npugate.proof.tally import Pair, pairs  # noqa: E402 - after the path is set
+from npugate.proof.verify import verify  # noqa: E402 - after the path is set
+from npugate.repair import gate as gate_module  # noqa: E402 - after the path is set
+from npugate.report.values import Verification  # noqa: E402 - after the path is set
+from npugate.surgery.lineage import Lineage  # noqa: E402 - after the path is set
+from npugate.surgery.linking import names_in  # noqa: E402 - after the path is set
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _EACH: Final = 6  # mutants of one repaired model
@@ -79,12 +81,14 @@ Trio = tuple[ModelProto, ModelProto, ModelProto]
 
 def mutants(seed: int, count: int) -> Iterator[tuple[str, str, str, Trio]]:
     """Yield (label, kind of mutant, what became of it, the models) until there are enough."""
-    gate, made = Gate(), 0
+    gate, made, proof = Gate(), 0, _Recorder()
+    vars(gate_module)["verify"] = proof  # the same, and it notes what is paired
     for name, number, model in fuzz_repairs.models(seed, 100 * count):
         if name.startswith("mixing"):
             continue  # most are not repaired
         if not fuzz_repairs.runs(model, number):
             continue
+        proof.links.clear()
         repaired = gate.repaired(model).model
         if repaired is None:
             continue
@@ -96,7 +100,7 @@ def mutants(seed: int, count: int) -> Iterator[tuple[str, str, str, Trio]]:
                 return
             mutant = ModelProto.FromString(repaired.SerializeToString())
             what, where = _changed(mutant, rng)
-            state = judged(model, repaired, mutant, number)
+            state = judged((model, repaired, mutant), dict(proof.links), number)
             yield (
                 f"{name}, seed {number}: {where}",
                 f"{form}: {what}",
@@ -109,10 +113,36 @@ def mutants(seed: int, count: int) -> Iterator[tuple[str, str, str, Trio]]:
             )
 
 
-def judged(original: ModelProto, repaired: ModelProto, mutant: ModelProto, seed: int) -> str:
-    """Say what the proof and independent samples make of a mutant."""
+class _Recorder:
+    """The proof, which notes under what name the original has each tensor of a repaired model."""
+
+    def __init__(self) -> None:
+        """Know of no tensor."""
+        self.links: dict[str, str] = {}
+
+    def __call__(
+        self,
+        original: ModelProto,
+        repaired: ModelProto,
+        found: Sequence[Pair] = (),
+        *rest: Any,  # noqa: ANN401 - whatever the proof takes
+        **options: Any,  # noqa: ANN401 - as above
+    ) -> Verification:
+        self.links.update((pair.repaired, pair.original) for pair in found)
+        return verify(original, repaired, found, *rest, **options)
+
+
+def judged(trio: Trio, links: dict[str, str], seed: int) -> str:
+    """Say what the proof and independent samples make of a mutant.
+
+    Args:
+        trio: original, repaired model and mutant.
+        links: names that the original has for tensors of the repaired model.
+        seed: of the samples.
+    """
+    original, repaired, mutant = trio
     per_sample = _per_sample(original, mutant)
-    found = pairs(original, mutant, Lineage(frozenset(names_in(original))))
+    found = pairs(original, mutant, Lineage(frozenset(names_in(original)), links))
     try:
         told = verify(original, mutant, found, per_sample=per_sample).equal
     except Exception:  # noqa: BLE001 - in the gate, a fault of the proof drops the result
@@ -132,8 +162,7 @@ def _per_sample(original: ModelProto, mutant: ModelProto) -> int:
 def _moved(repaired: ModelProto, mutant: ModelProto, seed: int) -> str:
     """Return how far a mutant moves an output: ``nothing``, ``within`` or ``beyond``."""
     try:
-        session = session_of(mutant)
-        honest = session_of(repaired)
+        session, honest = session_of(mutant), session_of(repaired)
         runs = [
             (honest.run(None, feeds), session.run(None, feeds))
             for feeds in (samples(repaired, 500 * seed + index) for index in range(_SEEDS))
@@ -163,9 +192,8 @@ def _gap(left: Array, right: Array, step: float | None) -> str:
     off = int((gap > near).sum())
     if step is None or not off:
         return "beyond" if off else "within"
-    few = off <= ceil(STEPS * gap.size)
     small = not step or float(gap.max()) <= step * _STEP + near
-    return "within" if few and small else "beyond"
+    return "within" if small and off <= ceil(STEPS * gap.size) else "beyond"
 
 
 Change = Callable[[ModelProto, np.random.Generator], str]

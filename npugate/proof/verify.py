@@ -61,10 +61,7 @@ def verify(  # noqa: PLR0913 - two models and their proof; only the repairs give
     """
     models = Models(original, repaired, pairs, per_sample, Lender(store))
     try:
-        ports = [
-            replace(port, shared=per_sample > 1 and not models.is_batched(port))
-            for port in _ports(repaired)
-        ]
+        ports = _ports(models)
         chosen = _chosen(ports, _count(work), data, 1 if per_sample == 1 else 2 * per_sample)
     except ValueError as error:
         return Verification(equal=None, reason=str(error))
@@ -150,7 +147,13 @@ def _count(work: int) -> int:
     return max(len(KINDS) // 2, min(len(KINDS), full * _FULL_WORK // work))
 
 
-def _ports(model: ModelProto) -> list[Port]:
+def _ports(models: Models) -> list[Port]:
+    """Return the inputs of the repaired model.
+
+    Raises:
+        ValueError: one is not static, or of a type that there is not.
+    """
+    model = models.repaired
     weights = {item.name for item in model.graph.initializer}
     known = known_of(info for info in model.graph.input if info.name not in weights)
     limits, spans = samples.bounds(model), samples.spans(model)
@@ -161,6 +164,7 @@ def _ports(model: ModelProto) -> list[Port]:
         if item.dtype not in TensorProto.DataType.values():
             raise ValueError(f"input {name!r} is of type {item.dtype}, which is none of ONNX")
         port = Port(name, item.dtype, item.static, span=spans.get(name))
+        port = replace(port, shared=models.per_sample > 1 and not models.is_batched(port))
         ports.append(replace(port, bound=limits[name]) if name in limits else port)
     return ports
 
