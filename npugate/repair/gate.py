@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from graphlib import TopologicalSorter
+from collections.abc import Iterable, Sequence
 from math import prod
 from typing import Final
 
@@ -31,6 +30,7 @@ from npugate.proof.tally import pairs
 from npugate.proof.verify import verify
 from npugate.repair.context import RepairContext
 from npugate.repair.graph_diff import diff
+from npugate.repair.order import in_order
 from npugate.report.values import Outcome, RepairReport, Verification
 from npugate.rules import check
 from npugate.rules.values import Repair
@@ -110,7 +110,7 @@ def repair_model(
     state = _State(original, original, Lineage(frozenset(names_in(original))), store)
     after_hits, verification = hits, None
     for _ in range(_ROUNDS):
-        order = _order(context.wanted(after_hits) - state.outcomes.keys(), context.repairs)
+        order = in_order(context.wanted(after_hits) - state.outcomes.keys(), context.repairs)
         order = [name for name in order if name not in state.outcomes]
         if not order:
             break
@@ -357,22 +357,6 @@ def _legalised(original: ModelProto, names: Iterable[str], context: RepairContex
         assert edit is not None, f"{name} makes a file legal without a message"  # noqa: S101 - registry checks it
         edit(model, context.target, context.options)
     return model
-
-
-def _order(wanted: Iterable[str], repairs: Mapping[str, Repair]) -> list[str]:
-    """Return repairs with what they need, each behind those it comes after."""
-    every: set[str] = set()
-    waiting = list(wanted)
-    while waiting:
-        name = waiting.pop()
-        if name not in every:
-            every.add(name)
-            waiting += repairs[name].needs
-    graph = {
-        name: {other for other in (*repairs[name].after, *repairs[name].needs) if other in every}
-        for name in sorted(every)
-    }
-    return list(TopologicalSorter(graph).static_order())
 
 
 def _hits(state: _State, context: RepairContext) -> Hits:

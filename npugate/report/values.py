@@ -11,7 +11,6 @@ from npugate.report.census import Census
 from npugate.report.compiled import Compiled
 from npugate.report.estimate import Estimate
 from npugate.report.graph_view import GraphView
-from npugate.report.values import InterfaceChange
 
 
 class RuleInfo(Struct, frozen=True):
@@ -23,6 +22,19 @@ class RuleInfo(Struct, frozen=True):
     summary: str
     doc: str
     repair: str | None = None
+
+
+class InterfaceChange(Struct, frozen=True):
+    """An input or output of the model that a repair declared anew.
+
+    Attributes:
+        name: of the value; it never changes.
+        before, after: the shapes, for example ``[N, 3, 8, 8]``.
+    """
+
+    name: str
+    before: str
+    after: str
 
 
 class Verification(Struct, frozen=True):

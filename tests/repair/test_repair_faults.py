@@ -8,9 +8,9 @@ from npugate.repair import gate
 from npugate.rules.values import Repair
 from npugate.surgery.results import Applied, Skipped
 from npugate.surgery.views import fuse
+from tests.fixers.test_samples_apart import copy_of, outcomes_of
 from tests.repair.test_gate import HONEST, context, cube, outcome, repaired
 from tests.sample_cases import MIXING
-from tests.test_samples_apart import copy_of, repaired
 
 
 def failing(draft, _target, _options):
@@ -65,7 +65,7 @@ def test_want_of_memory_is_not_a_fault_of_the_repair():
 
 def test_the_network_that_crashed_is_declined():
     name = "an integer convolution behind a range over the batch"
-    _, outcomes = repaired(MIXING[name], frozenset({"take-one-sample"}))
+    _, outcomes = outcomes_of(MIXING[name], frozenset({"take-one-sample"}))
     assert outcomes["take-one-sample"].reason.startswith("DynamicQuantizeLinear 'n0' is not known")
 
 
@@ -78,7 +78,7 @@ def test_a_scalar_beside_an_integer_convolution_is_read_as_one():
     del quantise.output[1:]
     for kind, value, name in ((np.float32, 0.1, "scale"), (np.uint8, 3, "z"), (np.float32, 1, "s")):
         model.graph.initializer.append(numpy_helper.from_array(np.array(value, kind), name))
-    result, outcomes = repaired(model)
+    result, outcomes = outcomes_of(model)
     assert outcomes["take-one-sample"].state == "applied", outcomes["take-one-sample"].reason
     assert result.report.verification.equal is True
 

@@ -25,7 +25,7 @@ def copy_of(model):
     return ModelProto.FromString(model.SerializeToString())
 
 
-def repaired(model, chosen=frozenset({"take-one-sample"})):
+def outcomes_of(model, chosen=frozenset({"take-one-sample"})):
     model = copy_of(model)
     context = RepairContext(
         RULES, tuple(RULES), registry.repairs(), TARGET, RepairOptions(), Limits(), chosen
@@ -50,7 +50,7 @@ def independent(model, seed):
 def test_the_program_leaves_every_network_that_mixes_samples_equal():
     """Whatever else is repaired: what is written computes what the original did."""
     for name, model in MIXING.items():
-        result, outcomes = repaired(model, frozenset({"take-one-sample", "fold-batch"}))
+        result, outcomes = outcomes_of(model, frozenset({"take-one-sample", "fold-batch"}))
         assert outcomes["take-one-sample"].state == "declined", name
         if result.model is None:
             continue
@@ -80,7 +80,7 @@ def test_the_proof_alone_declines_what_mixes_samples(name, monkeypatch):
 
     monkeypatch.setattr("npugate.surgery.rebatch.change", believed)
     monkeypatch.setattr("npugate.surgery.rebatch.Rows.one", lambda rows, name: rows.dims(name))
-    result, outcomes = repaired(MIXING[name])
+    result, outcomes = outcomes_of(MIXING[name])
     assert outcomes["take-one-sample"].state == "declined"
     assert result.model is None or result.report.verification.equal
 
