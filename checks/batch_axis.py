@@ -20,7 +20,7 @@ def check(facts: Facts, target: Target) -> Iterator[Hit]:
     for node in facts.nodes:
         for row, message in broken(node, target):
             if acts_on_batch(row):
-                yield node.hit(message, severity=row.severity)
+                yield node.hit(message, severity=row.severity, subject=row.id)
 
 
 RULE = Rule(

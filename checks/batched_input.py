@@ -42,7 +42,7 @@ def check(facts: Facts, target: Target) -> Iterator[Hit]:
                 f"input {tensor.name!r} has a batch of {shape[0]}, the limit is {limit.value}; "
                 f"it reaches {layer.op_type} {layer.label!r}"
             )
-            yield tensor.hit(text, limit.severity)
+            yield tensor.hit(text, limit.severity, subject="")  # not which layer
 
 
 def _reached(start: Tensor, batch: int) -> Node | None:

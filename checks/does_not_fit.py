@@ -40,6 +40,7 @@ def check(facts: Facts, target: Target) -> Iterator[Hit]:
         return
     board = board_of(target)
     ram, flash = board.ram_bytes, board.flash_bytes
+    subject = "RAM" if found.lower_bound > ram else "weights"
     if found.lower_bound > ram:
         message = _activations(found, board.name, ram)
     else:
@@ -50,9 +51,10 @@ def check(facts: Facts, target: Target) -> Iterator[Hit]:
         )
     smaller = (found.lower_bound + found.weights.low) / 4 <= ram + flash
     if facts.quantization.form == "float" and smaller and found.lower_bound / 4 <= ram:
-        yield Hit(Location(), f"{message}; as int8 it takes a quarter", Severity.WARNING)
+        text = f"{message}; as int8 it takes a quarter"
+        yield Hit(Location(), text, Severity.WARNING, subject=subject)
     else:
-        yield Hit(Location(), message)
+        yield Hit(Location(), message, subject=subject)
 
 
 def _activations(found: Memory, board: str, room: int) -> str:

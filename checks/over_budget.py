@@ -51,11 +51,13 @@ def _judge(
     if most is None or interval.high <= most:
         return
     likely, high = show(interval.likely), show(interval.high)
+    subject = name.removeprefix(" of ") or "latency"
     if interval.likely > most:
-        yield Hit(Location(), f"needs {likely}{name}, the budget is {show(most)}")
+        text = f"needs {likely}{name}, the budget is {show(most)}"
+        yield Hit(Location(), text, subject=subject)
     else:
         text = f"may need {high}{name}, likely {likely}; the budget is {show(most)}"
-        yield Hit(Location(), text, Severity.NOTE)
+        yield Hit(Location(), text, Severity.NOTE, subject=subject)
 
 
 def _show_time(microseconds: float) -> str:

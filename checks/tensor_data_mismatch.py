@@ -20,7 +20,7 @@ from npugate.api import Example, Facts, Hit, Rule, Severity, Target
 def check(facts: Facts, target: Target) -> Iterator[Hit]:
     """Yield what the reader of the file has found."""
     for problem in facts.problems("tensor-data-mismatch"):
-        yield Hit(problem.location, problem.message, frames=problem.frames)
+        yield Hit(problem.location, problem.message, frames=problem.frames, subject=problem.subject)
 
 
 def _shorten(model: object) -> None:

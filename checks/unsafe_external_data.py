@@ -25,7 +25,7 @@ from npugate.api import Example, Facts, Hit, Rule, Severity, Target
 def check(facts: Facts, target: Target) -> Iterator[Hit]:
     """Yield what the reader of the file has found."""
     for problem in facts.problems("unsafe-external-data"):
-        yield Hit(problem.location, problem.message, frames=problem.frames)
+        yield Hit(problem.location, problem.message, frames=problem.frames, subject=problem.subject)
 
 
 def _outside(model: object) -> None:

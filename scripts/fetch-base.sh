@@ -49,8 +49,8 @@ fi
 timeout --kill-after=10 420 "${run[@]}" "$image" base ||
   give_up "the container ended with status $?"
 
-# The list of changes was written last: where it is, the rest is whole.
-[[ -f $fetched/changes && ! -L $fetched/changes ]] || exit 0
+# These names were written when the settings were whole.
+[[ -f $fetched/same && ! -L $fetched/same ]] || exit 0
 cd "${GITHUB_WORKSPACE:?}" || give_up 'there is no workspace'
 while IFS= read -r -d '' path; do # settings that the base has as the checkout has them
   [[ ! /$path/ = */../* && $path != /* ]] || continue
@@ -58,4 +58,7 @@ while IFS= read -r -d '' path; do # settings that the base has as the checkout h
   git -c safe.directory='*' cat-file blob "HEAD:$path" >"$fetched/settings/$path" ||
     give_up "git cannot read $path"
 done <"$fetched/same"
-mv "$fetched/base" "$fetched/settings" "$fetched/changes" "$state/"
+mv "$fetched/settings" "$state/"
+# The list of changes was written last: where it is, the rest is whole.
+[[ -f $fetched/changes && ! -L $fetched/changes ]] || exit 0
+mv "$fetched/base" "$fetched/changes" "$state/"

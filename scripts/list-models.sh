@@ -9,6 +9,7 @@
 #        NPUGATE_RELEASED_IMAGE (handed on to the steps that run it),
 #        GITHUB_EVENT_NAME, GITHUB_OUTPUT, GITHUB_SHA, GITHUB_WORKSPACE, RUNNER_TEMP
 set -euo pipefail
+export LC_ALL=C # names are bytes
 
 state=$(mktemp -d "${RUNNER_TEMP:?}/npugate.XXXXXX")
 printf 'state=%s\nreleased-image=%s\n' "$state" "${NPUGATE_RELEASED_IMAGE-}" >>"${GITHUB_OUTPUT:?}"
@@ -53,57 +54,163 @@ base() { # print the commit to compare with
   git merge-base "$NPUGATE_BASE" HEAD 2>/dev/null || echo "$NPUGATE_BASE"
 }
 
+# Read what a commit holds: its files, and where its links lead.
+declare -A link=()
+read_tree() { # COMMIT
+  local about path header target at=0
+  local -a paths=() objects=()
+  git ls-tree -r -l -z "$1" >"$state/tree"
+  while IFS=$'\t' read -r -d '' about path; do
+    [[ $about = 120000* ]] || continue
+    paths+=("$path") about=${about#* * }
+    objects+=("${about%% *}")
+  done <"$state/tree"
+  : >"$state/links"
+  ((${#objects[@]})) || return 0
+  printf '%s\n' "${objects[@]}" | git cat-file --batch >"$state/links"
+  while IFS= read -r header; do
+    if [[ $header = *' blob '* ]]; then
+      target=
+      IFS= read -r -N "${header##* }" target || true
+      IFS= read -r _
+      link[${paths[at]}]=$target
+    fi
+    at=$((at + 1))
+  done <"$state/links"
+}
+
+follow() { # PATH: sets way, the links that were followed, and place, where they lead; fails for nowhere
+  local rest=$1/ part
+  place='' way=()
+  while [[ -n $rest ]]; do
+    part=${rest%%/*} rest=${rest#*/}
+    case $part in
+      '' | .) continue ;;
+      ..)
+        [[ -n $place ]] || return 1
+        [[ $place = */* ]] && place=${place%/*} || place=
+        continue
+        ;;
+    esac
+    place=${place:+$place/}$part
+    [[ -n ${link[$place]+set} ]] || continue
+    way+=("$place")
+    ((${#way[@]} <= 40)) && [[ ${link[$place]} != /* ]] || return 1
+    rest=${link[$place]}/$rest
+    [[ $place = */* ]] && place=${place%/*} || place=
+  done
+}
+
 # Put the changed models as the base has them below a folder: blobs, unfiltered. The files that hold a
-# model's weights get their length only, for a check looks at no more of external data.
+# model's weights get their length only, for a check looks at no more of external data. What the base
+# holds is told beside them, so that what it does not hold is new.
+declare -A put=()
 keep_base() { # COMMIT
-  local status path
+  local status path one other
+  local -a way
   mkdir "$state/base"
   cp "$state/changes" "$state/base/.changes"
-  git ls-tree -r -l -z "$1" >"$state/tree"
-  declare -A near=()
+  cp "$state/tree" "$state/base/.tree"
+  cp "$state/links" "$state/base/.links"
+  : >"$state/names"
+  declare -A near=() beside=() changed=()
+  local -a attributes=() # folders below which a checkout makes other files of what git holds
   while IFS= read -r -d '' status; do
     IFS= read -r -d '' path
+    changed[$path]=1
+    [[ /$path != */.gitattributes ]] || attributes+=("${path%.gitattributes}")
     case $status in
-      R* | C*) IFS= read -r -d '' _ ;; # the old name came first
+      R* | C*) # the old name came first
+        IFS= read -r -d '' one
+        changed[$one]=1
+        ;;
       A*) continue ;;
     esac
+    one=$path
     if [[ ${path,,} = *.onnx ]]; then
       keep_model "$1" "$path"
+      # A file of this name may hold the weights of another model, too.
+      [[ $path = *$'\n'* ]] || printf '%s\n' "${path##*/}" >>"$state/names"
+      while [[ $one = */* ]]; do one=${one%/*} beside[$one]=1; done
+      beside[.]=1
     else
       # Weights lie below the folder of their model.
-      while [[ $path = */* ]]; do path=${path%/*} near[$path]=1; done
+      while [[ $one = */* ]]; do one=${one%/*} near[$one]=1; done
       near[.]=1
     fi
   done <"$state/changes"
+  keep_linked "$1"
   while IFS=$'\t' read -r -d '' _ path; do
-    [[ ${path,,} = *.onnx && ${near[$(dirname "./$path" | sed 's,^\./,,')]-} ]] || continue
-    keep_model "$1" "$path"
+    [[ ${path,,} = *.onnx && -z ${put[$path]-} ]] || continue
+    [[ $path = */* ]] && one=${path%/*} || one=.
+    for other in ${attributes[@]+"${attributes[@]}"}; do
+      if [[ $path = "$other"* ]]; then near[$one]=1; fi
+    done
+    if [[ ${near[$one]-} ]] || { [[ ${beside[$one]-} ]] && names_one "$1:$path"; }; then
+      keep_model "$1" "$path"
+    fi
   done <"$state/tree"
 }
 
+names_one() { # BLOB: tell whether it holds one of the names
+  git cat-file blob "$1" 2>/dev/null | LC_ALL=C grep -aqFf "$state/names"
+}
+
+keep_linked() { # COMMIT: the models behind links that lead elsewhere now, or to something that changed
+  local from path one is_new
+  for from in "${!link[@]}"; do
+    follow "$from" || continue
+    is_new=
+    for one in "${way[@]}" "$place"; do
+      if [[ -n $one && ${changed[$one]-} ]]; then is_new=1; fi
+    done
+    [[ $is_new ]] || continue
+    if [[ ${from,,} = *.onnx ]]; then keep_model "$1" "$from"; fi
+    one=$place
+    while IFS= read -r -d '' path; do # of a folder
+      if [[ ${path,,} = *.onnx ]]; then keep_model "$1" "${one:+$one/}$path"; fi
+    done < <(git ls-tree -r -z --name-only "$1:$one" 2>/dev/null)
+  done
+}
+
 keep_model() { # COMMIT PATH
-  local folder name size place=$state/base/$2
-  [[ ! /$2/ = */../* && ! -e $place ]] || return 0
-  folder=$(dirname "./$2")/ folder=${folder#./}
+  local folder name place file=$state/base/$2
+  local -a way
+  [[ ! /$2/ = */../* && ! $2 =~ ^\.(changes|tree|links)(/|$) && -z ${put[$2]-} ]] || return 0
+  follow "$2" || return 0
+  put[$2]=1
+  [[ $2 = */* ]] && folder=${2%/*}/ || folder=
   mkdir -p "$state/base/$folder"
-  git cat-file blob "$1:$2" >"$place" 2>/dev/null || {
-    rm -f "$place"
+  rm -f -- "$file" # of the length of weights
+  git cat-file blob "$1:$place" >"$file" 2>/dev/null || {
+    rm -f -- "$file"
     return 0
   }
-  # The names of the files beside it that occur in the model.
-  below "$folder" | LC_ALL=C grep -aoFf - -- "$place" | LC_ALL=C sort -u |
+  # The names of the files below its folder that occur in the model, however it spells the way.
+  below "$folder" |
+    LC_ALL=C grep -aoFf - -- <(LC_ALL=C sed -E 's,/(\.?/)+,/,g' -- "$file") | LC_ALL=C sort -u |
     while IFS= read -r name; do
-      [[ ! -e $state/base/$folder$name && ! /$name/ = */../* ]] || continue
-      size=$(length "$1:$folder$name") || continue
-      mkdir -p "$(dirname "$state/base/$folder$name")"
-      truncate -s "$size" "$state/base/$folder$name"
+      stand_in "$1" "$folder$name"
     done || true # none occurs
+}
+
+stand_in() { # COMMIT PATH: a file as long as the one that it stands for; a link for a link
+  local size file=$state/base/$2
+  [[ ! /$2/ = */../* && ! -e $file && ! -L $file ]] || return 0
+  if [[ ${link[$2]+set} ]]; then
+    mkdir -p "${file%/*}"
+    ln -s "${file##*/}" "$file"
+    return
+  fi
+  size=$(length "$1:$2") || return 0
+  mkdir -p "${file%/*}"
+  truncate -s "$size" "$file"
 }
 
 below() { # FOLDER: the other files of the base below it, from there
   local path
   while IFS=$'\t' read -r -d '' _ path; do
-    [[ $path = "$1"* && ${path,,} != *.onnx && $path != *$'\n'* ]] && printf '%s\n' "${path#"$1"}"
+    if [[ $path = "$1"* && $path != *$'\n'* ]]; then printf '%s\n' "${path#"$1"}"; fi
   done <"$state/tree"
 }
 
@@ -117,29 +224,60 @@ length() { # BLOB: its bytes; those of the file that it stands for when it is a 
 }
 
 # Put what may judge the models, as the base has it, below a folder: a configuration, and the baseline
-# and target files that it may name.
+# and target files that it may name. A link is put as what it leads to.
 keep_settings() { # COMMIT
-  local mode kind object size path count=0
+  local from path
+  local -a way
   mkdir "$state/settings"
+  kept=0
+  # The few that a gate begins with come first, so that no crowd of data can keep them out.
+  keep_matching "$1" '(^|/)(npugate|pyproject)\.toml$' 1000
+  keep_matching "$1" '\.(toml|mpool)$' 1000
+  for from in "${!link[@]}"; do
+    follow "$from" && [[ -n $place ]] || continue
+    if [[ ${from,,} =~ $settings ]]; then keep_setting "$1:$place" "$from" 1500; fi
+    while IFS= read -r -d '' path; do # of a folder
+      if [[ ${path,,} =~ $settings ]]; then
+        keep_setting "$1:$place/$path" "$from/$path" 1500
+      fi
+    done < <(git ls-tree -r -z --name-only "$1:$place" 2>/dev/null)
+  done
+  keep_matching "$1" '\.json$' 2000
   : >"$state/settings/.none.toml"
-  while IFS=$'\t' read -r -d '' mode path; do
-    read -r mode kind object size <<<"$mode"
-    [[ ${path,,} =~ \.(toml|json|mpool)$ && ! /$path/ = */../* && $kind = blob && $mode = 100* ]] || continue
-    ((size <= 1048576 && ++count <= 1000)) || continue
-    mkdir -p "$state/settings/$(dirname "./$path")"
-    git cat-file blob "$object" >"$state/settings/$path"
-  done < <(git ls-tree -r -l -z "$1")
+}
+
+settings='\.(toml|json|mpool)$'
+kept=0
+
+keep_matching() { # COMMIT PATTERN MOST
+  local about path
+  while IFS=$'\t' read -r -d '' about path; do
+    if [[ ${path,,} =~ $2 && $about = 100* ]]; then keep_setting "$1:$path" "$path" "$3"; fi
+  done <"$state/tree"
+}
+
+keep_setting() { # BLOB PATH MOST, of all that are kept
+  local size
+  ((kept < $3)) || return 0
+  [[ ! /$2/ = */../* && $2 != .none.toml* ]] || return 0
+  [[ ! -e $state/settings/$2 ]] || return 0
+  size=$(git cat-file -s "$1" 2>/dev/null) || return 0
+  ((size <= 8388608 && ++kept)) || return 0
+  [[ $2 != */* ]] || mkdir -p "$state/settings/${2%/*}"
+  git cat-file blob "$1" >"$state/settings/$2" 2>/dev/null || rm -f -- "$state/settings/$2"
 }
 
 ask_the_api() { # leave the next step what git says of the checkout
   mkdir "$state/listed"
   if git rev-parse --verify --quiet HEAD >"$state/listed/commit" 2>/dev/null; then
-    git ls-tree -r -l -z HEAD >"$state/listed/head"
+    read_tree HEAD
+    mv "$state/tree" "$state/listed/head"
+    mv "$state/links" "$state/listed/links"
     {
-      git diff --no-ext-diff --no-textconv --no-renames --name-only -z HEAD --
+      git diff --no-ext-diff --no-textconv --ignore-submodules=dirty --no-renames --name-only -z HEAD --
       git ls-files -z --others -- ':(icase)*.onnx'
     } >"$state/listed/touched"
-    git diff --no-ext-diff --no-textconv --no-renames --diff-filter=D --name-only -z HEAD -- \
+    git diff --no-ext-diff --no-textconv --ignore-submodules=dirty --no-renames --diff-filter=D --name-only -z HEAD -- \
       >"$state/listed/deleted"
   fi
   printf 'base=missing\n' >>"$GITHUB_OUTPUT"
@@ -155,13 +293,14 @@ git ls-files -z -- ':(icase)*.onnx' >"$state/tracked"
 if wanted; then
   if commit=$(base); then
     {
-      git diff --no-ext-diff --no-textconv --name-status -z -M "$commit" --
+      git diff --no-ext-diff --no-textconv --ignore-submodules=dirty --name-status -z -M "$commit" --
       # What git does not track was made by this workflow, and so is new.
       git ls-files -z --others -- ':(icase)*.onnx' | while IFS= read -r -d '' path; do
         printf 'A\0%s\0' "$path"
       done
     } >"$state/changes.part"
     mv "$state/changes.part" "$state/changes"
+    read_tree "$commit"
     keep_base "$commit"
     keep_settings "$commit"
     echo "compared with $commit"

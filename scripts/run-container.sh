@@ -76,6 +76,7 @@ run=(
   --env INPUT_MODELS --env INPUT_TARGET --env INPUT_TOOLCHAIN --env INPUT_BOARD
   --env INPUT_CONFIG
   --env INPUT_CONFIG_FROM --env INPUT_FAIL_ON --env INPUT_CHANGED_ONLY --env INPUT_NEW_ONLY
+  --env INPUT_MAY_LEAVE
   --env INPUT_REPORTS --env INPUT_SARIF
   --env INPUT_COMMENT --env INPUT_FILE_COMMENTS
   --env INPUT_ARTIFACT --env INPUT_FIX --env INPUT_NAME --env INPUT_IMAGE
@@ -105,10 +106,56 @@ done <"$state/masked"
 [[ ! -d $state/base ]] || run+=(--env "NPUGATE_BASE_FOLDER=$state/base")
 [[ ! -d $state/settings ]] || run+=(--env "NPUGATE_SETTINGS=$state/settings")
 
+# What comes out was written by a program that has read models which nobody vetted: known keys with
+# values of their kind only, and no path but to a file below the folder of the reports.
+reports=$out/npugate-report
+distrust() { give_up "the container's output cannot be trusted: $1"; }
+
+is_its_kind() { # KEY VALUE
+  case $1 in
+    verdict) [[ $2 =~ ^(pass|fail|error)$ ]] ;;
+    exit-code) [[ $2 =~ ^[0-3]$ ]] ;;
+    models | failed | errors | warnings | notes | repaired) [[ $2 =~ ^[0-9]{0,9}$ ]] ;;
+    folder) [[ -z $2 || $2 = "$reports" ]] ;;
+    json | sarif | junit | markdown)
+      [[ -z $2 ]] || [[ $2 = "$reports"/* && ${2#"$reports"/} =~ ^[A-Za-z0-9_][A-Za-z0-9._-]*$ && -f $2 ]]
+      ;;
+    *) false ;;
+  esac
+}
+
+read_output() { # sets value, by key
+  local LC_ALL=C key end text line size
+  size=$(stat -c %s -- "$out/output")
+  ((size <= 65536)) || distrust 'it is too long'
+  [[ $(tr -d '\0' <"$out/output" | wc -c) -eq $size ]] || distrust 'it holds a NUL'
+  while IFS= read -r line; do
+    [[ $line =~ ^([a-z-]+)'<<'(npugate-[0-9a-f]{32})$ ]] || distrust 'a line is no key'
+    key=${BASH_REMATCH[1]} end=${BASH_REMATCH[2]}
+    IFS= read -r text && IFS= read -r line && [[ $line = "$end" ]] || distrust "$key has no end"
+    [[ -z ${value[$key]+set} ]] || distrust "$key is given twice"
+    is_its_kind "$key" "$text" || distrust "$key is not what it can be"
+    value[$key]=$text
+  done <"$out/output"
+  case ${value[verdict]-}${value[exit-code]-} in
+    pass0 | fail1 | error[23]) ;;
+    *) distrust 'verdict and exit code disagree' ;;
+  esac
+}
+
 "${run[@]}" "$image" "${program[@]}"
 code=$?
-[[ -s $out/output ]] || give_up "the container ended with status $code and said nothing"
-cat "$out/output" >>"${GITHUB_OUTPUT:?}"
+# A link would have the next steps read, and publish, a file of the runner.
+odd=$(find "$out" ! -type f ! -type d -print -quit) || distrust 'its folder cannot be read'
+[[ -z $odd ]] || distrust 'it left something that is neither file nor folder'
+[[ -f $out/output && -s $out/output ]] || give_up "the container ended with status $code and said nothing"
+[[ ! -d $out/summary.md ]] || distrust 'its summary is a folder'
+declare -A value=()
+read_output
+mark=npugate-$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+for key in "${!value[@]}"; do
+  printf '%s<<%s\n%s\n%s\n' "$key" "$mark" "${value[$key]}" "$mark"
+done >>"${GITHUB_OUTPUT:?}"
 if [[ -s $out/summary.md ]]; then
-  cat "$out/summary.md" >>"${GITHUB_STEP_SUMMARY:?}"
+  head -c 1048576 -- "$out/summary.md" >>"${GITHUB_STEP_SUMMARY:?}"
 fi

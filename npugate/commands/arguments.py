@@ -25,6 +25,11 @@ _SELECT: Final = "try only these, whether a finding calls for them or not"
 _WHERE: Final = "auto, off, a path, docker://IMAGE or cloud"
 
 
+_BASE_SETTINGS: Final = (
+    "configuration, baseline and target files of the base, below a folder: what they forbid stays "
+    "forbidden"
+)
+_MAY_NOT_LEAVE: Final = "with a base: a model that it had checked and that is checked no more fails"
 _STDOUT: Final = "of standard output"
 
 
@@ -162,6 +167,8 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     add("--baseline", metavar="FILE", help="findings in it do not count")
     add("--base", metavar="REV", help="findings that a git revision has already do not count")
     add("--base-folder", metavar="DIR", help="the same, with the old models below a folder")
+    add("--base-settings", metavar="DIR", help=_BASE_SETTINGS)
+    add("--may-not-leave", action="store_true", help=_MAY_NOT_LEAVE)
     add("--all-findings", action="store_true", help="with --base: old findings count, too")
     add("--config", metavar="FILE", help="instead of the nearest npugate.toml or pyproject.toml")
     add("--files-from", metavar="FILE", help="a list of models, one a line or NUL; - for stdin")

@@ -29,8 +29,8 @@ from npugate.rules import registry
 from npugate.rules.selection import all_ids, ids, level, suggestion
 from npugate.rules.values import Rule
 from npugate.run import pipeline
-from npugate.settings import config, tracking
-from npugate.settings.options import Judgement, Options, Settings
+from npugate.settings import baseline, config, tracking
+from npugate.settings.options import Judge, Judgement, Options, Settings
 from npugate.streams import refusal
 
 _BAR_AFTER_SECONDS: Final = 1.0
@@ -122,6 +122,7 @@ def options(
     tracked = _tracked(chosen, cwd)
     own = _settings(chosen, rules, tracked, console)
     settings = _allowed(chosen, own, console)
+    also, remarks = base_judge(chosen, rules, cwd)
     search = Search(
         cwd,
         tuple(chosen.paths),
@@ -145,8 +146,10 @@ def options(
         base_folder=_base_folder(chosen),
         new_only=not chosen.all_findings,
         pictured=_pictured(chosen),
-        remarks=() if settings == own else (_BASES_OWN,),
+        remarks=remarks if settings == own else (*remarks, _BASES_OWN),
         tracked=tracked,
+        may_leave=not chosen.may_not_leave,
+        also=also,
     )
 
 
@@ -157,6 +160,56 @@ def _tracked(chosen: argparse.Namespace, cwd: Path) -> Tracked | None:
         return Tracked.recorded(cwd, Path(chosen.tracked_from).read_bytes())
     except (OSError, ValueError) as error:
         raise UsageError(f"--tracked-from {chosen.tracked_from}: {error}") from error
+
+
+def _of_base(name: str, *, folder: Path, cwd: Path, root: Path) -> Path:
+    """Return a file as the base has it; one outside of the repository is the same for both."""
+    place = os.path.normpath(os.path.relpath(cwd / name, root))
+    return Path(name) if place.startswith("../") else folder / place
+
+
+def base_judge(
+    chosen: argparse.Namespace, rules: Mapping[str, Rule], cwd: Path
+) -> tuple[tuple[Judge, ...], tuple[str, ...]]:
+    """Return the base as a judge, where its settings are given, and what there is to tell of it.
+
+    A base whose own settings cannot be read judges by the defaults, so that a change can mend them.
+
+    Raises:
+        UsageError: there is no such folder.
+    """
+    if not chosen.base_settings:
+        return (), ()
+    folder = Path(chosen.base_settings).resolve()
+    if not folder.is_dir():
+        raise UsageError(f"--base-settings {chosen.base_settings}: there is no such folder")
+    cwd = cwd.resolve()
+    root = git.root_above(cwd) or cwd
+    here = cwd.relative_to(root)
+    of_base = partial(_of_base, folder=folder, cwd=cwd, root=root)
+
+    settings = Settings()
+    remarks: tuple[str, ...] = ()
+    try:
+        found = of_base(chosen.config) if chosen.config else config.find(folder / here, folder)
+        if found is not None and found.is_file():
+            settings = config.load(found, rules)
+        if settings.baseline is not None:
+            baseline.read(settings.baseline)
+    except UsageError as error:
+        told = str(error).replace(f"{folder}/", "")
+        remarks = (f"the settings of the base cannot be read, the defaults stand in: {told}",)
+        settings = Settings()
+    judgement = _judgement(chosen, rules)
+    files = {
+        key: str(of_base(name))
+        for key, name in (("target", judgement.target), ("board", judgement.board))
+        if name and name.endswith((".toml", ".mpool")) and of_base(name).is_file()
+    }
+    known = settings.baseline
+    if chosen.baseline:
+        known = of_base(chosen.baseline) if of_base(chosen.baseline).is_file() else None
+    return (Judge(settings, replace(judgement, **files), known),), remarks
 
 
 def _pictured(chosen: argparse.Namespace) -> bool:

@@ -24,7 +24,7 @@ def applied(
         return options
     # Without the compiler there is one notice for the run and no word about each model.
     if tool.missing:
-        return replace(options, remarks=(tool.missing,))
+        return replace(options, remarks=(*options.remarks, tool.missing))
     return replace(options, ask=tool.ask)
 
 

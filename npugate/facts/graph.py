@@ -97,11 +97,14 @@ class Tensor(Struct, eq=False):
         """True for an input that the user feeds (initializers excluded)."""
         return self.kind == "input" and self.graph.parent is None
 
-    def hit(self, message: str, severity: Severity | None = None) -> Hit:
+    def hit(
+        self, message: str, severity: Severity | None = None, *, subject: str | None = None
+    ) -> Hit:
         """Make a hit on this value, placed at its producer where it has one."""
         if self.producer is not None:
-            return self.producer.hit(message, value=self.name, severity=severity)
-        return Hit(Location(graph=self.graph.path, value=self.name), message, severity)
+            return self.producer.hit(message, value=self.name, severity=severity, subject=subject)
+        place = Location(graph=self.graph.path, value=self.name)
+        return Hit(place, message, severity, subject=subject)
 
 
 class Node(Struct, eq=False):
@@ -191,9 +194,16 @@ class Node(Struct, eq=False):
         """Return this node's place, with the name of a value where one is meant."""
         return Location(self.graph.path, self.label, self.full_type, value)
 
-    def hit(self, message: str, *, value: str = "", severity: Severity | None = None) -> Hit:
+    def hit(
+        self,
+        message: str,
+        *,
+        value: str = "",
+        severity: Severity | None = None,
+        subject: str | None = None,
+    ) -> Hit:
         """Make a hit on this node."""
-        return Hit(self.location(value), message, severity, self.frames)
+        return Hit(self.location(value), message, severity, self.frames, subject)
 
 
 class Graph(Struct, eq=False):

@@ -81,16 +81,19 @@ class Hit(Struct, frozen=True):
         message: what and how much, with the limit and the value.
         severity: None takes the rule's own; a rule that reads its severity from the target sets it.
         frames: the exporter's stack trace of the node, innermost first; empty when unknown.
+        subject: what tells it from another hit of the rule at the same place, as part of its
+            fingerprint; None takes the message without its names and figures.
     """
 
     location: Location
     message: str
     severity: Severity | None = None
     frames: tuple[Frame, ...] = ()
+    subject: str | None = None
 
 
 class Suppression(Struct, frozen=True):
-    """Why a finding does not count: ``by`` is ``config`` or ``baseline``."""
+    """Why a finding does not count: ``by`` is ``config``, ``baseline`` or ``base``."""
 
     by: str
     reason: str
@@ -126,9 +129,11 @@ class Problem(Struct, frozen=True):
 
     Attributes:
         rule: kebab-case name of the rule that owns this kind of fault.
+        subject: as of a hit.
     """
 
     rule: str
     location: Location
     message: str
     frames: tuple[Frame, ...] = ()
+    subject: str | None = None

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final, TextIO
 
 from msgspec import Struct
@@ -30,7 +30,7 @@ from npugate.github.inputs import Inputs
 from npugate.model.tracked import Tracked
 from npugate.report.values import ModelReport, Report
 from npugate.reporters import FILES, REPORTERS, html, outline, plots, sarif
-from npugate.repository import git
+from npugate.repository import base_revision, git
 from npugate.settings import tracking
 
 Run = Callable[[Sequence[str]], Report]
@@ -39,7 +39,6 @@ Run = Callable[[Sequence[str]], Report]
 _RECORD: Final = "stedgeai"  # below the same folder; without paths and serial numbers
 _PLOTS: Final = "plots"  # of RAM and time, beside the page
 _REPAIRED: Final = "repaired"  # below the folder of the reports, so that one artifact has both
-_CONFIGURATIONS: Final = frozenset({"npugate.toml", "pyproject.toml"})
 
 
 class _Plan(Struct, frozen=True):
@@ -77,9 +76,11 @@ def main(environment: Mapping[str, str], stdout: TextIO, run: Run) -> int:
 
 
 def _check(chosen: Inputs, environment: Mapping[str, str], stdout: TextIO, run: Run) -> Report:
-    plan = _plan(chosen, event.read(environment), environment)
+    happened = event.read(environment)
+    chosen = _from_the_top(chosen, environment)
+    plan = _plan(chosen, happened, environment)
     stdout.writelines(log.line("notice", notice) for notice in plan.notices)
-    opening = _opening(chosen, environment)
+    opening = _opening(chosen, happened, environment)
     if chosen.fix:
         output = f"--output-dir={_folder(environment) / _REPAIRED}"
         report = run(("fix", output, *_drawn(chosen), *plan.arguments))
@@ -90,6 +91,22 @@ def _check(chosen: Inputs, environment: Mapping[str, str], stdout: TextIO, run: 
     if not opening:
         return report
     return replace(report, notices=(opening, *report.notices), opens=True)
+
+
+def _from_the_top(chosen: Inputs, environment: Mapping[str, str]) -> Inputs:
+    """Return the inputs with files of the workspace named from its top."""
+    top = environment.get("GITHUB_WORKSPACE") or "."
+
+    def short(name: str) -> str:
+        is_inside = Path(name).is_absolute() and Path(name).is_relative_to(top)
+        return str(Path(name).relative_to(top)) if is_inside else name
+
+    return replace(
+        chosen,
+        config=short(chosen.config),
+        target=short(chosen.target),
+        board=short(chosen.board),
+    )
 
 
 def _as_found(model: ModelReport, folder: Path) -> ModelReport:
@@ -105,18 +122,31 @@ def _drawn(chosen: Inputs) -> tuple[str, ...]:
     return ("--pictured",) if "html" in chosen.reports else ()
 
 
-def _opening(chosen: Inputs, environment: Mapping[str, str]) -> str:
+def _opening(chosen: Inputs, happened: event.Event, environment: Mapping[str, str]) -> str:
     """Return what a reviewer must know before the verdict: the change edits its own judge."""
     here, kept = Path(environment.get("GITHUB_WORKSPACE") or "."), _kept(environment)
     own = gate.file_of(here, chosen.config)
     if own is not None:
         tracking.refuse_strayed(own, lambda: _index(environment), environment)
-    names = {chosen.config, chosen.target, chosen.board, *gate.named(here, chosen.config)}
-    if kept is None:
-        return gate.notice(gate.touched(_recorded(environment), names))
-    names.update(gate.named(kept, chosen.config))
-    paths = gate.touched(_recorded(environment), names)
-    return gate.notice(paths, gate.differences(kept, here, chosen.config))
+    paths = _gate(chosen, environment)
+    told = gate.notice(paths, gate.differences(kept, here, chosen.config) if kept else ())
+    if chosen.config_from == "auto" and happened.name in inputs.COMPARED and kept is None:
+        alone = "the settings of the base are not to be had: this change is judged by its own"
+        told = f"{told}; {alone}" if told else alone
+    return told
+
+
+def _gate(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
+    """Return the paths that changed and have a say in the verdict."""
+    here, kept = Path(environment.get("GITHUB_WORKSPACE") or "."), _kept(environment)
+    places = [gate.checkout(here)]
+    if kept is not None:
+        folder = environment.get("NPUGATE_BASE_FOLDER", "")
+        places.append(
+            gate.of_tree(kept, base_revision.from_folder(Path(folder)).tree if folder else None)
+        )
+    judges = gate.Judges(chosen.config, (chosen.target, chosen.board), chosen.stedgeai_profile)
+    return gate.touched(_recorded(environment), places, judges)
 
 
 def _index(environment: Mapping[str, str]) -> Tracked | None:
@@ -167,11 +197,11 @@ def _folder(environment: Mapping[str, str]) -> Path:
 
 
 def _plan(chosen: Inputs, happened: event.Event, environment: Mapping[str, str]) -> _Plan:
-    chosen = _judged(chosen, happened, environment)
     arguments: list[str] = []
     for flag in ("target", "toolchain", "board", "config", "fail-on"):
         value = getattr(chosen, flag.replace("-", "_"))
         arguments += [f"--{flag}={value}"] if value else []
+    arguments += _base_settings(chosen, happened, environment)
     notices: list[str] = []
     arguments += _compiler(chosen, environment)
     arguments += _old(chosen, environment)
@@ -182,26 +212,31 @@ def _plan(chosen: Inputs, happened: event.Event, environment: Mapping[str, str])
     return _Plan((*arguments, *_models(chosen, environment)), tuple(notices))
 
 
-def _judged(chosen: Inputs, happened: event.Event, environment: Mapping[str, str]) -> Inputs:
-    """Return the inputs with the base branch's files where that is to judge.
+def _base_settings(
+    chosen: Inputs, happened: event.Event, environment: Mapping[str, str]
+) -> list[str]:
+    """Return the arguments that have the base judge, too, where it is to.
 
     Raises:
-        UsageError: the base's settings are not to be had; its own must not judge it instead.
+        UsageError: it must, and its settings are not to be had.
     """
-    if chosen.config_from != "base" or happened.name not in inputs.COMPARED:
-        return chosen
+    if chosen.config_from == "head" or happened.name not in inputs.COMPARED:
+        return []
     kept = _kept(environment)
-    if kept is None:
+    if kept is not None:
+        if not chosen.config or (kept / chosen.config).is_file():
+            return [f"--base-settings={kept}"]
+        if chosen.config_from == "base":
+            raise UsageError(f"config-from: base: the base branch has no {chosen.config}")
+        # Made by this workflow, or of a submodule that has not moved: the same for both.
+        is_new = any(not gate.is_workflow(path) for path in _gate(chosen, environment))
+        return [f"--base-settings={kept}"] if is_new else []
+    if chosen.config_from == "base":
         raise UsageError(
             "config-from: base: the base branch's settings are not to be had; the checkout step "
             "needs fetch-depth: 2, and the composite action is the one that can do it"
         )
-    return replace(
-        chosen,
-        config=str(gate.of_base(kept, chosen.config)),
-        target=_of_base(chosen.target, kept),
-        board=_of_base(chosen.board, kept),
-    )
+    return []
 
 
 def _compiler(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
@@ -214,17 +249,13 @@ def _compiler(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
     return arguments + ["--stedgeai-accept-license"] * chosen.stedgeai_accept_license
 
 
-def _of_base(name: str, kept: Path) -> str:
-    """Return a name as it is; a file is taken from what was kept of the base."""
-    return str(kept / name) if name.endswith((".toml", ".mpool")) else name
-
-
 def _old(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
     """Return the arguments that compare with the base, where its models were kept."""
     folder = environment.get("NPUGATE_BASE_FOLDER", "")
     if not folder:
         return []
-    return [f"--base-folder={folder}", *([] if chosen.new_only else ["--all-findings"])]
+    may_leave = [] if chosen.may_leave else ["--may-not-leave"]
+    return [f"--base-folder={folder}", *([] if chosen.new_only else ["--all-findings"]), *may_leave]
 
 
 def _tracked(chosen: Inputs, happened: event.Event, environment: Mapping[str, str]) -> list[str]:
@@ -249,7 +280,8 @@ def _models(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
     if not tracked:
         return []
     if not Path(tracked).stat().st_size:
-        if any(change.path.lower().endswith(".onnx") for change in _recorded(environment)):
+        names = [name for c in _recorded(environment) for name in (c.path, c.previous)]
+        if any(name.lower().endswith(".onnx") for name in names):
             return [f"--files-from={tracked}", "--allow-empty"]  # the last model was deleted
         raise UsageError(
             "git tracks no .onnx file here: is there an actions/checkout step before this one? "
@@ -262,12 +294,9 @@ def _changes(chosen: Inputs, environment: Mapping[str, str]) -> tuple[list[str],
     """Return the arguments that keep to what changed, or why everything is checked instead."""
     if not environment.get("NPUGATE_CHANGES"):
         return [], ["what changed is not known here, so every model is checked"]
-    changes = _recorded(environment)
-    own = PurePosixPath(chosen.config) if chosen.config else None
-    for change in changes:
-        path = PurePosixPath(change.path)
-        if path == own or path.name in _CONFIGURATIONS:
-            return [], [f"{change.path} changed, so every model is checked"]
+    for path in _gate(chosen, environment):
+        if not gate.is_workflow(path):
+            return [], [f"{path} changed, so every model is checked"]
     return [f"--changes-from={environment['NPUGATE_CHANGES']}"], []
 
 

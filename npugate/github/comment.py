@@ -135,7 +135,7 @@ def _is_news(report: Report, wanted: str) -> bool:
     """Tell whether a pull request that has no comment yet gets one."""
     if report.exit_code:
         return True
-    return wanted == "true" and bool(report.models)
+    return wanted == "true" and bool(report.models or report.departed)
 
 
 def _on_files(task: _Task, client: Client, login: str) -> list[str]:

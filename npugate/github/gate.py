@@ -2,38 +2,137 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from msgspec import Struct
+
 from npugate.errors import UsageError
+from npugate.repository.delta import Delta
 from npugate.repository.git import Change
+from npugate.repository.git_tree import Tree
+from npugate.repository.links import Way, follow
 from npugate.settings import config
 
 _CONFIGURATIONS: Final = frozenset({"npugate.toml", "pyproject.toml"})
 _WORKFLOWS: Final = PurePosixPath(".github/workflows")
 _NAMED: Final = 5
 _LONGEST: Final = 60  # characters of a value that is shown
-_NONE: Final = ".none.toml"  # an empty configuration, for a base that has none
+_MOST_FILES: Final = 100  # that name each other
+_MOST_BYTES: Final = 1 << 20
+_PATH: Final = re.compile(r'"([^"\\\n]+\.(?:mpool|mdesc|json|ini|toml))"')
 
 
-def touched(changes: Iterable[Change], named: Iterable[str]) -> list[str]:
+class Files(Struct, frozen=True):
+    """The files of a checkout or of its base, and where their links lead.
+
+    Attributes:
+        top: the folder that they are below.
+        way: of a path from the top.
+    """
+
+    top: Path
+    way: Callable[[str], Way]
+
+
+def checkout(top: Path) -> Files:
+    """Return the files of a checkout."""
+    return Files(top, Delta((), top.resolve()).way)
+
+
+def of_tree(top: Path, tree: Tree | None) -> Files:
+    """Return the files that were kept of a base.
+
+    Args:
+        top: where they were put, a link as what it leads to.
+        tree: what the base holds; None where that is not known.
+    """
+    return Files(top, tree.way if tree is not None else lambda path: follow(path, lambda _: None))
+
+
+class Judges(Struct, frozen=True):
+    """What the inputs name; empty for what they do not.
+
+    Attributes:
+        config: the configuration.
+        files: a target, a board.
+        profile: of the vendor's compiler, ``NAME@FILE``.
+    """
+
+    config: str = ""
+    files: tuple[str, ...] = ()
+    profile: str = ""
+
+
+def touched(changes: Iterable[Change], places: Iterable[Files], given: Judges) -> list[str]:
     """Return the paths among the changes that have a say in the verdict.
 
     Args:
         changes: of the pull request, deleted and renamed files included.
-        named: files that the inputs or the configuration name: a configuration, a baseline, a
-            target file.
+        places: of the checkout and of its base: what a configuration of either names counts, and
+            every link on the way to it.
+        given: what the inputs name.
     """
-    own = {str(PurePosixPath(name)) for name in named if name}
+    own = {path for files in places for path in _reached(files, given)}
     found: dict[str, None] = {}
     for change in changes:
         for path in filter(None, (change.path, change.previous)):
-            place = PurePosixPath(path)
-            is_workflow = place.parent == _WORKFLOWS or place.name in {"action.yml", "action.yaml"}
-            if place.name in _CONFIGURATIONS or is_workflow or path in own:
+            if PurePosixPath(path).name in _CONFIGURATIONS or is_workflow(path) or path in own:
                 found[path] = None
     return list(found)
+
+
+def is_workflow(path: str) -> bool:
+    """Tell whether a path says how the gate is run, and nothing of by what models are judged."""
+    place = PurePosixPath(path)
+    return place.parent == _WORKFLOWS or place.name in {"action.yml", "action.yaml"}
+
+
+def _reached(files: Files, given: Judges) -> Iterator[str]:
+    """Yield every path that has a say: of files, of links to them, of folders that they are in."""
+    names = {*_CONFIGURATIONS, given.config, *given.files}
+    names.update(_named_from(given.config, named(files.top, given.config)))
+    if not given.config:
+        for usual in _CONFIGURATIONS:
+            names.update(named(files.top, usual))
+    waiting = [name for name in names if name]
+    if "@" in given.profile:
+        place = given.profile.partition("@")[2]
+        inside = Path(place).is_absolute() and Path(place).is_relative_to(files.top)
+        waiting.append(str(Path(place).relative_to(files.top)) if inside else place)
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen or len(seen) > _MOST_FILES:
+            continue
+        seen.add(name)
+        for path in (os.path.normpath(name), *files.way(name).touched):
+            yield path
+            yield from (str(folder) for folder in PurePosixPath(path).parents)
+        waiting += _named_from(name, _mentioned(files.top / name))
+
+
+def _named_from(name: str, found: Iterable[str]) -> list[str]:
+    """Return names that a file says from its own folder, from the top."""
+    folder = name.rpartition("/")[0]
+    return [f"{folder}/{other}" if folder else other for other in found]
+
+
+def _mentioned(file: Path) -> list[str]:
+    """Return the files that a target or a profile of the compiler names; none of a broken one."""
+    try:
+        if file.suffix == ".toml":
+            target = config.table(file).get("target")
+            base = target.get("extends") if isinstance(target, dict) else None
+            return [base] if isinstance(base, str) and base.endswith(".toml") else []
+        if file.suffix == ".json" and file.stat().st_size <= _MOST_BYTES:
+            return _PATH.findall(file.read_text("utf-8", "replace"))
+    except (OSError, ValueError, UsageError):
+        return []  # whoever is to read it says so
+    return []
 
 
 def notice(paths: list[str], differences: Iterable[str] = ()) -> str:
@@ -62,22 +161,6 @@ def file_of(folder: Path, given: str) -> Path | None:
     if given:
         return folder / given if (folder / given).is_file() else None
     return config.find(folder, folder)
-
-
-def of_base(settings: Path, given: str) -> Path:
-    """Return the base branch's configuration, an empty one where it has none.
-
-    Args:
-        settings: what ``scripts/list-models.sh`` kept of the base.
-        given: the input ``config``.
-
-    Raises:
-        UsageError: the input names a file that the base does not have.
-    """
-    found = file_of(settings, given)
-    if found is None and given:
-        raise UsageError(f"config-from: base: the base branch has no {given}")
-    return found or settings / _NONE
 
 
 def named(folder: Path, given: str) -> list[str]:

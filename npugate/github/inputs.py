@@ -17,7 +17,7 @@ from npugate.reporters import FILES
 
 ChangedOnly = Literal["auto", "true", "false"]
 Comment = Literal["true", "failures", "false"]
-ConfigFrom = Literal["head", "base"]
+ConfigFrom = Literal["auto", "base", "head"]
 
 COMPARED: Final = frozenset({"pull_request", "pull_request_target", "merge_group"})
 """The events that propose a change to a base."""
@@ -31,6 +31,7 @@ class Inputs(Struct, frozen=True):
     Attributes:
         models: paths, folders and globs; empty for what git tracks.
         config_from: whose configuration judges a pull request.
+        may_leave: whether models may leave the gate.
         changed_only: ``auto`` looks at what changed for pull requests and merge queues.
         reports: formats to write, each once; ``json`` is always among them.
         sarif, artifact: whether a later step of the composite action uploads them.
@@ -54,6 +55,7 @@ class Inputs(Struct, frozen=True):
     fail_on: str
     changed_only: ChangedOnly
     new_only: bool
+    may_leave: bool
     reports: tuple[str, ...]
     sarif: bool
     artifact: bool
@@ -193,10 +195,11 @@ INPUTS: Final = (
     ),
     Input(
         "config-from",
-        "head",
-        "Whose configuration judges a pull request: head, its own, or base, the base branch's, so "
-        "that no change can turn its own gate green.",
-        _one_of("head", "base"),
+        "auto",
+        "Whose settings judge a pull request: auto, the base branch's where they are known, and "
+        "its own as far as they are stricter, so that no change can turn its own gate green; base, "
+        "the same, and no verdict where they are not known; head, its own alone.",
+        _one_of("auto", "base", "head"),
         composite=True,
     ),
     Input(
@@ -218,6 +221,15 @@ INPUTS: Final = (
         "Whether only what a pull request adds fails it; what the base branch has already is "
         "listed.",
         _flag,
+    ),
+    Input(
+        "may-leave",
+        "true",
+        "Whether a pull request may take models out of the gate (deleted, renamed to another "
+        "suffix, hidden); they are named in the summary whatever it is. `may-leave` of the base's "
+        "configuration does the same.",
+        _flag,
+        composite=True,
     ),
     Input(
         "reports",

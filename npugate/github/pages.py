@@ -49,7 +49,7 @@ def _order(environment: Environment) -> tuple[int, int]:
 def on_file(model: ModelReport, report: Report, name: str, environment: Environment) -> Draft:
     """Return the comment on the file of one model, without the place that a new one needs."""
     marker = file_marker(model, name)
-    alone = replace(report, models=(model,), notices=())
+    alone = replace(report, models=(model,), notices=(), departed=())
     page = markdown.render(alone, budget=_FILE_BYTES, blob=places.blob(environment))
     return Draft(marker, f"{marker}\n\n{page}{_footer(environment)}")
 

@@ -33,6 +33,11 @@ def summary(report: Report, name: str, blob: str = "") -> str:
 
 def annotation_lines(report: Report) -> Iterator[str]:
     """Yield one command a model that has an error or a warning, without a newline at its end."""
+    if report.departed:
+        title, rows = outline.departed(report)
+        named = "; ".join(f"{path}: {reason}" for path, reason in rows[:_SHOWN])
+        command = "warning" if report.may_leave else "error"
+        yield workflow_command(command, _safe(f"{title}: {named}"), title="npugate")
     for severity, command in _COMMANDS.items():
         models = [model for model in report.models if _worst_level(model) is severity]
         shown = models if len(models) <= _SHOWN else models[: _SHOWN - 1]

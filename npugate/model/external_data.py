@@ -26,6 +26,7 @@ from npugate import beneath
 from npugate.beneath import RefusedError
 from npugate.errors import ModelError
 from npugate.findings import rule_names
+from npugate.findings.fingerprint import wording
 from npugate.findings.values import Location, Problem
 from npugate.limits import Limits
 from npugate.model import filetype
@@ -177,7 +178,8 @@ def problems(
             if fault is not None:
                 found.setdefault(fault, []).append(place.location)
     for fault, locations in found.items():
-        yield Problem(fault.rule, locations[0], f"{_subject(locations)}: {fault.text}")
+        message = f"{_subject(locations)}: {fault.text}"
+        yield Problem(fault.rule, locations[0], message, subject=wording(fault.text))
 
 
 def locations(model: ModelProto, limits: Limits) -> tuple[str, ...]:

@@ -78,6 +78,12 @@ def lfs_size(data: bytes) -> int | None:
     return int(size[1]) if size else None
 
 
+def lfs_target(data: bytes) -> tuple[str, int] | None:
+    """Return the sha256 and the bytes of the file that a Git LFS pointer stands for."""
+    oid, size = _OID.search(data), lfs_size(data)
+    return None if oid is None or size is None else (oid[1].decode().partition(":")[2], size)
+
+
 def describe(head: bytes) -> str | None:
     """Say what kind of file begins with these bytes; None when it is none that is known."""
     for magic, text in _AT_START:

@@ -162,6 +162,15 @@ def _check_unchanged(file: Path, before: os.stat_result, after: os.stat_result) 
         )
 
 
+def file_digest(file: Path, limits: Limits) -> str:
+    """Return the sha256 of a file, hex; empty for what is no plain file or too large to be read."""
+    try:
+        with _opened(file) as (fd, status):
+            return _digest(fd, status.st_size) if status.st_size <= limits.model_bytes else ""
+    except ModelError:
+        return ""
+
+
 def _digest(fd: int, size: int) -> str:
     digest = hasher(size)
     block = memoryview(bytearray(_BLOCK))

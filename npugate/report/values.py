@@ -150,6 +150,18 @@ class Against(Struct, frozen=True):
     added: bool = False
 
 
+class Departed(Struct, frozen=True):
+    """A model that the base had checked and the change has checked no more.
+
+    Attributes:
+        path: in the base, as reported.
+        reason: what became of it.
+    """
+
+    path: str
+    reason: str
+
+
 class ModelReport(Struct, frozen=True):
     """One model and what was found in it.
 
@@ -230,6 +242,8 @@ class Report(Struct, frozen=True):
         rules: every rule that ran, by id.
         notices: sentences about the run itself (a limit not enforced, a baseline entry unused).
         opens: the first notice is so important that a page begins with it.
+        departed: models that left the gate, sorted by path.
+        may_leave: False makes the run fail when there are any.
         crashed: True when a rule raised; the run then ends with 3.
         failure: exit code of a run that came to no verdict; its reason is the only notice.
     """
@@ -244,6 +258,8 @@ class Report(Struct, frozen=True):
     crashed: bool = False
     failure: int = 0
     opens: bool = False
+    departed: tuple[Departed, ...] = ()
+    may_leave: bool = True
 
     @classmethod
     def failure_of(cls, version: str, reason: str, exit_code: int) -> Report:
@@ -257,7 +273,9 @@ class Report(Struct, frozen=True):
 
     @property
     def failed(self) -> bool:
-        """True when a model fails or could not be read."""
+        """True when a model fails or could not be read, or one left that may not."""
+        if self.departed and not self.may_leave:
+            return True
         return any(model.fails(self.threshold) for model in self.models)
 
     @property

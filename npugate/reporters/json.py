@@ -42,10 +42,16 @@ def render(report: Report) -> str:
             },
             "notices": [_text(notice) for notice in report.notices],
             **({"opens": True} if report.opens else {}),
+            **({"departed": _departed(report)} if report.departed else {}),
+            **({} if report.may_leave else {"may_leave": False}),
             "crashed": report.crashed,
             "exit_code": report.exit_code,
         }
     )
+
+
+def _departed(report: Report) -> list[dict[str, str]]:
+    return [{"path": _text(row.path), "reason": _text(row.reason)} for row in report.departed]
 
 
 def _model(model: ModelReport, threshold: Severity | None) -> dict[str, object]:

@@ -53,7 +53,8 @@ def render(report: Report, *, budget: int = COMMENT_BYTES, blob: str = "") -> st
     models = sorted(report.models, key=_badness)
     notices = list(_notices(report, budget // 4))
     first = notices[:1] if report.opens else []
-    parts = [*first, *(["\n"] if first else []), _headline(report), *notices[len(first) :]]
+    parts = [*first, *(["\n"] if first else []), _headline(report), *_departed(report)]
+    parts += notices[len(first) :]
     room = budget - _RESERVE - _size(parts)
     table, rows = _table(models, report, room // 2)
     parts += table
@@ -107,6 +108,18 @@ def _headline(report: Report) -> str:
     if report.crashed:
         text += "\n**A rule crashed, so the verdict is incomplete: please report it.**\n"
     return text
+
+
+def _departed(report: Report) -> Iterator[str]:
+    """Yield what is told of models that left the gate."""
+    if not report.departed:
+        return
+    title, rows = outline.departed(report)
+    yield f"\n**{escape.markdown(title)}:**\n\n"
+    for path, reason in rows[:_ROWS_SHOWN]:
+        yield f"- {escape.markdown_code(path)}: {escape.markdown(reason)}\n"
+    if len(rows) > _ROWS_SHOWN:
+        yield f"- and {len(rows) - _ROWS_SHOWN} more, listed in the full report\n"
 
 
 def _notices(report: Report, room: int) -> list[str]:

@@ -150,6 +150,15 @@ def size_text(size_bytes: int) -> str:
     return f"{value / _KIB:.1f} GiB"
 
 
+def departed(report: Report) -> tuple[str, list[tuple[str, str]]]:
+    """Return a title for the models that left the gate, and (path, what became of it) of each."""
+    count = len(report.departed)
+    fails = "" if report.may_leave else ", which fails the run"
+    return f"{plural(count, 'model')} left the gate{fails}", [
+        (row.path, row.reason) for row in report.departed
+    ]
+
+
 def verdicts(report: Report) -> dict[str, int]:
     """Return how many models passed, failed or could not be read."""
     found = {"pass": 0, "fail": 0, "unreadable": 0}

@@ -43,7 +43,7 @@ def page(report: Report, sources: str) -> dict[str, object]:
         "toolchain": _name(report.toolchain),
         "fail_on": report.threshold.label if report.threshold is not None else "never",
         "verdict": outline.verdict_word(report),
-        "notices": [_text(notice) for notice in report.notices],
+        "notices": [_text(notice) for notice in (*_departed(report), *report.notices)],
         "rules": {
             rule.id: {
                 "name": rule.name,
@@ -54,6 +54,11 @@ def page(report: Report, sources: str) -> dict[str, object]:
         },
         "models": models,
     }
+
+
+def _departed(report: Report) -> list[str]:
+    title, rows = outline.departed(report)
+    return [f"{title}: {path}: {reason}" for path, reason in rows]
 
 
 def _views(model: ModelReport) -> list[GraphView]:

@@ -19,6 +19,7 @@ from npugate.report.census import Census
 from npugate.report.estimate import Engine, Epoch, Estimate, Fit, Interval, Memory, Pool, Time
 from npugate.report.values import (
     Against,
+    Departed,
     InterfaceChange,
     ModelReport,
     ModelSize,
@@ -108,6 +109,11 @@ def _report(value: Json) -> Report:
         # A rule that crashed ends a run with 3 too, but then there are models to tell of.
         failure=code if code >= _NO_VERDICT and not crashed else 0,
         opens=_get(value, "opens", default=False),
+        departed=tuple(
+            Departed(_get(row, "path", ""), _get(row, "reason", ""))
+            for row in _rows(value, "departed")
+        ),
+        may_leave=_get(value, "may_leave", default=True),
     )
 
 

@@ -206,6 +206,7 @@ class _Page:
         if hidden := sum(len(outline.suppressed(model)) for model in report.models):
             yield f"  Suppressed: {hidden}"
         yield from self._outlook()
+        yield from _departed(report)
         for notice in report.notices:
             yield from _wrapped(escape.visible(notice), "  notice: ", "    ")
         word = outline.verdict_word(report)
@@ -228,6 +229,14 @@ class _Page:
         return f"\x1b[{_COLOURS[shade]}m{text}\x1b[0m" if self._colour else text
 
 
+def _departed(report: Report) -> Iterator[str]:
+    if report.departed:
+        title, rows = outline.departed(report)
+        yield f"  {title}:"
+        for path, reason in rows:
+            yield from _wrapped(escape.visible(f"{path}: {reason}"), "    ", "      ")
+
+
 def _sentence(report: Report) -> str:
     target = escape.visible(report.target).upper()
     whole = outline.plural(len(report.models), "model").upper()
@@ -236,10 +245,12 @@ def _sentence(report: Report) -> str:
     of = f"{failing} OF {whole}" if len(report.models) > 1 else "MODEL"
     if report.crashed:
         return "NPUGATE ITSELF FAILED: A RULE CRASHED, SO THE VERDICT IS INCOMPLETE"
-    if report.failed and report.total(Severity.ERROR):
+    if failing and report.total(Severity.ERROR):
         return f"{of} {has} VIOLATIONS - MUST FIX BEFORE {target} DEPLOYMENT"
-    if report.failed and report.threshold is not None:
-        return f"{of} {has} FINDINGS AT OR ABOVE --fail-on {report.threshold.label}"
+    if report.failed:
+        level = report.threshold.label if report.threshold is not None and failing else ""
+        found = f"{of} {has} FINDINGS AT OR ABOVE --fail-on {level}"
+        return found if level else "MODELS LEFT THE GATE, WHICH FAILS THE RUN"
     if report.total(Severity.ERROR):
         return "THERE ARE VIOLATIONS, BUT NOTHING FAILS WITH --fail-on never"
     if not report.models:

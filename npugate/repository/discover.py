@@ -15,14 +15,14 @@ from msgspec.structs import replace
 from npugate.beneath import is_gits_name
 from npugate.errors import UsageError
 from npugate.repository import git
+from npugate.repository.delta import Delta
 from npugate.repository.git import Change, GitError
+from npugate.repository.git_tree import Tree
 
-_SUFFIX: Final = ".onnx"
+SUFFIX: Final = ".onnx"
 _SKIPPED: Final = frozenset({"node_modules", "venv", "__pycache__", "site-packages"})
-_MAGIC: Final = re.compile(r"[*?\[]")
-_SIDE_SUFFIXES: Final = (".data", "_data", ".bin", ".weights")
-_SEARCHED_BYTES: Final = 64 << 20  # of a model, for the name of a side file
-_BLOCK: Final = 1 << 20
+MAGIC: Final = re.compile(r"[*?\[]")
+_LOOKS_ESCAPED: Final = re.compile(r"\\(?=x[0-9a-f]{2})")
 _NAMED: Final = 5
 
 
@@ -32,12 +32,14 @@ class Candidate(Struct, frozen=True):
     Attributes:
         file: the file to read.
         path: the name to report: from the repository's root, else from the working directory;
-            forward slashes; bytes that are no UTF-8 escaped.
-        previous: the reported name before a rename that ``changed_since`` saw; else ``""``.
+            forward slashes; bytes that are no UTF-8 escaped. No two files have one.
+        name: the same, not escaped: what git knows it by.
+        previous: its ``name`` before a rename that ``changed_since`` saw; else ``""``.
     """
 
     file: Path
     path: str
+    name: str = ""
     previous: str = ""
 
 
@@ -51,6 +53,7 @@ class Search(Struct, frozen=True):
         changed_since: a revision; only models that differ from it are kept.
         changes_from: a file with what ``git diff --name-status -z`` said elsewhere, for where there
             is no git; only models that it names are kept.
+        tree: what the base of ``changes_from`` holds; None where it is not known.
         allow_empty: True when it is no error to find nothing.
         environment: for git.
         stdin: read for ``files_from`` ``-``.
@@ -62,6 +65,7 @@ class Search(Struct, frozen=True):
     files_from: str | None = None
     changed_since: str | None = None
     changes_from: str | None = None
+    tree: Tree | None = None
     allow_empty: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     stdin: BinaryIO | None = None
@@ -69,7 +73,9 @@ class Search(Struct, frozen=True):
 
 
 def discover(search: Search) -> tuple[Candidate, ...]:
-    """Return the models to check, sorted by reported path, each file once.
+    """Return the models to check, sorted by reported path, each path once.
+
+    A link is a model of its own: what it leads to is judged at the link's path.
 
     With ``changed_since`` or ``changes_from`` the outcome may be empty: a change that touches no
     model is no mistake.
@@ -78,14 +84,37 @@ def discover(search: Search) -> tuple[Candidate, ...]:
         UsageError: a path does not exist or leaves the repository through a link, the revision is
             unknown, or there is no model at all and ``allow_empty`` is not set.
     """
+    return changed(every(search), search)
+
+
+def every(search: Search) -> tuple[Candidate, ...]:
+    """Return the models that there are, changed or not; otherwise as ``discover``."""
     cwd = search.cwd.resolve()
     root = git.root_above(cwd) or cwd
     found = list(_unique(_files(search, cwd, root), root))
     if not found and not search.allow_empty:
         raise UsageError(_nothing(search))
-    if search.changed_since is not None or search.changes_from is not None:
-        found = _changed(found, search, cwd, root)
     return tuple(sorted(found, key=lambda candidate: candidate.path))
+
+
+def changed(found: Sequence[Candidate], search: Search) -> tuple[Candidate, ...]:
+    """Return those that changed, where the search asks for these, else all.
+
+    Raises:
+        UsageError: the revision is unknown, or the list of changes is damaged.
+    """
+    if search.changed_since is None and search.changes_from is None:
+        return tuple(found)
+    cwd = search.cwd.resolve()
+    delta, since = _delta(search, cwd, git.root_above(cwd) or cwd)
+    kept = tuple(
+        replace(candidate, previous=delta.previous(candidate.name))
+        for candidate in found
+        if delta.touches(candidate.name)
+    )
+    if not kept:
+        search.notify(f"no model has changed since {since}")
+    return kept
 
 
 def _nothing(search: Search) -> str:
@@ -99,8 +128,9 @@ def _nothing(search: Search) -> str:
 
 
 def shown(name: str) -> str:
-    """Return a file name as text: what is no UTF-8 is escaped."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    """Return a file name as text: what is no UTF-8 is escaped, and what looks like that is, too."""
+    plain = _LOOKS_ESCAPED.sub(r"\\x5c", name)
+    return os.fsencode(plain).decode("utf-8", "backslashreplace")
 
 
 def _files(search: Search, cwd: Path, root: Path) -> Iterator[Path]:
@@ -165,7 +195,7 @@ def _named(name: str, cwd: Path, root: Path, notify: Callable[[str], None]) -> I
             return
     except (OSError, ValueError) as error:
         raise UsageError(f"{shown(name)!r} cannot be looked at: {error}") from error
-    if not _MAGIC.search(name):
+    if not MAGIC.search(name):
         raise UsageError(f"{shown(name)} does not exist")
     yield from _glob(name, cwd, root, notify)
 
@@ -188,27 +218,28 @@ def _stays_inside(path: Path, root: Path, notify: Callable[[str], None]) -> bool
 def _glob(pattern: str, cwd: Path, root: Path, notify: Callable[[str], None]) -> Iterator[Path]:
     """Yield the models that a glob matches; ``**`` is any number of folders, links not followed."""
     parts = PurePosixPath(pattern).parts
-    fixed = next(index for index, part in enumerate(parts) if _MAGIC.search(part))
+    fixed = next(index for index, part in enumerate(parts) if MAGIC.search(part))
     base = cwd.joinpath(*parts[:fixed])
     if not base.is_dir():
         return
     wanted = parts[fixed:]
     hidden = any(part.startswith(".") for part in wanted)
     for path in _walk(base, root, notify, hidden=hidden):
-        if _matches(path.relative_to(base).parts, wanted):
+        if matches_parts(path.relative_to(base).parts, wanted):
             yield path
 
 
-def _matches(parts: Sequence[str], wanted: Sequence[str]) -> bool:
+def matches_parts(parts: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Match the parts of a path with those of a glob; ``**`` is any number of folders."""
     if not wanted:
         return not parts
-    if wanted[0] == "**" and _matches(parts, wanted[1:]):
+    if wanted[0] == "**" and matches_parts(parts, wanted[1:]):
         return True
     if not parts:
         return False
     if wanted[0] == "**":
-        return _matches(parts[1:], wanted)
-    return fnmatchcase(parts[0], wanted[0]) and _matches(parts[1:], wanted[1:])
+        return matches_parts(parts[1:], wanted)
+    return fnmatchcase(parts[0], wanted[0]) and matches_parts(parts[1:], wanted[1:])
 
 
 def _walk(
@@ -220,11 +251,21 @@ def _walk(
             name for name in folders if name not in _SKIPPED and _is_visible(name, hidden=hidden)
         )
         for name in sorted(files):
-            if not name.lower().endswith(_SUFFIX) or not _is_visible(name, hidden=hidden):
+            if not name.lower().endswith(SUFFIX) or not _is_visible(name, hidden=hidden):
                 continue
             path = Path(place, name)
             if _stays_inside(path, root, notify):
                 yield path
+
+
+def is_walked(parts: Sequence[str], *, hidden: bool) -> bool:
+    """Tell whether a walk from a folder comes upon a file below it, a model by its name."""
+    *folders, name = parts
+    return (
+        name.lower().endswith(SUFFIX)
+        and not set(folders) & _SKIPPED
+        and all(_is_visible(part, hidden=hidden) for part in parts)
+    )
 
 
 def _is_visible(name: str, *, hidden: bool) -> bool:
@@ -232,49 +273,24 @@ def _is_visible(name: str, *, hidden: bool) -> bool:
 
 
 def _unique(files: Iterable[Path], root: Path) -> Iterator[Candidate]:
-    """Yield each file once; of several names for it, one that is no link, else the first."""
-    by_file: dict[str, list[Path]] = {}
-    for file in files:
-        path = Path(os.path.normpath(file))
-        by_file.setdefault(os.path.realpath(path), []).append(path)
-    for real, paths in by_file.items():
-        path = Path(real) if Path(real) in paths else min(paths)
-        yield Candidate(path, _reported(path, root))
+    """Yield each path once."""
+    for path in dict.fromkeys(Path(os.path.normpath(file)) for file in files):
+        name = Path(os.path.relpath(path, root)).as_posix()
+        yield Candidate(path, shown(name), name)
 
 
-def _reported(path: Path, root: Path) -> str:
-    return shown(Path(os.path.relpath(path, root)).as_posix())
-
-
-def _changed(found: Sequence[Candidate], search: Search, cwd: Path, root: Path) -> list[Candidate]:
-    """Keep the models that changed themselves or whose side files did."""
+def _delta(search: Search, cwd: Path, root: Path) -> tuple[Delta, str]:
+    """Return what changed, and since when."""
     if search.changes_from is not None:
-        changes = _recorded(cwd / search.changes_from)
-        since = "the base"
-    else:
-        changes = _asked(search, cwd)
-        since = search.changed_since or ""
-    own = {root / change.path: change for change in changes}
-    sides = _side_files(changes, root)
-    kept = []
-    for candidate in found:
-        change = own.get(Path(os.path.realpath(candidate.file))) or own.get(candidate.file)
-        if change is not None:
-            kept.append(replace(candidate, previous=shown(change.previous)))
-        elif _touches(candidate.file, sides):
-            kept.append(candidate)
-    if not kept:
-        search.notify(f"no model has changed since {since}")
-    return kept
-
-
-def _asked(search: Search, cwd: Path) -> list[Change]:
-    root = git.root_above(cwd)
+        return Delta(_recorded(cwd / search.changes_from), root, search.tree), "the base"
     revision = search.changed_since or ""
-    if root is None:
+    top = git.root_above(cwd)
+    if top is None:
         raise UsageError(f"--changed-since {revision}: {cwd} is in no git repository")
     try:
-        return git.changes(root, revision, search.environment)
+        commit = git.parted(top, revision, search.environment)
+        tree = git.tree(top, commit, search.environment)
+        return Delta(git.changes(top, revision, search.environment), top, tree), revision
     except GitError as error:
         raise UsageError(f"--changed-since {revision}: {error}") from error
 
@@ -284,43 +300,3 @@ def _recorded(list_file: Path) -> list[Change]:
         return git.recorded(list_file.read_bytes())
     except (OSError, ValueError) as error:
         raise UsageError(f"--changes-from {list_file}: {error}") from error
-
-
-def _side_files(changes: Iterable[Change], root: Path) -> list[Path]:
-    names = (name for change in changes for name in (change.path, change.previous) if name)
-    return [root / name for name in names if not name.lower().endswith(_SUFFIX)]
-
-
-def _touches(model: Path, changed: Sequence[Path]) -> bool:
-    """Tell whether one of the changed files holds weights of a model.
-
-    By its name (``net.onnx.data``), or because the model names it. That is a search through the
-    model's bytes: it can only find too many, and a model too many is checked for nothing.
-    """
-    below = [path for path in changed if path.is_relative_to(model.parent)]
-    if any(path.parent == model.parent and _is_side_name(path.name, model) for path in below):
-        return True
-    names = {os.fsencode(path.relative_to(model.parent).as_posix()) for path in below}
-    return bool(names) and _mentions(model, names)
-
-
-def _is_side_name(name: str, model: Path) -> bool:
-    return any(name in (model.name + suffix, model.stem + suffix) for suffix in _SIDE_SUFFIXES)
-
-
-def _mentions(model: Path, names: set[bytes]) -> bool:
-    wanted = re.compile(b"|".join(re.escape(name) for name in sorted(names)))
-    overlap = max(map(len, names)) - 1
-    tail = b""
-    try:
-        with model.open("rb") as file:
-            for _ in range(_SEARCHED_BYTES // _BLOCK):
-                block = file.read(_BLOCK)
-                if not block:
-                    break
-                if wanted.search(tail + block):
-                    return True
-                tail = block[-overlap:] if overlap else b""
-    except OSError:
-        return True  # let the reader say what is wrong with it
-    return False

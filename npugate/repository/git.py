@@ -19,6 +19,8 @@ from typing import Final
 from msgspec import Struct
 
 from npugate.errors import UsageError
+from npugate.repository import git_tree
+from npugate.repository.git_tree import Tree
 
 _SECONDS: Final = 60.0
 _OPTIONS: Final = (
@@ -136,23 +138,21 @@ def parted(root: Path, revision: str, environment: Mapping[str, str]) -> str:
         return commit
 
 
-def sizes(
-    root: Path, commit: str, folder: str, environment: Mapping[str, str]
-) -> Mapping[str, int]:
-    """Return the size in bytes of every file of a commit in a folder, subfolders included.
+def tree(root: Path, commit: str, environment: Mapping[str, str]) -> Tree:
+    """Return what a commit holds.
 
     Raises:
         GitError: git cannot tell.
     """
-    below = [] if folder == "." else [f":(literal){folder}/"]
-    output = _git(root, environment, "ls-tree", "-r", "-l", "-z", commit, "--", *below)
-    found: dict[str, int] = {}
-    for line in _names(output):
-        about, _, name = line.partition("\t")
-        size = about.split()[-1]
-        if size.isdecimal():  # a submodule has none
-            found[name] = int(size)
-    return found
+    listing = _git(root, environment, "ls-tree", "-r", "-l", "-z", "--full-tree", commit)
+    try:
+        entries = git_tree.read(listing, b"").entries
+        oids = {entry.oid for entry in entries.values() if entry.is_link}
+        asked = "".join(f"{oid}\n" for oid in sorted(oids)).encode()
+        output = _git(root, environment, "cat-file", "--batch", given=asked) if oids else b""
+        return Tree(entries, git_tree.texts(output))
+    except ValueError as error:
+        raise GitError(str(error)) from error
 
 
 def blob(root: Path, commit: str, path: str, environment: Mapping[str, str]) -> bytes:
@@ -250,7 +250,9 @@ def _names(output: bytes) -> list[str]:
     return [os.fsdecode(name) for name in output.split(b"\0") if name]
 
 
-def _git(folder: Path, environment: Mapping[str, str], *arguments: str) -> bytes:
+def _git(
+    folder: Path, environment: Mapping[str, str], *arguments: str, given: bytes = b""
+) -> bytes:
     kept = {
         key.replace(_SETTING, "GIT_CONFIG_"): value
         for key, value in environment.items()
@@ -261,7 +263,7 @@ def _git(folder: Path, environment: Mapping[str, str], *arguments: str) -> bytes
             ["git", *_OPTIONS, *arguments],  # noqa: S607  # the user's git is on the user's PATH
             cwd=folder,
             env=kept | _ENVIRONMENT,
-            stdin=subprocess.DEVNULL,
+            input=given,
             capture_output=True,
             timeout=_SECONDS,
             check=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -17,25 +18,28 @@ from npugate.errors import UsageError
 from npugate.facts import Inference
 from npugate.facts.inference import prepare
 from npugate.findings import rule_names
-from npugate.findings.fingerprint import fingerprints
-from npugate.findings.values import Finding, Hit, Location, Severity
-from npugate.report.estimate import Estimate
-from npugate.report.values import Against, ModelReport, Report, RuleInfo
-from npugate.repository import base_revision, git
-from npugate.repository.discover import Candidate, Search, discover
+from npugate.findings.values import Hit, Location, Severity
+from npugate.report.values import Departed, ModelReport, Report, RuleInfo
+from npugate.repository import git
+from npugate.repository.base_revision import Base
+from npugate.repository.departure import departed
+from npugate.repository.discover import Candidate, Search, changed, every, shown
 from npugate.repository.source_lines import Checkout
 from npugate.rules import check
 from npugate.rules.values import Rule
-from npugate.run import compiler_verdict, surroundings
+from npugate.run import base_results, compiler_verdict, surroundings, tightening
+from npugate.run.base_results import Old, Past
+from npugate.run.cases import Case, by_case, cases, chosen_by
+from npugate.run.judging import JudgingContext, judged
 from npugate.run.worker import REPAIRING, Examined, Job, timed
 from npugate.sandbox import pool
 from npugate.sandbox.pool import Died, Done, Raised
 from npugate.settings import baseline, suppress, tracking
-from npugate.settings.options import THRESHOLDS, Judgement, Options, matches
-from npugate.target import boards, profiles
-from npugate.target.values import Target
+from npugate.settings.options import THRESHOLDS, Judge, Options
+from npugate.target import profiles
 
 _LIMIT: Final = rule_names.ANALYSIS_LIMIT
+_ABOVE_ALL: Final = 9  # any level of a finding
 _PROOF_TIME: Final = 5  # a repair with its proof may take so many times what a check may
 # What is tried next when onnx dies of a model in this stage, so that the rules still run.
 _NEXT_INFERENCE: Final[Mapping[Inference, Inference]] = {
@@ -67,33 +71,83 @@ def run(options: Options, rules: Mapping[str, Rule], keep: Keep | None = None) -
         notices.append(text)
         tell(text)
 
-    candidates = _candidates(replace(options.search, notify=notify), options.settings.exclude)
-    known = baseline.read(options.baseline) if options.baseline else {}
-    known = baseline.follow(known, _renames(options, candidates))
-    options = tracking.asked(options, candidates, notify)
-    jobs = _jobs(options, candidates, rules)
-    if jobs and not pool.enforced():
-        notify("this system cannot bound a model's memory: check only models that you trust")
-    if len(jobs) > 1:
-        prepare()
-    examined = _examine_all(jobs, options, rules)
-    context = _Context(options, rules, Checkout(_root(options), options.tracked), known, keep)
-    context = replace(context, base=_base(jobs, context, notify))
+    root = _root(options)
+    with tempfile.TemporaryDirectory(prefix="npugate-base-") as scratch:
+        known = base_results.known_base(options, root, Path(scratch), notify)
+        search = replace(options.search, notify=notify, tree=known.tree if known else None)
+        candidates, left = _candidates(search, options, known)
+        moved = _renames(candidates, known)
+        baselines = [_known(judge, options, moved, notify) for judge in options.judges]
+        notices[:0] = _of_settings(options, rules, baselines)  # a reviewer reads it first
+        options = tracking.asked(options, candidates, notify)
+        each = cases(options, candidates, rules, baselines)
+        jobs = [job for case in each for job in case.jobs]
+        _make_ready(jobs, notify)
+        examined = by_case(each, _examine_all(jobs, options, rules))
+        judging = JudgingContext(rules, Checkout(root, options.tracked), options.today)
+        context = _Context(options, judging, keep)
+        if known is not None:
+            again = partial(_examine_again, options=options, rules=rules)
+            versions = Past(options, known, root, judging, again, notify)
+            context = replace(context, old=versions.of(each))
     models = tuple(
-        _model_report(job, found, context) for job, found in zip(jobs, examined, strict=True)
+        _model_report(case, found, context) for case, found in zip(each, examined, strict=True)
     )
+    _remark(options, each, models, baselines[0], notify)
+    if options.write_baseline:
+        baseline.write(options.write_baseline, models)
+    crashed = any(found.tracebacks for group in examined for found in group)
+    report = _report(options, jobs, models, rules, tuple(notices), crashed=crashed)
+    return replace(report, departed=left)
+
+
+def _remark(
+    options: Options,
+    cases: Sequence[Case],
+    models: Sequence[ModelReport],
+    known: baseline.Known,
+    notify: Callable[[str], None],
+) -> None:
+    """Tell what there is to tell once the models are judged."""
     if silence := compiler_verdict.unanswered(models):
         notify(silence)
     for ignore in options.settings.ignores:
         if suppress.expired(ignore, options.today):
             notify(f"the ignore of {', '.join(sorted(ignore.rules))} expired on {ignore.expires}")
-    ran = {job.candidate.path: job.chosen for job in jobs}
+    ran = {case.candidate.path: case.jobs[0].chosen for case in cases}
     if count := baseline.unused(known, models, ran):
         notify(f"entries of the baseline that are fixed: {count}; write it again to drop them")
-    if options.write_baseline:
-        baseline.write(options.write_baseline, models)
-    crashed = any(found.tracebacks for found in examined)
-    return _report(options, jobs, models, rules, tuple(notices), crashed=crashed)
+
+
+def _of_settings(
+    options: Options, rules: Mapping[str, Rule], baselines: Sequence[baseline.Known]
+) -> Iterator[str]:
+    """Yield what of the settings is not taken over, and what of them has no effect."""
+    if options.also:
+        entries = tightening.shared(baselines[0], baselines[1])
+        yield from tightening.sentences(*options.judges[:2], rules=rules, known=entries)
+    yield from tightening.without_effect(options.judges[0], rules)
+
+
+def _known(
+    judge: Judge, options: Options, moved: Mapping[str, str], notify: Callable[[str], None]
+) -> baseline.Known:
+    """Return a judge's baseline under the names of today."""
+    if judge.baseline is None:
+        return {}
+    known = baseline.read(judge.baseline)
+    if count := baseline.early(known):
+        notify(
+            f"entries of {judge.baseline.name} of an earlier form, which name neither operator nor "
+            f"level: {count}; write it again with --write-baseline"
+        )
+    try:
+        renamed = git.renames_since(_root(options), judge.baseline, options.search.environment)
+    except git.GitError as error:
+        log.debug(f"renames are not followed: {error}")
+        renamed = {}
+    since = {shown(new): shown(old) for new, old in renamed.items()}
+    return baseline.follow(known, {**moved, **since})
 
 
 def _report(
@@ -112,12 +166,12 @@ def _report(
         (job.target for job in jobs if (job.judgement.target, job.judgement.toolchain) == wanted),
         None,
     ) or profiles.load(overall.target or "", overall.toolchain)
-    ran = {key for job in jobs for key in job.chosen} | set(_chosen(overall, rules))
+    ran = {key for job in jobs for key in job.chosen} | set(chosen_by(overall, rules))
     return Report(
         __version__,
         target.name,
         target.toolchain,
-        THRESHOLDS[overall.threshold or "error"],
+        _threshold(options),
         models,
         {
             key: RuleInfo(rule.id, rule.name, rule.severity, rule.summary, rule.doc, rule.repair)
@@ -126,6 +180,7 @@ def _report(
         },
         notices,
         crashed=crashed,
+        may_leave=options.may_leave and all(judge.settings.may_leave for judge in options.judges),
     )
 
 
@@ -134,62 +189,54 @@ def _root(options: Options) -> Path:
     return git.root_above(cwd) or cwd
 
 
-def _candidates(search: Search, exclude: Sequence[str]) -> tuple[Candidate, ...]:
-    found = discover(search)
-    kept = tuple(c for c in found if not any(matches(c.path, pattern) for pattern in exclude))
+def _candidates(
+    search: Search, options: Options, known: Base | None
+) -> tuple[tuple[Candidate, ...], tuple[Departed, ...]]:
+    """Return the models that some judge does not leave out, and those that left the gate.
+
+    Of the former, only those that changed where the search asks for these.
+    """
+    root, judges = _root(options), options.judges
+    before = base_results.was_judged(options, known, root) if known is not None else frozenset()
+    found = every(replace(search, allow_empty=search.allow_empty or bool(before)))
+    kept = tuple(c for c in found if not all(judge.excludes(c.path) for judge in judges))
+    names = {candidate.name for candidate in kept}
+    left: tuple[Departed, ...] = ()
+    if known is not None and before:
+        excluded = {c.name for c in found} - names
+        before = _settled_names(options, before, root)
+        left = departed(known, before, names, root, excluded.__contains__)
     everything = search.changed_since is None and search.changes_from is None
-    if found and not kept and everything and not search.allow_empty:
+    if found and not kept and not left and everything and not search.allow_empty:
         raise UsageError(
             f"'exclude' of the configuration leaves out every model found ({len(found)}); "
             "change it, or pass --allow-empty"
         )
-    return kept
+    return changed(kept, search), left
 
 
-def _renames(options: Options, candidates: Sequence[Candidate]) -> Mapping[str, str]:
-    """Return old paths by new ones, as far as git can tell."""
-    found = {c.path: c.previous for c in candidates if c.previous}
-    if options.baseline is None:
-        return found
+def _settled_names(options: Options, before: frozenset[str], root: Path) -> frozenset[str]:
+    """Return those of the models that were checked of which it can be told whether they still are.
+
+    A list of names may be a part of what there is, and git may track what is not checked out.
+    """
+    search = options.search
+    if search.files_from is not None and options.base_folder is None:
+        return frozenset(name for name in before if not os.path.lexists(root / name))
+    if search.patterns or search.files_from is not None:
+        return before
     try:
-        root, environment = _root(options), options.search.environment
-        return {**found, **git.renames_since(root, options.baseline, environment)}
-    except git.GitError as error:
-        log.debug(f"renames are not followed: {error}")
-        return found
+        tracked = git.tracked(root, search.environment)
+    except git.GitError:
+        return before  # the folders were searched
+    return before - {name for name in tracked if not os.path.lexists(root / name)}
 
 
-def _jobs(
-    options: Options, candidates: Sequence[Candidate], rules: Mapping[str, Rule]
-) -> list[Job]:
-    loaded: dict[tuple[object, ...], Target] = {}
-    jobs: list[Job] = []
-    for candidate in candidates:
-        judgement = options.judgement(candidate.path)
-        key = (judgement.target, judgement.toolchain, judgement.board, judgement.budget)
-        if key not in loaded:
-            target = profiles.load(judgement.target or "", judgement.toolchain)
-            board = boards.load(judgement.board or boards.DEFAULT_BOARD) if target.npu else None
-            loaded[key] = replace(target, board=board, budget=judgement.budget)
-        chosen = _chosen(judgement, rules)
-        job = Job(candidate, loaded[key], chosen, judgement, repair_request=options.repair_request)
-        jobs.append(replace(job, pictured=options.pictured))
-    return jobs
-
-
-def _chosen(judgement: Judgement, rules: Mapping[str, Rule]) -> tuple[str, ...]:
-    """Return the ids of the rules that run; those about the run itself cannot be switched off."""
-    return tuple(
-        key
-        for key, rule in rules.items()
-        if rule.unreadable
-        or rule.name == check.CRASHED
-        or (
-            (judgement.select is None or key in judgement.select)
-            and key not in judgement.ignore
-            and judgement.severity.get(key, rule.severity) is not None
-        )
-    )
+def _renames(candidates: Sequence[Candidate], known: Base | None) -> Mapping[str, str]:
+    """Return old paths by new ones, as far as the change tells."""
+    changes = known.changes if known is not None else None
+    found = {shown(c.path): shown(c.previous) for c in changes or () if c.previous}
+    return found | {c.path: shown(c.previous) for c in candidates if c.previous}
 
 
 def _examine_all(
@@ -218,6 +265,22 @@ def _examine_all(
             else:
                 results[key] = _settled(job, outcome, rules)
     return [results[key] for key in sorted(results)]
+
+
+def _make_ready(jobs: Sequence[Job], notify: Callable[[str], None]) -> None:
+    """Load once what each examination needs, and tell what the system cannot do."""
+    if jobs and not pool.enforced():
+        notify("this system cannot bound a model's memory: check only models that you trust")
+    if len(jobs) > 1:
+        prepare()
+
+
+def _examine_again(
+    jobs: Sequence[Job], options: Options, rules: Mapping[str, Rule]
+) -> list[Examined]:
+    """Examine old versions, which are not repaired and of which no progress is told."""
+    silent = replace(options, repair_request=None, progress=lambda _done, _all: None)
+    return _examine_all(jobs, silent, rules)
 
 
 def _again(job: Job, outcome: Done[Examined] | Died | Raised) -> Job | None:
@@ -255,34 +318,37 @@ def _settled(
     return Examined(((crashed, hit),), unreadable=True, tracebacks=(outcome.text,))
 
 
+def _threshold(options: Options) -> Severity | None:
+    """Return the level at which a run fails: that of the strictest judge."""
+    words = [judge.judgement("").threshold or "error" for judge in options.judges]
+    return min((THRESHOLDS[word] for word in words), key=lambda level: level or _ABOVE_ALL)
+
+
 class _Context(Struct, frozen=True):
     """What a report needs beside what a worker found."""
 
     options: Options
-    rules: Mapping[str, Rule]
-    checkout: Checkout
-    known: baseline.Known
+    judging: JudgingContext
     keep: Keep | None
-    base: Mapping[str, _Old] = field(default_factory=dict)
+    old: Mapping[str, Old] = field(default_factory=dict)
 
 
-class _Old(Struct, frozen=True):
-    """What a model was on the base branch."""
-
-    findings: tuple[Finding, ...] = ()
-    estimate: Estimate | None = None
-    added: bool = False
-
-
-def _model_report(job: Job, found: Examined, context: _Context) -> ModelReport:
-    for text in found.tracebacks:
-        log.error(f"{job.candidate.path}: {text}")
-    path = job.candidate.path
-    marked = partial(_findings, job, context)
-    answer = compiler_verdict.asked(job, found, context.options.ask, context.rules)
+def _model_report(case: Case, examined: Sequence[Examined], context: _Context) -> ModelReport:
+    found, path = examined[0], case.candidate.path
+    for text in (text for each in examined for text in each.tracebacks):
+        log.error(f"{path}: {text}")
+    old = context.old.get(path)
+    rulings = case.rulings
+    if old is not None and old.levels and context.options.new_only:
+        rulings = tuple(
+            replace(ruling, old=levels) for ruling, levels in zip(rulings, old.levels, strict=True)
+        )
+    job = case.jobs[0]
+    answer = compiler_verdict.asked(job, found, context.options.ask, context.judging.rules)
+    hits = [((*each.hits, *(answer.hits if answer else ())), each.digest) for each in examined]
     shown = tuple(
         replace(finding, twin=found.twin.get((finding.location.graph, finding.location.node)))
-        for finding in marked((*found.hits, *(answer.hits if answer else ())))
+        for finding in judged(path, rulings, hits, context.judging)
     )
     shown = surroundings.attach(shown, found.sketches)
     report = ModelReport(
@@ -290,94 +356,18 @@ def _model_report(job: Job, found: Examined, context: _Context) -> ModelReport:
         found.digest,
         found.size_bytes,
         shown,
-        found.unreadable,
+        any(each.unreadable for each in examined),
         found.census,
         found.seconds,
         graph=found.graph,
         compiled=answer.compiled if answer else None,
         estimate=found.estimate,
     )
-    if path in context.base:
-        report = replace(report, against=_against(report.findings, context.base[path]))
+    if old is not None:
+        report = replace(report, against=base_results.against(report.findings, old))
     if found.repaired is None:
         return report
     keep = context.keep if found.repaired.data else None
-    written = keep(path, job.candidate.file, found) if keep else None
-    after = marked(found.repaired.hits)
+    written = keep(path, case.candidate.file, found) if keep else None
+    after = judged(path, rulings, [(found.repaired.hits, found.digest)], context.judging)
     return replace(report, repair=replace(found.repaired.report, findings=after, output=written))
-
-
-def _findings(job: Job, context: _Context, hits: Sequence[tuple[str, Hit]]) -> tuple[Finding, ...]:
-    """Turn hits into findings: level, fingerprint, source line, suppression; worst first."""
-    path, options = job.candidate.path, context.options
-    levels = job.judgement.severity
-    pairs = [(key, replace(hit, severity=levels.get(key, hit.severity))) for key, hit in hits]
-    marks = fingerprints((key, hit.location) for key, hit in pairs)
-    findings = [
-        _finding(context.rules[key], hit, mark, context.checkout)
-        for (key, hit), mark in zip(pairs, marks, strict=True)
-    ]
-    findings.sort(key=lambda f: (-f.severity, f.rule))
-    known = context.known.get(path, {})
-    old = {f.fingerprint for f in context.base.get(path, _Old()).findings if options.new_only}
-    return suppress.apply(path, findings, options.settings.ignores, known, options.today, old)
-
-
-def _base(
-    jobs: Sequence[Job], context: _Context, notify: Callable[[str], None]
-) -> Mapping[str, _Old]:
-    """Examine the base versions of the models; return what they were by the path of today."""
-    options = context.options
-    if not options.base and options.base_folder is None:
-        return {}
-    candidates = [job.candidate for job in jobs]
-    with tempfile.TemporaryDirectory(prefix="npugate-base-") as scratch:
-        try:
-            places = _base_places(options, candidates, Path(scratch))
-        except git.GitError as error:
-            notify(f"the base cannot be read ({error}): every finding counts as new")
-            return {}
-        chosen = [job for job in jobs if job.candidate.path in places]
-        readable = [job for job in chosen if base_revision.is_readable(places[job.candidate.path])]
-        old = [_moved(job, places) for job in readable]
-        silent = replace(options, repair_request=None, progress=lambda _done, _all: None)
-        examined = _examine_all(old, silent, context.rules)
-    lost = len(chosen) - len(readable) + sum(found.unreadable for found in examined)
-    if lost:
-        notify(f"models whose base version cannot be examined: {lost}; their findings count as new")
-    known = {
-        job.candidate.path: _Old(_findings(job, context, found.hits), found.estimate)
-        for job, found in zip(old, examined, strict=True)
-        if not found.unreadable
-    }
-    return {c.path: _Old(added=True) for c in candidates if c.path not in places} | known
-
-
-def _moved(job: Job, places: Mapping[str, Path]) -> Job:
-    """Return the job for the base version, which is neither repaired nor drawn."""
-    candidate = replace(job.candidate, file=places[job.candidate.path])
-    return replace(job, repair_request=None, pictured=False, candidate=candidate)
-
-
-def _base_places(
-    options: Options, candidates: Sequence[Candidate], scratch: Path
-) -> Mapping[str, Path]:
-    if options.base_folder is not None:
-        return base_revision.from_folder(options.base_folder, candidates)
-    environment = options.search.environment
-    return base_revision.from_git(_root(options), options.base, candidates, scratch, environment)
-
-
-def _against(findings: Sequence[Finding], old: _Old) -> Against:
-    mine = frozenset(finding.fingerprint for finding in findings)
-    others = frozenset(finding.fingerprint for finding in old.findings)
-    fixed = tuple(finding for finding in old.findings if finding.fingerprint not in mine)
-    return Against(mine - others, mine & others, fixed, old.estimate, old.added)
-
-
-def _finding(rule: Rule, hit: Hit, mark: str, checkout: Checkout) -> Finding:
-    severity = hit.severity or rule.severity
-    source = checkout.source(hit.frames)
-    return Finding(
-        rule.id, rule.name, severity, hit.message, hit.location, mark, source, None, rule.repair
-    )

@@ -23,7 +23,7 @@ from npugate.findings.sketch import Sketch
 from npugate.findings.values import Hit, Location, Severity, Source
 from npugate.limits import Limits
 from npugate.model.external_data import UNREAD, locations
-from npugate.model.reader import Model, load
+from npugate.model.reader import Model, file_digest, load
 from npugate.model.tracked import Tracked
 from npugate.repair.context import RepairContext
 from npugate.report.census import Census
@@ -120,7 +120,7 @@ def examine(
     try:
         model = load(file, job.candidate.path, limits, tracked)
     except ModelError as error:
-        return _unread(file, error, rules)
+        return _unread(file, error, rules, limits)
     facts = Facts(model, limits, pool.stage, inference=job.inference)
     outcome = check.run(facts, rules, job.chosen, job.target, pool.stage)
     unreadable = any(rules[key].unreadable for key, _ in outcome.hits)
@@ -164,12 +164,13 @@ def _repair_context(
     )
 
 
-def _unread(file: Path, error: ModelError, rules: Mapping[str, Rule]) -> Examined:
+def _unread(file: Path, error: ModelError, rules: Mapping[str, Rule], limits: Limits) -> Examined:
     size = 0  # of what may not be looked at
     with suppress(OSError, RefusedError), beneath.resolved(file) as descriptor:
         size = os.fstat(descriptor).st_size
     hit = Hit(Location(), str(error), Severity.ERROR)
-    return Examined(((check.id_of(rules, error.rule), hit),), size_bytes=size, unreadable=True)
+    digest = file_digest(file, limits)  # what is known of it must not excuse another file
+    return Examined(((check.id_of(rules, error.rule), hit),), digest, size, unreadable=True)
 
 
 def _estimate(facts: Facts, target: Target) -> Estimate | None:

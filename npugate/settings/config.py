@@ -24,12 +24,15 @@ _JUDGEMENT: Final = (
     "fail-on",
 )
 _UNTRACKED: Final = "allow-untracked-weights"
-_TOP: Final = (*_JUDGEMENT, "exclude", "baseline", "models", "ignores", "deploy", _UNTRACKED)
+_TOP: Final = (
+    *_JUDGEMENT, "exclude", "baseline", "may-leave", "models", "ignores", "deploy", _UNTRACKED,
+)  # fmt: skip
 _MODELS: Final = (*_JUDGEMENT[:-1], "paths")  # one threshold holds for the whole run
 _IGNORES: Final = ("rule", "paths", "node", "reason", "expires")
 T = TypeVar("T")
 _NAMES: Final[Mapping[type, str]] = {
     str: "a string",
+    bool: "true or false",
     list: "a list of strings",
     dict: "a table",
     dt.date: "a date such as 2027-01-31",
@@ -76,6 +79,7 @@ def load(path: Path, rules: Mapping[str, Rule]) -> Settings:
         table.strings("exclude"),
         table.strings(_UNTRACKED),
         path.parent / baseline if baseline else None,
+        table.get("may-leave", bool) is not False,
     )
 
 

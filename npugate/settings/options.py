@@ -105,6 +105,7 @@ class Settings(Struct, frozen=True):
         exclude: globs of models that are left out.
         untracked_weights: globs of models that git tracks, whose weights it need not track.
         baseline: path of the baseline, from the file's folder.
+        may_leave: False makes a run fail when a model leaves the gate.
     """
 
     judgement: Judgement = field(default_factory=Judgement)
@@ -113,6 +114,7 @@ class Settings(Struct, frozen=True):
     exclude: tuple[str, ...] = ()
     untracked_weights: tuple[str, ...] = ()
     baseline: Path | None = None
+    may_leave: bool = True
 
     def files(self) -> Iterator[Path]:
         """Yield the files that the configuration names."""
@@ -122,6 +124,33 @@ class Settings(Struct, frozen=True):
             for name in (judgement.target or "", judgement.board or ""):
                 if name.endswith((".toml", ".mpool")):
                     yield Path(name)
+
+
+class Judge(Struct, frozen=True):
+    """Settings that a run is judged by: those of a configuration file, and what wins over them.
+
+    Attributes:
+        settings: of the file.
+        command: of the command line.
+        baseline: known findings; None for none.
+    """
+
+    settings: Settings = field(default_factory=Settings)
+    command: Judgement = field(default_factory=Judgement)
+    baseline: Path | None = None
+
+    def judgement(self, path: str) -> Judgement:
+        """Return by what one model is judged."""
+        found = self.settings.judgement
+        for section in self.settings.sections:
+            if any(matches(path, pattern) for pattern in section.paths):
+                found = section.judgement.over(found)
+        base = Judgement(target=DEFAULT_TARGET, threshold="error", board=DEFAULT_BOARD)
+        return self.command.over(found.over(base))
+
+    def excludes(self, path: str) -> bool:
+        """Tell whether a model is left out."""
+        return any(matches(path, pattern) for pattern in self.settings.exclude)
 
 
 class RepairRequest(Struct, frozen=True):
@@ -160,6 +189,8 @@ class Options(Struct, frozen=True):
         ask: asks the vendor's compiler about each model that can be read; None asks nobody.
         remarks: sentences for the report that the settings led to.
         tracked: what git tracks, as it said elsewhere; None to ask it.
+        may_leave: as in the settings; False wins.
+        also: judges beside these settings; each model is judged by all, and the strictest wins.
     """
 
     search: Search
@@ -179,15 +210,17 @@ class Options(Struct, frozen=True):
     ask: Ask | None = None
     remarks: tuple[str, ...] = ()
     tracked: Tracked | None = None
+    may_leave: bool = True
+    also: tuple[Judge, ...] = ()
+
+    @property
+    def judges(self) -> tuple[Judge, ...]:
+        """Every judge, that of these settings first."""
+        return (Judge(self.settings, self.command, self.baseline), *self.also)
 
     def judgement(self, path: str) -> Judgement:
-        """Return by what one model is judged."""
-        found = self.settings.judgement
-        for section in self.settings.sections:
-            if any(matches(path, pattern) for pattern in section.paths):
-                found = section.judgement.over(found)
-        base = Judgement(target=DEFAULT_TARGET, threshold="error", board=DEFAULT_BOARD)
-        return self.command.over(found.over(base))
+        """Return by what one model is judged, as far as these settings go."""
+        return self.judges[0].judgement(path)
 
 
 def matches(path: str, pattern: str) -> bool:

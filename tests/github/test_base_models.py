@@ -176,7 +176,8 @@ def test_the_api_tells_what_git_would_have(origin, api, tmp_path, is_edited):
     assert by_api[0] == by_git[0]
     assert ("R100", "moved.onnx", "there.onnx") in by_api[1]
     assert by_api[0]["base/heavy/large.bin"] == bytes(1234567)
-    assert "settings/link.toml" not in by_api[0]
+    assert by_api[0]["settings/link.toml"] == by_api[0]["settings/npugate.toml"]
+    assert "settings/.none.toml" in by_api[0]
     assert f"compared with {git(origin, 'rev-parse', 'merge^1')}, through the API" in log
 
 

@@ -70,25 +70,31 @@ def test_other_files_do_not(place):
     assert "edits what judges it" not in run(place, "model.onnx", "docs/known.json")[2]
 
 
-def test_its_own_configuration_judges_unless_asked_otherwise(place):
-    assert not [word for word in run(place)[3] if word.startswith("--config")]
+@pytest.mark.parametrize("wanted", ["", "auto", "base"])
+def test_the_base_judges_too_where_it_is_known(place, wanted):
+    asked = run(place, INPUT_CONFIG_FROM=wanted, INPUT_TARGET="chip.toml")[3]
+    assert f"--base-settings={place}/base" in asked
+    assert "--target=chip.toml" in asked
 
 
-def test_the_base_judges_when_asked(place):
-    asked = run(place, INPUT_CONFIG_FROM="base", INPUT_TARGET="chip.toml", INPUT_BOARD="b.mpool")[3]
-    assert f"--board={place}/base/b.mpool" in asked
-    assert f"--config={place}/base/npugate.toml" in asked
-    assert f"--target={place}/base/chip.toml" in asked
+def test_its_own_settings_judge_alone_where_the_workflow_says_so(place):
+    asked = run(place, INPUT_CONFIG_FROM="head")[3]
+    assert not [word for word in asked if word.startswith("--base-settings")]
 
 
-def test_a_base_without_a_configuration_judges_by_the_defaults(place):
-    (place / "base/npugate.toml").unlink()
-    assert f"--config={place}/base/.none.toml" in run(place, INPUT_CONFIG_FROM="base")[3]
+def test_a_base_that_is_not_known_is_told_of(place):
+    _, _, summary, asked = run(place, kept=False)
+    assert "is judged by its own" in html.unescape(summary)
+    assert not [word for word in asked if word.startswith("--base-settings")]
+    (place / "summary.md").unlink()
+    assert "is judged by its own" not in run(place, kept=False, INPUT_CONFIG_FROM="head")[2]
 
 
-def test_a_push_has_no_base_that_could_judge(place):
-    asked = run(place, event="push", kept=False, INPUT_CONFIG_FROM="base")[3]
-    assert not [word for word in asked if word.startswith("--config")]
+@pytest.mark.parametrize("wanted", ["auto", "base"])
+def test_a_push_has_no_base_that_could_judge(place, wanted):
+    _, _, summary, asked = run(place, event="push", kept=False, INPUT_CONFIG_FROM=wanted)
+    assert not [word for word in asked if word.startswith("--base-settings")]
+    assert "is judged by its own" not in summary
 
 
 @pytest.mark.parametrize(

@@ -258,3 +258,23 @@ def test_weights_that_a_change_damages_are_new_whatever_the_model_had(
     new = models["old.onnx"]["base"]["new"]
     named = {f["fingerprint"]: f["name"] for f in models["old.onnx"]["findings"]}
     assert [named[mark] for mark in new] == ["missing-external-data"]
+
+
+def test_a_model_that_is_checked_no_more_is_told_and_may_fail(repository, capsys):
+    repository.git("rm", "-q", "old.onnx")
+    repository.commit()
+    code = cli.main(["check", "--base", "main", "--format", "json"])
+    report = json.loads(capsys.readouterr().out)
+    assert (code, report["departed"]) == (0, [{"path": "old.onnx", "reason": "deleted"}])
+    assert cli.main(["check", "--base", "main", "--may-not-leave"]) == 1
+    assert "MODELS LEFT THE GATE" in capsys.readouterr().out
+
+
+def test_a_part_of_the_models_is_no_departure_of_the_others(repository, capsys, tmp_path):
+    (tmp_path / "list").write_text("clean.onnx\n")
+    for some in (["clean.onnx"], ["--files-from", "list"]):
+        cli.main(["check", "--base", "main", "--format", "json", *some])
+        assert "departed" not in json.loads(capsys.readouterr().out)
+    (tmp_path / "old.onnx").unlink()  # git tracks it still
+    cli.main(["check", "--base", "main", "--format", "json"])
+    assert "departed" not in json.loads(capsys.readouterr().out)

@@ -123,10 +123,10 @@ def test_a_link_that_leaves_is_left_out_of_a_walk_and_said_so(checkout):
     assert "sub/link.onnx is a symbolic link that leaves" in notices[0]
 
 
-def test_a_link_inside_is_the_same_file(checkout):
+def test_a_link_inside_is_a_model_of_its_own(checkout):
     (checkout / "sub/0.onnx").symlink_to("c.onnx")
     (checkout / "sub/loop").symlink_to(".")
-    assert paths(checkout, "sub") == ["sub/b.ONNX", "sub/c.onnx"]
+    assert paths(checkout, "sub") == ["sub/0.onnx", "sub/b.ONNX", "sub/c.onnx"]
     assert paths(checkout, "sub/0.onnx") == ["sub/0.onnx"]
 
 

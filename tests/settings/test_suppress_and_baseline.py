@@ -8,11 +8,12 @@ import pytest
 
 from npugate import cli
 from npugate.errors import UsageError
-from npugate.findings.fingerprint import fingerprints
+from npugate.findings.fingerprint import early, fingerprints, wording
 from npugate.findings.values import Finding, Location, Severity
 from npugate.report.values import ModelReport
 from npugate.rules import registry, testing
 from npugate.settings import baseline, suppress
+from npugate.settings.baseline import Entry
 from npugate.settings.options import Ignore
 
 TODAY = dt.date(2026, 6, 15)
@@ -66,15 +67,49 @@ def test_a_known_finding_is_marked_and_the_ignore_goes_first():
 
 
 def marks(*places):
-    return list(fingerprints(places))
+    return list(fingerprints((*place, "text")[:3] for place in places))
 
 
-def test_a_fingerprint_is_of_the_rule_and_the_place():
+def test_a_fingerprint_is_of_the_rule_the_place_the_operator_and_the_subject():
     one, two = Location(node="n", value="v"), Location(node="m", value="v")
-    assert marks(("NPU1", one)) == marks(("NPU1", Location(node="n", op_type="X", value="v")))
-    different = [("NPU1", one), ("NPU2", one), ("NPU1", two), ("NPU1", Location("g", "n", "", "v"))]
-    assert len({marks(place)[0] for place in different}) == 4
+    different = [
+        ("NPU1", one),
+        ("NPU2", one),
+        ("NPU1", two),
+        ("NPU1", Location("g", "n", "", "v")),
+        ("NPU1", Location(node="n", op_type="X", value="v")),
+        ("NPU1", one, "another text"),
+    ]
+    assert len({marks(place)[0] for place in different}) == 6
     assert all(len(mark) == 16 and int(mark, 16) >= 0 for mark in marks(*different))
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("kernel 5x5 is above the 3x6 of 'c'", 'kernel 7x7 is above the 3x6 of "it\'s"'),
+        ("tensor 'h' has rank 6: [1, 2, 2]", "tensor 'k' has rank 7: [1, 2, ?, 4, 'n']"),
+        ("1 layer is float", "12 layers are float"),
+        (
+            "needs 44.0 KiB of RAM, alive: 'a' 3 B",
+            "needs 1.20 MiB of RAM, alive: 'b' 3 B, 'c' 9 KiB",
+        ),
+    ],
+)
+def test_names_and_figures_are_no_part_of_the_wording(one, two):
+    assert wording(one) == wording(two)
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("needs 1 KiB of RAM", "needs 1 KiB of flash"),
+        ("opset 21 is above 20", "opset 6 is below 7"),
+        ("Unrecognized attribute: axes", "Unrecognized attribute: perm"),
+    ],
+)
+def test_what_is_said_is_part_of_the_wording(one, two):
+    assert wording(one) != wording(two)
 
 
 def test_equal_findings_are_numbered_and_the_first_keeps_its_name():
@@ -103,8 +138,15 @@ def test_a_baseline_is_read_as_it_was_written(tmp_path):
     (known,) = suppress.apply("", [known], [], {"a" * 16: "NPU204"}, TODAY)
     (ignored,) = suppress.apply("", [ignored], [ignore()], {}, TODAY)
     baseline.write(file, [report("m/a.onnx", known, finding(mark="b" * 16), ignored)])
-    assert baseline.read(file) == {"m/a.onnx": {"a" * 16: "NPU204", "b" * 16: "NPU204"}}
-    assert json.loads(file.read_text())["schema"] == "npugate-baseline/1"
+    entry = Entry("NPU204", Severity.ERROR)
+    assert baseline.read(file) == {"m/a.onnx": {"a" * 16: entry, "b" * 16: entry}}
+    assert json.loads(file.read_text())["schema"] == "npugate-baseline/2"
+
+
+LEVELLESS = (
+    '{"schema": "npugate-baseline/2", "models": {"a": [{"fingerprint": "0", "rule": "R",'
+    ' "severity": "never"}]}}'
+)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +158,8 @@ def test_a_baseline_is_read_as_it_was_written(tmp_path):
         ("[]", "malformed"),
         ("{}", "malformed"),
         ('{"schema": "npugate-baseline/9", "models": {}}', "has schema 'npugate-baseline/9'"),
+        ('{"schema": "npugate-baseline/2", "models": {"a": [{"fingerprint": "0"}]}}', "malformed"),
+        (LEVELLESS, "malformed"),
         ('{"schema": "npugate-baseline/1", "models": []}', "malformed"),
         ('{"schema": "npugate-baseline/1", "models": {"a": [{}]}}', "malformed"),
         ('{"schema": "npugate-baseline/1", "models": {"a": [1]}}', "malformed"),
@@ -154,7 +198,7 @@ def test_a_renamed_model_keeps_what_is_known_of_it(known, renames, expected):
     ],
 )
 def test_an_entry_counts_as_fixed_only_where_its_rule_ran(model, ran, count):
-    known = {"a": {"1": "NPU204", "2": "NPU204"}}
+    known = {"a": dict.fromkeys("12", Entry("NPU204", Severity.ERROR))}
     assert baseline.unused(known, [model], {model.path: ran}) == count
 
 
@@ -222,6 +266,35 @@ def test_a_baseline_lets_the_known_pass_and_the_new_fail(here, capsys):
     assert parsed["notices"] == [
         "entries of the baseline that are fixed: 1; write it again to drop them"
     ]
+
+
+def first_form(parsed, path="a.onnx"):
+    """Return the baseline that an earlier version wrote of the same run."""
+    rows = parsed["models"][0]["findings"]
+    places = [(f["rule"], Location(**f["location"])) for f in rows]
+    entries = [
+        {"fingerprint": mark, "rule": f["rule"], "message": f["message"]}
+        for mark, f in zip(early(places), rows, strict=True)
+    ]
+    return json.dumps({"schema": "npugate-baseline/1", "models": {path: entries}})
+
+
+def test_a_baseline_of_the_first_form_holds_and_is_to_be_written_again(here, capsys):
+    save(here / "a.onnx", concat(2))
+    _, parsed = check(capsys, "a.onnx")
+    (here / "known.json").write_text(first_form(parsed))
+    status, parsed = check(capsys, "a.onnx", "--baseline", "known.json")
+    assert (status, parsed["summary"]["suppressed"]) == (0, 2)
+    assert parsed["notices"] == [
+        (
+            "entries of known.json of an earlier form, which name neither operator nor level: 2; "
+            "write it again with --write-baseline"
+        )
+    ]
+    (here / "a.onnx").write_bytes(b"garbage")
+    _, parsed = check(capsys, "a.onnx")
+    (here / "known.json").write_text(first_form(parsed))
+    assert check(capsys, "a.onnx", "--baseline", "known.json")[0] == 1
 
 
 def test_a_baseline_follows_a_rename_that_git_saw(here, capsys):
