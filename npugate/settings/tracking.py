@@ -72,7 +72,10 @@ def refuse_strayed(
     Raises:
         UsageError: it is such a link.
     """
-    own, real = Path(os.path.abspath(file)), Path(os.path.realpath(file))  # noqa: PTH100  # `..`
+    try:
+        own, real = Path(os.path.abspath(file)), Path(os.path.realpath(file))  # noqa: PTH100  # `..`
+    except ValueError:  # a NUL in its name: no file has one, as whoever reads it will say
+        return
     if own == real or not real.is_file():
         return
     try:
