@@ -12,6 +12,7 @@ from npugate.facts.quantization import (
     weight_source,
 )
 from npugate.findings.values import Hit, Location, Problem, Severity
+from npugate.relations import contradictions
 from npugate.report.estimate import Fit, Interval, Memory
 from npugate.report.values import InterfaceChange
 from npugate.rules.values import Example, Repair, Rule
@@ -55,6 +56,7 @@ __all__ = [
     "acts_on_batch",
     "board_of",
     "broken",
+    "contradictions",
     "dequantize",
     "float_groups",
     "memory",
