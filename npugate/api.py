@@ -11,6 +11,7 @@ from npugate.facts.quantization import (
     weight,
     weight_source,
 )
+from npugate.facts.scales import scale_axis, scale_positions
 from npugate.findings.values import Hit, Location, Problem, Severity
 from npugate.relations import contradictions
 from npugate.report.estimate import Fit, Interval, Memory
@@ -60,6 +61,8 @@ __all__ = [
     "dequantize",
     "float_groups",
     "memory",
+    "scale_axis",
+    "scale_positions",
     "settled",
     "show_size",
     "timed",
