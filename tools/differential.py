@@ -83,6 +83,7 @@ class Row(Struct, frozen=True):
 
     Attributes:
         case: name of the model that was changed.
+        number: of the mutant among those of its model.
         what: the change.
         theirs: ``runs``, ``refuses``, ``kernel`` (it has none) or ``ends`` (the process).
         reason: onnxruntime's words.
@@ -91,6 +92,7 @@ class Row(Struct, frozen=True):
     """
 
     case: str
+    number: int
     what: str
     theirs: str
     reason: str
@@ -112,15 +114,17 @@ def main(arguments: Sequence[str], out: TextIO) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--models", type=Path, nargs="*", default=[])
     parser.add_argument("--only", default="", help="names of cases that contain this")
-    parser.add_argument("--rows", type=Path, help="write every mutant to this file")
+    parser.add_argument("--rows", type=Path, help="add every mutant to this file")
     given = parser.parse_args(arguments)
     chosen = [case for case in cases(given.models) if given.only in case.name]
     random.Random(given.seed).shuffle(chosen)  # noqa: S311 - a sample, no secret
     rows: list[Row] = []
     for case in chosen[: given.cases]:
-        rows += judge(case, given.mutants, given.seed)
-    if given.rows:
-        given.rows.write_bytes(b"\n".join(Encoder().encode(row) for row in rows))
+        found = judge(case, given.mutants, given.seed)
+        rows += found
+        if given.rows:
+            with given.rows.open("ab") as file:
+                file.writelines(Encoder().encode(row) + b"\n" for row in found)
     return report(rows, out)
 
 
@@ -220,7 +224,9 @@ def _in_child(case: Case, numbers: range, seed: int) -> list[Row] | None:
     finished = [row for row in rows if row.theirs != "pending"]
     if rows and rows[-1].theirs == "pending":
         last = rows[-1]
-        finished.append(Row(last.case, last.what, "ends", "", last.named, last.unknown))
+        finished.append(
+            Row(last.case, last.number, last.what, "ends", "", last.named, last.unknown)
+        )
     return finished
 
 
@@ -249,13 +255,13 @@ def _work(case: Case, numbers: range, seed: int, pipe: Any) -> None:  # noqa: AN
     for number in numbers:
         mutant = _mutant(case, number, seed)
         if mutant is None:
-            row = Row(case.name, "", "skipped", "", (), ())
+            row = Row(case.name, number, "", "skipped", "", (), ())
         else:
             named, unknown = ours(mutant.model)
-            row = Row(case.name, mutant.what, "pending", "", named, unknown)
+            row = Row(case.name, number, mutant.what, "pending", "", named, unknown)
             pipe.write(Encoder().encode(row) + b"\n")
             theirs, reason = run(mutant.model, mutant.feeds)
-            row = Row(case.name, mutant.what, theirs, reason, named, unknown)
+            row = Row(case.name, number, mutant.what, theirs, reason, named, unknown)
         pipe.write(Encoder().encode(row) + b"\n")
 
 

@@ -210,9 +210,7 @@ def _integers(model: ModelProto, feeds: Feeds, rng: np.random.Generator) -> str:
 def _text(model: ModelProto, feeds: Feeds, rng: np.random.Generator) -> str:
     node, item = _pick(_attributes(model, AttributeProto.STRING), rng)
     old = item.s
-    item.s = _pick(
-        [text for text in (b"", b"other", b"nearest", b"SAME_UPPER") if text != old], rng
-    )
+    item.s = _pick([text for text in (b"", b"other", b"SAME_UPPER") if text != old], rng)
     return f"{node.op_type}.{item.name} {old!r} -> {item.s!r}"
 
 

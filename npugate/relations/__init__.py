@@ -13,17 +13,60 @@ from typing import Final
 from npugate.facts import Facts
 from npugate.facts.graph import UNKNOWN_DOMAIN, Node
 from npugate.findings.values import Hit
+from npugate.relations import (
+    indexing,
+    matrices,
+    normalize,
+    quantize,
+    rearrange,
+    recurrent,
+    reduce,
+    resize,
+    windows,
+)
 from npugate.relations.elements import types
-from npugate.relations.operands import Operands, Relation
+from npugate.relations.operands import Operands, Relation, type_name
+from npugate.relations.words import words
 
-RELATIONS: Final[Mapping[str, Relation]] = {}
+RELATIONS: Final[Mapping[str, Relation]] = {
+    **indexing.RELATIONS,
+    **matrices.RELATIONS,
+    **normalize.RELATIONS,
+    **quantize.RELATIONS,
+    **rearrange.RELATIONS,
+    **recurrent.RELATIONS,
+    **reduce.RELATIONS,
+    **resize.RELATIONS,
+    **windows.RELATIONS,
+}
+_NAMED: Final = ("shape-inference-failed", "invalid-model")
 
 
 def contradictions(facts: Facts) -> Iterator[Hit]:
-    """Yield a hit for each relation that does not hold, at its node, in file order."""
+    """Yield a hit for each relation that does not hold, at its node, in file order.
+
+    A node that shape inference or the ONNX checker has refused is left out: it is named by them.
+    """
+    refused = {problem.location.node for rule in _NAMED for problem in facts.problems(rule)}
     for node in facts.nodes:
-        for message in _judge(Operands(node, facts.opset)):
-            yield node.hit(message)
+        if node.label not in refused:
+            for message in _judge(Operands(node, facts.opset)):
+                yield node.hit(message)
+    yield from _declared(facts)
+
+
+def _declared(facts: Facts) -> Iterator[Hit]:
+    """Yield outputs of the model that are declared with another element type than is made."""
+    for info in facts.model.proto.graph.output:
+        tensor = facts.main.tensors.get(info.name)
+        declared = info.type.tensor_type.elem_type
+        if tensor is None or tensor.producer is None or not declared or not tensor.dtype:
+            continue
+        if declared != tensor.dtype:
+            yield tensor.hit(
+                f"output {info.name!r} is declared as {type_name(declared)}, "
+                f"and its node makes {type_name(tensor.dtype)}"
+            )
 
 
 def unknown(facts: Facts) -> Iterator[str]:
@@ -42,7 +85,7 @@ def _judge(operands: Operands) -> Iterator[str]:
     node = operands.node
     if node.domain or node.proto.domain == UNKNOWN_DOMAIN:
         return
-    found = list(types(operands))
+    found = [*types(operands), *words(operands)]
     yield from found
     relation = RELATIONS.get(node.op_type)
     if relation is not None and not found:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Final
 
@@ -14,6 +14,9 @@ from npugate.facts.graph import Tensor
 from npugate.relations.operands import Operands, type_name
 
 _SHOWN: Final = 6
+_NUMBERS: Final[Mapping[str, int]] = {
+    name.lower(): value for name, value in onnx.TensorProto.DataType.items()
+}
 
 
 class Formal(Struct, frozen=True):
@@ -54,7 +57,7 @@ def signature(op_type: str, opset: int) -> Signature | None:
     )
 
 
-def _variadic(formals: list[OpSchema.FormalParameter]) -> bool:
+def _variadic(formals: Sequence[OpSchema.FormalParameter]) -> bool:
     return bool(formals) and formals[-1].option == OpSchema.FormalParameterOption.Variadic
 
 
@@ -120,7 +123,7 @@ def _only(allowed: frozenset[str]) -> int:
     names = [name.removeprefix("tensor(").removesuffix(")") for name in allowed]
     if len(names) != 1:
         return 0
-    return dict(onnx.TensorProto.DataType.items()).get(names[0].upper(), 0)
+    return _NUMBERS.get(names[0], 0)
 
 
 def _listed(allowed: frozenset[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from onnx import TensorProto
@@ -12,7 +12,9 @@ from npugate.facts.graph import Array, Dim, Node, Tensor
 Relation = Callable[["Operands"], Iterator[str]]
 """Yields a sentence for each contradiction, with both sizes in it."""
 
-_NAMES: Final = {value: name.lower() for name, value in TensorProto.DataType.items()}
+_NAMES: Final[Mapping[int, str]] = {
+    value: name.lower() for name, value in TensorProto.DataType.items()
+}
 
 
 class Operands:

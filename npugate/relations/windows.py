@@ -1,0 +1,145 @@
+"""Layers that slide a window: convolutions and pools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from npugate.relations.compare import differ, entries, vector
+from npugate.relations.operands import Operands, Relation, shown
+
+_BATCH_AND_CHANNELS: Final = 2
+
+
+def conv(ops: Operands) -> Iterator[str]:
+    """Conv: weight [M, C/group, ...], bias [M]."""
+    yield from _conv(ops, 0, 1)
+    yield from vector(ops, 2, ops.dim(1, 0), "bias", _makes(ops.dim(1, 0)))
+
+
+def conv_integer(ops: Operands) -> Iterator[str]:
+    """ConvInteger: as Conv, with zero points."""
+    yield from _conv(ops, 0, 1)
+
+
+def qlinear_conv(ops: Operands) -> Iterator[str]:
+    """QLinearConv: x, its scale and zero point, the weight and its, those of the result, bias."""
+    yield from _conv(ops, 0, 3)
+    yield from vector(ops, 8, ops.dim(3, 0), "bias", _makes(ops.dim(3, 0)))
+
+
+def _makes(channels: int | None) -> str:
+    plural = "" if channels == 1 else "s"
+    return f"the weight makes {channels} output channel{plural}"
+
+
+def _conv(ops: Operands, value: int, weight: int) -> Iterator[str]:
+    group = ops.node.int_attribute("group", 1)
+    yield from _ranks(ops, value, weight)
+    yield from _kernel(ops, weight)
+    if group < 1:
+        yield f"group is {group}, at least 1 is wanted"
+        return
+    channels, read, made = ops.dim(value, 1), ops.dim(weight, 1), ops.dim(weight, 0)
+    if channels is not None and read is not None and differ(channels, read * group):
+        groups = f" in {group} groups" if group > 1 else ""
+        yield (
+            f"the weight {ops.name(weight)} reads {read * group} channels{groups}, "
+            f"the input {ops.name(value)} has {channels}"
+        )
+    if made is not None and made % group:
+        yield f"{made} output channels do not divide into {group} groups"
+
+
+def conv_transpose(ops: Operands) -> Iterator[str]:
+    """ConvTranspose: weight [C, M/group, ...], bias [M]."""
+    group = ops.node.int_attribute("group", 1)
+    yield from _ranks(ops, 0, 1)
+    yield from _kernel(ops, 1)
+    if group < 1:
+        yield f"group is {group}, at least 1 is wanted"
+        return
+    channels, read, made = ops.dim(0, 1), ops.dim(1, 0), ops.dim(1, 1)
+    if differ(channels, read):
+        yield (
+            f"the weight {ops.name(1)} reads {read} channels, "
+            f"the input {ops.name(0)} has {channels}"
+        )
+    if read is not None and read % group:
+        yield f"{read} input channels do not divide into {group} groups"
+    total = None if made is None else made * group
+    yield from vector(ops, 2, total, "bias", _makes(total))
+
+
+def _ranks(ops: Operands, value: int, weight: int) -> Iterator[str]:
+    first, second = ops.shape(value), ops.shape(weight)
+    if first is None or second is None:
+        return
+    if len(first) != len(second):
+        yield (
+            f"the weight {ops.name(weight)} {shown(second)} has {len(second)} axes, "
+            f"the input {ops.name(value)} {shown(first)} has {len(first)}"
+        )
+    elif len(first) <= _BATCH_AND_CHANNELS:
+        yield f"the input {ops.name(value)} {shown(first)} has no axis for a window to slide along"
+
+
+def _kernel(ops: Operands, weight: int) -> Iterator[str]:
+    """Yield attributes that do not fit the weight's window."""
+    shape = ops.shape(weight)
+    if shape is None:
+        return
+    window = shape[_BATCH_AND_CHANNELS:]
+    stated = ops.node.ints_attribute("kernel_shape")
+    if stated is not None and (
+        len(stated) != len(window) or any(differ(a, b) for a, b in zip(stated, window, strict=True))
+    ):
+        yield (
+            f"kernel_shape is {shown(stated)}, "
+            f"the window of the weight {ops.name(weight)} is {shown(window)}"
+        )
+    yield from _lengths(ops, len(window))
+
+
+def _lengths(ops: Operands, axes: int) -> Iterator[str]:
+    why = f"{axes} axes" if axes != 1 else "1 axis"
+    yield from entries(ops, "strides", axes, why)
+    yield from entries(ops, "dilations", axes, why)
+    yield from entries(ops, "pads", 2 * axes, why)
+    yield from entries(ops, "output_padding", axes, why)
+    for name in ("strides", "dilations"):
+        given = ops.node.ints_attribute(name) or ()
+        if any(step < 1 for step in given):
+            yield f"{name} is {shown(given)}, each must be at least 1"
+
+
+def pool(ops: Operands) -> Iterator[str]:
+    """MaxPool, AveragePool, LpPool: kernel_shape has an entry for each axis but the first two."""
+    rank = ops.rank(0)
+    if rank is None:
+        return
+    axes = rank - _BATCH_AND_CHANNELS
+    if axes < 1:
+        yield f"the input {ops.name(0)} has {rank} axes, a window slides along the third and on"
+        return
+    yield from entries(ops, "kernel_shape", axes, f"{axes} axes" if axes != 1 else "1 axis")
+    yield from _lengths(ops, axes)
+    kernel = ops.node.ints_attribute("kernel_shape") or ()
+    pads = ops.node.ints_attribute("pads") or ()
+    if any(size < 1 for size in kernel):
+        yield f"kernel_shape is {shown(kernel)}, each must be at least 1"
+    elif len(pads) == 2 * len(kernel) and any(
+        pad >= size for pad, size in zip(pads, (*kernel, *kernel), strict=True)
+    ):
+        yield f"pads {shown(pads)} are not smaller than the window {shown(kernel)}"
+
+
+RELATIONS: Final[Mapping[str, Relation]] = {
+    "Conv": conv,
+    "ConvInteger": conv_integer,
+    "QLinearConv": qlinear_conv,
+    "ConvTranspose": conv_transpose,
+    "MaxPool": pool,
+    "AveragePool": pool,
+    "LpPool": pool,
+}

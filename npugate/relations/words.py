@@ -1,0 +1,65 @@
+"""Attributes that are one of a few words or numbers, whatever the operands are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from npugate.relations.operands import Operands
+
+_WINDOW: Final = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
+_LOSS: Final = ("none", "sum", "mean")
+_SCATTER: Final = ("none", "add", "mul", "min", "max")
+
+WORDS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
+    "AveragePool": {"auto_pad": _WINDOW},
+    "BitShift": {"direction": ("LEFT", "RIGHT")},
+    "Conv": {"auto_pad": _WINDOW},
+    "ConvInteger": {"auto_pad": _WINDOW},
+    "ConvTranspose": {"auto_pad": _WINDOW},
+    "DepthToSpace": {"mode": ("DCR", "CRD")},
+    "Gelu": {"approximate": ("none", "tanh")},
+    "GridSample": {
+        "mode": ("linear", "nearest", "cubic", "bilinear", "bicubic"),
+        "padding_mode": ("zeros", "border", "reflection"),
+    },
+    "LpPool": {"auto_pad": _WINDOW},
+    "MaxPool": {"auto_pad": _WINDOW},
+    "NegativeLogLikelihoodLoss": {"reduction": _LOSS},
+    "Pad": {"mode": ("constant", "reflect", "edge", "wrap")},
+    "QLinearConv": {"auto_pad": _WINDOW},
+    "Resize": {
+        "mode": ("nearest", "linear", "cubic"),
+        "coordinate_transformation_mode": (
+            "half_pixel",
+            "half_pixel_symmetric",
+            "pytorch_half_pixel",
+            "align_corners",
+            "asymmetric",
+            "tf_half_pixel_for_nn",
+            "tf_crop_and_resize",
+        ),
+        "nearest_mode": ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"),
+        "keep_aspect_ratio_policy": ("stretch", "not_larger", "not_smaller"),
+    },
+    "RoiAlign": {
+        "mode": ("avg", "max"),
+        "coordinate_transformation_mode": ("half_pixel", "output_half_pixel"),
+    },
+    "ScatterElements": {"reduction": _SCATTER},
+    "ScatterND": {"reduction": _SCATTER},
+    "SoftmaxCrossEntropyLoss": {"reduction": _LOSS},
+    "StringNormalizer": {"case_change_action": ("LOWER", "UPPER", "NONE")},
+    "TensorScatter": {"mode": ("linear", "circular")},
+    "TfIdfVectorizer": {"mode": ("TF", "IDF", "TFIDF")},
+    "Upsample": {"mode": ("nearest", "linear")},
+}
+
+
+def words(ops: Operands) -> Iterator[str]:
+    """Yield attributes whose text is none of those that the operator knows."""
+    for name, allowed in WORDS.get(ops.node.op_type, {}).items():
+        value = ops.node.attribute(name)
+        if isinstance(value, bytes) and value.decode("utf-8", "replace") not in allowed:
+            text = value.decode("utf-8", "replace")
+            yield f"{name} is {text!r}, one of {', '.join(allowed)} is wanted"
