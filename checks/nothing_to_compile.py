@@ -63,8 +63,10 @@ RULE = Rule(
                 net (float[1, 3, 36, 36] x) => (float[1, 3, 36, 36] y) { y = Identity (x) }
             """,
             messages=(
-                "nothing is computed: its one node only passes values on (Identity), "
-                "and no layer says what its axes are",
+                (
+                    "nothing is computed: its one node only passes values on (Identity), "
+                    "and no layer says what its axes are"
+                ),
             ),
             good="""
                 <ir_version: 8, opset_import: ["" : 14]>

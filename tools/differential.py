@@ -132,8 +132,7 @@ def report(rows: Sequence[Row], out: TextIO) -> int:
     """Print the table and the disagreements; return the exit status."""
     states = Counter(row.state for row in rows)
     out.write(f"{len(rows)} mutants of {len({row.case for row in rows})} models\n")
-    for state, count in sorted(states.items()):
-        out.write(f"  {count:6} {state}\n")
+    out.writelines(f"  {count:6} {state}\n" for state, count in sorted(states.items()))
     refused = sum(count for state, count in states.items() if state.startswith("refuses"))
     known = refused - states["refuses, unknown"]
     missed, wrong = states["refuses, passed"], states["runs, named"]

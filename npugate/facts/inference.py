@@ -18,6 +18,7 @@ from onnx.defs import SchemaError
 from onnx.shape_inference import InferenceError
 
 from npugate.facts import evaluate
+from npugate.facts.bodies import report_bodies
 from npugate.facts.graph import FOLDED, UNKNOWN_DOMAIN, Graph, Node, Tensor, build, shape_of, walk
 from npugate.facts.skeleton import Skeleton
 from npugate.findings import rule_names
@@ -87,6 +88,8 @@ def infer(skeleton: Skeleton, limits: Limits, stage: Stage, *, propagate: bool =
         stage(PROPAGATION)
         graph = _link(_infer(model, propagate=True), skeleton, opset, limits, resolve)
     _report_failures(graph, skeleton, stage)
+    stage("shape inference of bodies")
+    report_bodies(graph, skeleton)
     return graph
 
 

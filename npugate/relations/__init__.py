@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from npugate.facts import Facts
-from npugate.facts.graph import UNKNOWN_DOMAIN, Node
+from npugate.facts.graph import UNKNOWN_DOMAIN
 from npugate.findings.values import Hit
 from npugate.relations import (
+    attention,
     indexing,
     matrices,
     normalize,
@@ -29,6 +30,7 @@ from npugate.relations.operands import Operands, Relation, type_name
 from npugate.relations.words import words
 
 RELATIONS: Final[Mapping[str, Relation]] = {
+    **attention.RELATIONS,
     **indexing.RELATIONS,
     **matrices.RELATIONS,
     **normalize.RELATIONS,

@@ -110,20 +110,25 @@ def slice_(ops: Operands) -> Iterator[str]:
     since = 10  # starts and ends are attributes before
     if ops.opset < since:
         parts = [ops.node.ints_attribute(name) for name in ("starts", "ends", "axes")]
-        steps = None
-    else:
-        parts = [ops.ints(at) for at in (1, 2, 3)]
-        steps = ops.ints(4)
-        for at in (1, 2, 3, 4):
-            rank = ops.rank(at)
-            if rank is not None and rank != 1:
-                yield f"{ops.name(at)} has {rank} axes, a vector is wanted"
-    lengths = [len(part) for part in (*parts, steps) if part is not None]
-    if len(set(lengths)) > 1:
-        yield f"starts, ends, axes and steps have {', '.join(map(str, lengths))} entries"
+        yield from _one_length([len(part) for part in parts if part is not None])
+        yield from unique_axes(parts[2], ops.rank(0))
+        return
+    for at in (1, 2, 3, 4):
+        rank = ops.rank(at)
+        if rank is not None and rank != 1:
+            yield f"{ops.name(at)} has {rank} axes, a vector is wanted"
+            return
+    lengths = [ops.dim(at, 0) for at in (1, 2, 3, 4)]
+    yield from _one_length([length for length in lengths if length is not None])
+    steps = ops.ints(4)
     if steps is not None and 0 in steps:
         yield f"steps {shown(steps)} has a 0"
-    yield from unique_axes(parts[2], ops.rank(0))
+    yield from unique_axes(ops.ints(3), ops.rank(0))
+
+
+def _one_length(lengths: list[int]) -> Iterator[str]:
+    if len(set(lengths)) > 1:
+        yield f"starts, ends, axes and steps have {', '.join(map(str, lengths))} entries"
 
 
 def unique_axes(axes: tuple[int, ...] | None, rank: int | None) -> Iterator[str]:

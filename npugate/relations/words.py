@@ -8,7 +8,6 @@ from typing import Final
 from npugate.relations.operands import Operands
 
 _WINDOW: Final = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
-_LOSS: Final = ("none", "sum", "mean")
 _SCATTER: Final = ("none", "add", "mul", "min", "max")
 
 WORDS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
@@ -25,7 +24,6 @@ WORDS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     },
     "LpPool": {"auto_pad": _WINDOW},
     "MaxPool": {"auto_pad": _WINDOW},
-    "NegativeLogLikelihoodLoss": {"reduction": _LOSS},
     "Pad": {"mode": ("constant", "reflect", "edge", "wrap")},
     "QLinearConv": {"auto_pad": _WINDOW},
     "Resize": {
@@ -48,7 +46,6 @@ WORDS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     },
     "ScatterElements": {"reduction": _SCATTER},
     "ScatterND": {"reduction": _SCATTER},
-    "SoftmaxCrossEntropyLoss": {"reduction": _LOSS},
     "StringNormalizer": {"case_change_action": ("LOWER", "UPPER", "NONE")},
     "TensorScatter": {"mode": ("linear", "circular")},
     "TfIdfVectorizer": {"mode": ("TF", "IDF", "TFIDF")},
