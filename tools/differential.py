@@ -21,6 +21,7 @@ import warnings
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -41,7 +42,9 @@ from npugate.facts import Facts  # noqa: E402  # after the path is set
 from npugate.limits import Limits  # noqa: E402  # after the path is set
 from npugate.model.reader import load  # noqa: E402  # after the path is set
 from npugate.rules import registry  # noqa: E402  # after the path is set
+from npugate.rules.values import Rule  # noqa: E402  # after the path is set
 from npugate.target import profiles  # noqa: E402  # after the path is set
+from npugate.target.values import Target  # noqa: E402  # after the path is set
 from tools.mutations import (  # noqa: E402  # after the path is set
     Feeds,
     Mutant,
@@ -116,6 +119,7 @@ def main(arguments: Sequence[str], out: TextIO) -> int:
     parser.add_argument("--only", default="", help="names of cases that contain this")
     parser.add_argument("--rows", type=Path, help="add every mutant to this file")
     given = parser.parse_args(arguments)
+    _rules(), _target()  # once, for the children to share
     chosen = [case for case in cases(given.models) if given.only in case.name]
     random.Random(given.seed).shuffle(chosen)  # noqa: S311 - a sample, no secret
     rows: list[Row] = []
@@ -300,9 +304,18 @@ def _states() -> tuple[type[Exception], ...]:
     return tuple(getattr(states, name) for name in (*names, *more) if hasattr(states, name))
 
 
+@cache
+def _rules() -> tuple[Rule, ...]:
+    return tuple(rule for rule in registry.rules().values() if rule.name in NAMING)
+
+
+@cache
+def _target() -> Target:
+    return profiles.load("stm32n6")
+
+
 def ours(model: ModelProto) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return what the rules name, and what would have to be known to judge the rest."""
-    rules = [rule for rule in registry.rules().values() if rule.name in NAMING]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
         file.write_bytes(model.SerializeToString())
@@ -310,7 +323,7 @@ def ours(model: ModelProto) -> tuple[tuple[str, ...], tuple[str, ...]]:
             facts = Facts(load(file, file.name, Limits()))
         except ModelError as error:
             return (f"{error.rule}: {error}",), ()
-    target = profiles.load("stm32n6")
+    rules, target = _rules(), _target()
     named = [f"{rule.name}: {hit.message}" for rule in rules for hit in rule.check(facts, target)]
     return tuple(named), tuple(relations.unknown(facts))
 

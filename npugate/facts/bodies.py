@@ -19,6 +19,7 @@ from npugate.facts.skeleton import Skeleton, graphs_below
 from npugate.findings.values import Location, Problem
 
 _RULE: Final = "shape-inference-failed"
+_SEEN: Final = frozenset({_RULE, "invalid-model", "undefined-value", "duplicate-name"})
 _PLAIN_SCAN: Final = 9  # the Scan of opset 8 has an input that inference does not know
 _PLACE: Final = re.compile(r"\(op_type:(?P<kind>[\w.]+)(?:, node name: (?P<name>.*?))?\): ")
 _MAX_TEXT: Final = 400
@@ -32,7 +33,7 @@ def report_bodies(graph: Graph, skeleton: Skeleton) -> None:
         skeleton: the fault is added to its problems; nothing is done when it has some already.
     """
     held = [node for body in walk(graph) for node in body.nodes if node.subgraphs]
-    if not held or skeleton.problems:
+    if not held or any(problem.rule in _SEEN for problem in skeleton.problems):
         return
     if any(node.op_type == "Scan" for node in held) and skeleton.opsets.get("", 0) < _PLAIN_SCAN:
         return

@@ -12,6 +12,7 @@ from npugate.relations.compare import differ
 from npugate.relations.operands import Operands, Relation, shown, type_name
 
 _FLAT: Final = 3  # batch, sequence, hidden
+_WINDOWED: Final = 25  # from here on a mask may be cut to a window
 _SPLIT: Final = 4  # batch, heads, sequence, size of a head
 
 
@@ -121,7 +122,9 @@ def _mask(ops: Operands, query: Heads, key: Heads) -> Iterator[str]:
     total = key.steps + past if isinstance(key.steps, int) and past is not None else None
     wanted: tuple[Dim, ...] = (query.batch, query.heads, query.steps, total)
     pairs = list(zip(reversed(mask), reversed(wanted), strict=False))
-    if any(differ(a, b) and a != 1 for a, b in pairs):
+    keys, width = mask[-1], total if ops.opset < _WINDOWED else None
+    wide = isinstance(keys, int) and width is not None and keys > width  # shorter ones are padded
+    if wide or any(differ(a, b) and a != 1 for a, b in pairs[1:]):
         yield f"the mask {ops.name(3)} {shown(mask)} does not broadcast to {shown(wanted)}"
 
 

@@ -6,11 +6,24 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 import numpy as np
+from onnx import TensorProto
 
 from npugate.relations.compare import axis_in, differ, scalar
 from npugate.relations.operands import Operands, Relation, shown
 
 _MATRIX: Final = 2
+_INTEGERS: Final = frozenset(
+    {
+        TensorProto.INT8,
+        TensorProto.INT16,
+        TensorProto.INT32,
+        TensorProto.INT64,
+        TensorProto.UINT8,
+        TensorProto.UINT16,
+        TensorProto.UINT32,
+        TensorProto.UINT64,
+    }
+)
 _SUM_AXES_AS_INPUT: Final = 13
 _AXES_AS_INPUT: Final = 18
 _REDUCTIONS: Final = (
@@ -121,20 +134,17 @@ def eye_like(ops: Operands) -> Iterator[str]:
 
 
 def modulo(ops: Operands) -> Iterator[str]:
-    """Mod: floats want fmod; a constant divisor of integers is not 0."""
-    tensor = ops.node.input(0)
+    """Mod: fmod is a switch; a constant divisor of integers is not 0."""
     kind = ops.node.int_attribute("fmod", 0)
     if kind not in {0, 1}:
         yield f"fmod is {kind}, 0 or 1 is wanted"
-    elif tensor is not None and tensor.dtype in {1, 10, 11, 16} and not kind:
-        yield "fmod is 0, floats want 1"
     else:
         yield from divide(ops)
 
 
 def divide(ops: Operands) -> Iterator[str]:
     """Div: a constant divisor of integers is not 0."""
-    value = ops.node.constant(1)
+    value = ops.values(1) if ops.dtype(1) in _INTEGERS else None
     if value is not None and value.dtype.kind in "iu" and value.size and not np.all(value):
         yield f"the divisor {ops.name(1)} has a 0, and integers have no infinity"
 
@@ -181,8 +191,21 @@ def loss(ops: Operands) -> Iterator[str]:
     wanted = (value[0], *value[2:])
     if len(target) != len(wanted) or any(differ(a, b) for a, b in zip(wanted, target, strict=True)):
         yield f"the target {ops.name(1)} is {shown(target)}, {shown(wanted)} is wanted"
-    if weight is not None and (len(weight) != 1 or differ(weight[0], value[1])):
+    if weight is not None and len(weight) != 1:
         yield f"the weight {ops.name(2)} is {shown(weight)}, [{value[1]}] is wanted"
+    yield from _classes(ops)
+
+
+def _classes(ops: Operands) -> Iterator[str]:
+    """Yield the class of a constant target that the input or the weights do not have."""
+    target = ops.ints(1)
+    ignored = ops.node.attribute("ignore_index")
+    sizes = [size for size in (ops.dim(0, 1), ops.dim(2, 0)) if size is not None]
+    if not target or not sizes:
+        return
+    wrong = next((c for c in target if c != ignored and not 0 <= c < min(sizes)), None)
+    if wrong is not None:
+        yield f"the target {ops.name(1)} has class {wrong}, there are {min(sizes)}"
 
 
 RELATIONS: Final[Mapping[str, Relation]] = {

@@ -132,6 +132,25 @@ def pool(ops: Operands) -> Iterator[str]:
         pad >= size for pad, size in zip(pads, (*kernel, *kernel), strict=True)
     ):
         yield f"pads {shown(pads)} are not smaller than the window {shown(kernel)}"
+    elif len(kernel) == axes and len(ops.node.ints_attribute("dilations") or kernel) == axes:
+        yield from _too_small(ops, kernel, pads)
+
+
+def _too_small(ops: Operands, kernel: tuple[int, ...], pads: tuple[int, ...]) -> Iterator[str]:
+    """Yield an axis that is smaller than the window, padding included."""
+    if ops.node.text_attribute("auto_pad", "NOTSET") not in {"NOTSET", "VALID"}:
+        return
+    dilations = ops.node.ints_attribute("dilations") or (1,) * len(kernel)
+    padded = pads if len(pads) == 2 * len(kernel) else (0,) * (2 * len(kernel))
+    for at, size in enumerate(kernel):
+        length = ops.dim(0, at + _BATCH_AND_CHANNELS)
+        reach = dilations[at] * (size - 1) + 1
+        if length is not None and length + padded[at] + padded[at + len(kernel)] < reach:
+            yield (
+                f"axis {at + _BATCH_AND_CHANNELS} has {length} elements"
+                f"{' and padding' if any(padded) else ''}, the window reaches over {reach}"
+            )
+            return
 
 
 RELATIONS: Final[Mapping[str, Relation]] = {
