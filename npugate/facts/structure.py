@@ -289,7 +289,7 @@ def _mend_types(skeleton: Skeleton) -> None:
         elif info.type.WhichOneof("value") == "tensor_type" and not tensor.HasField("shape"):
             message = f"graph output {info.name!r} has no shape"
             skeleton.fault(rule_names.OUTPUT_WITHOUT_SHAPE, message, Location(value=info.name))
-        elif info.name not in custom:
+        elif info.type.WhichOneof("value") == "tensor_type" and info.name not in custom:
             tensor.ClearField("shape")  # computed, then compared with what is declared
 
 

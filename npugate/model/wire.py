@@ -20,7 +20,7 @@ from google.protobuf.descriptor import Descriptor
 from msgspec import Struct, field
 from onnx import ModelProto, TensorProto
 
-KEEP_BYTES: Final = 4096  # payloads up to this stay: axes, shapes, zero points, scales
+KEEP_BYTES: Final = 16_384  # payloads up to this stay: axes, shapes, zero points, 4096 scales
 
 # Bytes that one value of a payload field counts as; a string counts its own bytes as well.
 VALUE_BYTES: Final[Mapping[str, int]] = {

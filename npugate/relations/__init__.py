@@ -18,6 +18,7 @@ from npugate.relations import (
     indexing,
     matrices,
     normalize,
+    patches,
     quantize,
     rearrange,
     recurrent,
@@ -34,6 +35,7 @@ RELATIONS: Final[Mapping[str, Relation]] = {
     **indexing.RELATIONS,
     **matrices.RELATIONS,
     **normalize.RELATIONS,
+    **patches.RELATIONS,
     **quantize.RELATIONS,
     **rearrange.RELATIONS,
     **recurrent.RELATIONS,
@@ -76,6 +78,8 @@ def unknown(facts: Facts) -> Iterator[str]:
     seen: set[str] = set()
     for node in facts.nodes:
         operands = Operands(node, facts.opset)
+        if node.domain or node.proto.domain == UNKNOWN_DOMAIN:
+            operands.unknown.append(f"what {node.full_type} is")
         found = list(_judge(operands))
         for what in [] if found else operands.unknown:
             if what not in seen:

@@ -12,7 +12,7 @@ from npugate.relations.compare import differ
 from npugate.relations.operands import Operands, Relation, shown, type_name
 
 _FLAT: Final = 3  # batch, sequence, hidden
-_WINDOWED: Final = 25  # from here on a mask may be cut to a window
+_WINDOWED: Final = 25  # from here on a mask may be of another shape, with a window
 _SPLIT: Final = 4  # batch, heads, sequence, size of a head
 
 
@@ -27,6 +27,9 @@ class Heads(Struct, frozen=True):
 
 def attention(ops: Operands) -> Iterator[str]:
     """Attention: one batch, heads that share out, keys and values of one length."""
+    mode, modes = ops.node.int_attribute("qk_matmul_output_mode", 0), 4
+    if not 0 <= mode < modes:
+        yield f"qk_matmul_output_mode is {mode}, 0 to {modes - 1} are wanted"
     ranks = [ops.rank(at) for at in (0, 1, 2)]
     known = [rank for rank in ranks if rank is not None]
     if any(rank not in {_FLAT, _SPLIT} for rank in known) or len(set(known)) > 1:
@@ -113,7 +116,7 @@ def _past(ops: Operands, key: Heads, value: Heads) -> Iterator[str]:
 def _mask(ops: Operands, query: Heads, key: Heads) -> Iterator[str]:
     """The mask broadcasts to batch, heads, queries, keys."""
     mask = ops.shape(3)
-    if mask is None:
+    if mask is None or ops.opset >= _WINDOWED:
         return
     if not 2 <= len(mask) <= _SPLIT:  # noqa: PLR2004 - queries and keys at least
         yield f"the mask {ops.name(3)} has {len(mask)} axes, 2 to {_SPLIT} are wanted"
@@ -122,8 +125,8 @@ def _mask(ops: Operands, query: Heads, key: Heads) -> Iterator[str]:
     total = key.steps + past if isinstance(key.steps, int) and past is not None else None
     wanted: tuple[Dim, ...] = (query.batch, query.heads, query.steps, total)
     pairs = list(zip(reversed(mask), reversed(wanted), strict=False))
-    keys, width = mask[-1], total if ops.opset < _WINDOWED else None
-    wide = isinstance(keys, int) and width is not None and keys > width  # shorter ones are padded
+    keys = mask[-1]
+    wide = isinstance(keys, int) and total is not None and keys > total  # shorter ones are padded
     if wide or any(differ(a, b) and a != 1 for a, b in pairs[1:]):
         yield f"the mask {ops.name(3)} {shown(mask)} does not broadcast to {shown(wanted)}"
 

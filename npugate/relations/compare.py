@@ -64,6 +64,12 @@ def entries(ops: Operands, name: str, count: int | None, why: str) -> Iterator[s
         yield f"{name} has {len(given)} entries, {why} want {count}"
 
 
+def broadcast(first: tuple[Dim, ...], second: tuple[Dim, ...]) -> bool:
+    """Tell whether two shapes may broadcast with each other, as far as they are known."""
+    pairs = zip(reversed(first), reversed(second), strict=False)
+    return all(1 in {a, b} or not differ(a, b) for a, b in pairs)
+
+
 def one_way(ops: Operands, position: int, target: Shape | None, what: str) -> Iterator[str]:
     """Yield a sentence when an operand does not broadcast to a shape."""
     shape = ops.shape(position)

@@ -74,6 +74,8 @@ def types(operands: Operands) -> Iterator[str]:
     bound: dict[str, Tensor] = {}
     for position, tensor in enumerate(node.inputs):
         formal = _at(found.inputs, position, more=found.more_inputs)
+        if tensor is None and found.more_inputs and position >= len(found.inputs) - 1:
+            yield f"input {position} is left out, and {node.op_type} needs each of its inputs"
         if tensor is not None and tensor.dtype and formal is not None:
             yield from _taken(operands, tensor, formal, bound)
     for position, tensor in enumerate(node.outputs):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from npugate.facts.graph import Dim
-from npugate.relations.compare import differ, one_way, scalar
+from npugate.relations.compare import broadcast, differ, one_way, scalar
 from npugate.relations.operands import Operands, Relation, shown
 
 _MATRIX: Final = 2
@@ -48,6 +48,9 @@ def qlinear_matmul(ops: Operands) -> Iterator[str]:
     for at, what in ((1, "scale"), (2, "zero point"), (6, "scale"), (7, "zero point")):
         yield from scalar(ops, at, f"the {what}")
     for at in (4, 5):
+        rank = ops.rank(at)
+        if rank is not None and rank > 1 and rank != ops.rank(3):
+            yield f"{ops.name(at)} has {rank} axes, a number or a vector is wanted"
         yield from _points(ops, at, ops.dim(3, -1), "column")
 
 
@@ -64,8 +67,7 @@ def _product(ops: Operands, left: int, right: int) -> Iterator[str]:
             f"{ops.name(left)} {shown(first)} has {first[-1]} columns, "
             f"{ops.name(right)} {shown(second)} has {inner} rows"
         )
-    pairs = zip(reversed(first[:-2]), reversed(second[:-2]), strict=False)
-    if any(differ(a, b) and 1 not in {a, b} for a, b in pairs):
+    if not broadcast(first[:-2], second[:-2]):
         yield f"the batches of {shown(first)} and {shown(second)} do not broadcast"
 
 
@@ -82,10 +84,34 @@ def det(ops: Operands) -> Iterator[str]:
         yield f"{ops.name(0)} {shown(shape)} is no square matrix"
 
 
+def einsum(ops: Operands) -> Iterator[str]:
+    """Einsum: a letter for each axis, and one size for each letter."""
+    terms = ops.node.text_attribute("equation", "").replace(" ", "").partition("->")[0].split(",")
+    count = len(ops.node.inputs)
+    if len(terms) != count:
+        yield f"the equation has {len(terms)} terms, the node has {count} inputs"
+        return
+    sizes: dict[str, int] = {}
+    for at, term in enumerate(terms):
+        shape = ops.shape(at)
+        if shape is None or "." in term:
+            continue
+        if len(term) != len(shape):
+            yield f"term {term!r} has {len(term)} letters, {ops.name(at)} has {len(shape)} axes"
+            return
+        for letter, size in zip(term, shape, strict=True):
+            if not isinstance(size, int) or size == 1:
+                continue
+            if sizes.setdefault(letter, size) != size:
+                yield f"{letter!r} is {sizes[letter]} and {size} (of {ops.name(at)})"
+                return
+
+
 RELATIONS: Final[Mapping[str, Relation]] = {
     "Gemm": gemm,
     "MatMul": matmul,
     "MatMulInteger": matmul_integer,
     "QLinearMatMul": qlinear_matmul,
     "Det": det,
+    "Einsum": einsum,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from npugate.relations.compare import axis_in, one_way, scalar, vector
+from npugate.relations.compare import axis_in, broadcast, one_way, scalar, vector
 from npugate.relations.operands import Operands, Relation, shown
 
 _IMAGE_RANK: Final = 4
@@ -79,8 +79,13 @@ def lp_normalization(ops: Operands) -> Iterator[str]:
 
 
 def prelu(ops: Operands) -> Iterator[str]:
-    """PRelu: the slope broadcasts to the input."""
-    yield from one_way(ops, 1, ops.shape(0), "the slope")
+    """PRelu: the slope broadcasts with the input."""
+    value, slope = ops.shape(0), ops.shape(1)
+    if value is not None and slope is not None and not broadcast(value, slope):
+        yield (
+            f"the slope {ops.name(1)} of shape {shown(slope)} "
+            f"does not broadcast to the input {shown(value)}"
+        )
 
 
 def clip(ops: Operands) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Final
 
-from npugate.relations.compare import axis_in, differ, scalar
+from npugate.relations.compare import axis_in, broadcast, differ, scalar
 from npugate.relations.operands import Operands, Relation, shown
 
 _AXES_AS_INPUT: Final = 13
@@ -16,6 +16,9 @@ _IMAGE_RANK: Final = 4
 
 def reshape(ops: Operands) -> Iterator[str]:
     """Reshape: as many elements as before, one -1 at most, 0 where the input has an axis."""
+    if len(ops.node.inputs) > 1 and (rank := ops.rank(1)) is not None and rank != 1:
+        yield f"shape {ops.name(1)} has {rank} axes, a vector is wanted"
+        return
     before = ops.static(0)
     wanted = ops.ints(1) if len(ops.node.inputs) > 1 else ops.node.ints_attribute("shape")
     if wanted is None:
@@ -92,6 +95,9 @@ def split(ops: Operands) -> Iterator[str]:
         asked = node.int_attribute("num_outputs", count)
         if asked != count:
             yield f"num_outputs is {asked}, the node has {count} outputs"
+    if ops.given(1) and (rank := ops.rank(1)) is not None and rank != 1:
+        yield f"split {ops.name(1)} has {rank} axes, a vector is wanted"
+        return
     stated = ops.given(1) if ops.opset >= _AXES_AS_INPUT else node.has("split")
     if sizes is None:
         if not stated and ops.opset < _UNEQUAL_SPLIT and total is not None and total % count:
@@ -162,6 +168,10 @@ def squeeze(ops: Operands) -> Iterator[str]:
 
 def unsqueeze(ops: Operands) -> Iterator[str]:
     """Unsqueeze: each new axis once, within the new rank."""
+    given = ops.rank(1)
+    if given is not None and given > 1:
+        yield f"axes {ops.name(1)} has {given} axes itself, a vector is wanted"
+        return
     axes, rank = _axes(ops), ops.rank(0)
     if axes is not None and rank is not None:
         yield from unique_axes(axes, rank + len(axes))
@@ -201,8 +211,7 @@ def expand(ops: Operands) -> Iterator[str]:
     if any(dim < 0 for dim in wanted):
         yield f"shape {shown(wanted)} has a negative size"
         return
-    pairs = zip(reversed(shape), reversed(wanted), strict=False)
-    if any(differ(a, b) and 1 not in {a, b} for a, b in pairs):
+    if not broadcast(shape, wanted):
         yield f"the input {ops.name(0)} {shown(shape)} does not broadcast with {shown(wanted)}"
 
 

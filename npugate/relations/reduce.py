@@ -159,7 +159,7 @@ def compress(ops: Operands) -> Iterator[str]:
 
 
 def suppression(ops: Operands) -> Iterator[str]:
-    """NonMaxSuppression: boxes [b, n, 4], scores [b, c, n], thresholds of one number."""
+    """NonMaxSuppression: boxes [b, n, 4], scores [b, c, n], an overlap in [0, 1]."""
     boxes, scores = ops.shape(0), ops.shape(1)
     axes, corners = 3, 4
     for at, what, shape in ((0, "boxes", boxes), (1, "scores", scores)):
@@ -173,8 +173,6 @@ def suppression(ops: Operands) -> Iterator[str]:
             yield f"boxes have a batch of {boxes[0]}, scores of {scores[0]}"
         if differ(boxes[1], scores[2]):
             yield f"there are {boxes[1]} boxes and {scores[2]} scores of a class"
-    for at in (2, 3, 4):
-        yield from scalar(ops, at, "the limit")
     overlap = ops.values(3)
     if overlap is not None and overlap.size == 1 and not 0 <= overlap.reshape(-1)[0] <= 1:
         yield f"iou_threshold is {overlap.reshape(-1)[0]:.3g}, it must be in [0, 1]"
@@ -203,7 +201,7 @@ def _classes(ops: Operands) -> Iterator[str]:
     sizes = [size for size in (ops.dim(0, 1), ops.dim(2, 0)) if size is not None]
     if not target or not sizes:
         return
-    wrong = next((c for c in target if c != ignored and not 0 <= c < min(sizes)), None)
+    wrong = next((c for c in target if c != ignored and not -min(sizes) <= c < min(sizes)), None)
     if wrong is not None:
         yield f"the target {ops.name(1)} has class {wrong}, there are {min(sizes)}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from npugate.relations.compare import differ, vector
+from npugate.relations.compare import differ, elements, vector
 from npugate.relations.operands import Operands, Relation, shown
 from npugate.relations.rearrange import unique_axes
 
@@ -28,13 +28,13 @@ def resize(ops: Operands) -> Iterator[str]:
     elif scaled is False and sized is False:
         yield "neither scales nor sizes are given"
     if scaled:
-        yield from vector(ops, 2, count, "scales", f"{count} axes are resized")
+        yield from _counted(ops, 2, count, "scales")
         yield from _positive(ops, 2, "scale")
     if sized:
-        yield from vector(ops, 3, count, "sizes", f"{count} axes are resized")
+        yield from _counted(ops, 3, count, "sizes")
         yield from _positive(ops, 3, "size")
     if ops.node.text_attribute("coordinate_transformation_mode", "") == _ROI and count is not None:
-        yield from vector(ops, 1, 2 * count, "roi", f"{count} axes are cut at both ends")
+        yield from _counted(ops, 1, 2 * count, "roi")
 
 
 def upsample(ops: Operands) -> Iterator[str]:
@@ -45,8 +45,14 @@ def upsample(ops: Operands) -> Iterator[str]:
         if rank is not None and len(stated) != rank:
             yield f"scales has {len(stated)} entries, the input has {rank} axes"
         return
-    yield from vector(ops, 1, rank, "scales", f"the input has {rank} axes")
+    yield from _counted(ops, 1, rank, "scales")
     yield from _positive(ops, 1, "scale")
+
+
+def _counted(ops: Operands, position: int, wanted: int | None, what: str) -> Iterator[str]:
+    count = ops.count(position)
+    if wanted is not None and count is not None and count != wanted:
+        yield f"{what} {ops.name(position)} has {elements(count)}, {wanted} are wanted"
 
 
 def _has_entries(ops: Operands, position: int) -> bool | None:
@@ -92,9 +98,26 @@ def roi_align(ops: Operands) -> Iterator[str]:
     yield from vector(ops, 2, count, "batch_indices", f"there are {count} boxes")
 
 
+def affine_grid(ops: Operands) -> Iterator[str]:
+    """AffineGrid: theta [n, 2, 3] and a size of 4 entries, or [n, 3, 4] and 5."""
+    theta, size = ops.shape(0), ops.ints(1)
+    entries = ops.count(1)
+    axes = None if entries is None else entries - 2
+    if axes is not None and axes not in {2, 3}:
+        yield f"the size {ops.name(1)} has {entries} entries, 4 or 5 are wanted"
+        return
+    if theta is None:
+        return
+    batch = size[0] if size else None
+    wanted = (batch, axes, None if axes is None else axes + 1)
+    if len(theta) != len(wanted) or any(differ(a, b) for a, b in zip(theta, wanted, strict=True)):
+        yield f"theta {ops.name(0)} is {shown(theta)}, {shown(wanted)} is wanted"
+
+
 RELATIONS: Final[Mapping[str, Relation]] = {
     "Resize": resize,
     "Upsample": upsample,
+    "AffineGrid": affine_grid,
     "GridSample": grid_sample,
     "RoiAlign": roi_align,
 }

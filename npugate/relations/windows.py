@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import ceil, trunc
 from typing import Final
 
 from npugate.relations.compare import differ, entries, vector
@@ -132,8 +133,16 @@ def pool(ops: Operands) -> Iterator[str]:
         pad >= size for pad, size in zip(pads, (*kernel, *kernel), strict=True)
     ):
         yield f"pads {shown(pads)} are not smaller than the window {shown(kernel)}"
-    elif len(kernel) == axes and len(ops.node.ints_attribute("dilations") or kernel) == axes:
+    elif _whole(ops, axes):
         yield from _too_small(ops, kernel, pads)
+
+
+def _whole(ops: Operands, axes: int) -> bool:
+    """Tell whether every attribute of the window has an entry for each axis."""
+    names = ("kernel_shape", "strides", "dilations")
+    given = [ops.node.ints_attribute(name) for name in names]
+    steps = ops.node.ints_attribute("strides") or (1,)
+    return all(item is None or len(item) == axes for item in given) and min(steps) > 0
 
 
 def _too_small(ops: Operands, kernel: tuple[int, ...], pads: tuple[int, ...]) -> Iterator[str]:
@@ -141,16 +150,33 @@ def _too_small(ops: Operands, kernel: tuple[int, ...], pads: tuple[int, ...]) ->
     if ops.node.text_attribute("auto_pad", "NOTSET") not in {"NOTSET", "VALID"}:
         return
     dilations = ops.node.ints_attribute("dilations") or (1,) * len(kernel)
+    strides = ops.node.ints_attribute("strides") or (1,) * len(kernel)
+    rounds_up = bool(ops.node.int_attribute("ceil_mode", 0))
     padded = pads if len(pads) == 2 * len(kernel) else (0,) * (2 * len(kernel))
     for at, size in enumerate(kernel):
         length = ops.dim(0, at + _BATCH_AND_CHANNELS)
         reach = dilations[at] * (size - 1) + 1
-        if length is not None and length + padded[at] + padded[at + len(kernel)] < reach:
+        if length is None:
+            continue
+        rest = (length + padded[at] + padded[at + len(kernel)] - reach) / strides[at]
+        if (ceil(rest) if rounds_up else trunc(rest)) + 1 < 0:  # nothing at all is no fault
             yield (
                 f"axis {at + _BATCH_AND_CHANNELS} has {length} elements"
                 f"{' and padding' if any(padded) else ''}, the window reaches over {reach}"
             )
             return
+
+
+def unpool(ops: Operands) -> Iterator[str]:
+    """MaxUnpool: an index for each value."""
+    value, index = ops.shape(0), ops.shape(1)
+    if value is None or index is None:
+        return
+    if len(value) != len(index) or any(differ(a, b) for a, b in zip(value, index, strict=True)):
+        yield f"the indices {shown(index)} and the input {shown(value)} differ in shape"
+        return
+    yield from entries(ops, "kernel_shape", len(value) - 2, f"{len(value) - 2} axes")
+    yield from vector(ops, 2, len(value), "output_shape", f"the input has {len(value)} axes")
 
 
 RELATIONS: Final[Mapping[str, Relation]] = {
@@ -161,4 +187,5 @@ RELATIONS: Final[Mapping[str, Relation]] = {
     "MaxPool": pool,
     "AveragePool": pool,
     "LpPool": pool,
+    "MaxUnpool": unpool,
 }

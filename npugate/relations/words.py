@@ -5,8 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from onnx import TensorProto
+
 from npugate.relations.operands import Operands
 
+_KNOWN: Final = frozenset(TensorProto.DataType.values()) - {TensorProto.UNDEFINED}
+_TYPES: Final[Mapping[str, str]] = {
+    "BitCast": "to",
+    "Cast": "to",
+    "EyeLike": "dtype",
+    "RandomNormal": "dtype",
+    "RandomNormalLike": "dtype",
+    "RandomUniform": "dtype",
+    "RandomUniformLike": "dtype",
+    "Bernoulli": "dtype",
+    "Multinomial": "dtype",
+}
 _WINDOW: Final = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 _SCATTER: Final = ("none", "add", "mul", "min", "max")
 
@@ -54,9 +68,12 @@ WORDS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
 
 
 def words(ops: Operands) -> Iterator[str]:
-    """Yield attributes whose text is none of those that the operator knows."""
+    """Yield attributes whose text or element type is none of those that there are."""
+    name = _TYPES.get(ops.node.op_type)
+    dtype = ops.node.attribute(name) if name is not None else None
+    if isinstance(dtype, int) and dtype not in _KNOWN:
+        yield f"{name} is {dtype}, which is no element type"
     for name, allowed in WORDS.get(ops.node.op_type, {}).items():
-        value = ops.node.attribute(name)
-        if isinstance(value, bytes) and value.decode("utf-8", "replace") not in allowed:
-            text = value.decode("utf-8", "replace")
+        text = ops.node.text_attribute(name, allowed[0])
+        if text not in allowed and (text or name != "auto_pad"):  # without a word it is not set
             yield f"{name} is {text!r}, one of {', '.join(allowed)} is wanted"

@@ -16,7 +16,11 @@ from npugate.model import reader
 from npugate.model.wire import KEEP_BYTES, Window, WireError, skip_payloads, varint
 
 LIMITS = Limits()
-EDGE = (0, 1, 3, 500, 1023, 1024, 1025, 4095, 4096, 4097, 9000)
+FLOATS = KEEP_BYTES // 4
+EDGE = (
+    *(0, 1, 3, 500, FLOATS - 1, FLOATS, FLOATS + 1),
+    *(KEEP_BYTES - 1, KEEP_BYTES, KEEP_BYTES + 1, 2 * KEEP_BYTES + 800),
+)
 
 
 def window(data: bytes) -> Window:
@@ -134,10 +138,10 @@ def test_a_model_written_in_two_pieces_is_read_as_their_merger(first, second):
 
 
 PIECES = {
-    "raw data twice, the last counts": length_delimited(9, bytes(9000))
+    "raw data twice, the last counts": length_delimited(9, bytes(2 * KEEP_BYTES))
     + length_delimited(9, bytes(8)),
     "raw data twice, the last is large": length_delimited(9, bytes(8))
-    + length_delimited(9, bytes(9000)),
+    + length_delimited(9, bytes(2 * KEEP_BYTES)),
     "floats in two packed fields": length_delimited(4, bytes(3000)) * 2,
     "floats one by one": (b"\x25" + bytes(4)) * 2000,
     "few floats one by one": (b"\x25" + bytes(4)) * 20,
@@ -149,7 +153,7 @@ PIECES = {
 
 
 @pytest.mark.parametrize("body", PIECES.values(), ids=PIECES)
-@pytest.mark.parametrize("padding", [0, 5000])
+@pytest.mark.parametrize("padding", [0, KEEP_BYTES + 900])
 def test_unusual_encodings_of_a_tensor_read_the_same_both_ways(body, padding):
     tensor = b"\x08\x02\x10\x01" + body + length_delimited(12, b"d" * padding)
     node = length_delimited(5, length_delimited(5, tensor) + length_delimited(5, b"\x42\x01w"))
@@ -178,9 +182,9 @@ def test_of_raw_data_given_twice_only_the_last_is_kept():
 
 
 MALFORMED = {
-    "a packed float field of 4097 bytes": length_delimited(4, bytes(4097)),
-    "a packed number of eleven bytes": length_delimited(7, b"\xff" * 5000 + b"\x01"),
-    "a packed number that is cut off": length_delimited(7, b"\x01" * 5000 + b"\x80"),
+    "a packed float field with a byte too many": length_delimited(4, bytes(KEEP_BYTES + 1)),
+    "a packed number of eleven bytes": length_delimited(7, b"\xff" * (2 * KEEP_BYTES) + b"\x01"),
+    "a packed number that is cut off": length_delimited(7, b"\x01" * (2 * KEEP_BYTES) + b"\x80"),
 }
 
 
