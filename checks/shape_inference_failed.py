@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from npugate.api import Example, Facts, Hit, Rule, Severity, Target
+from npugate.api import Example, Facts, Hit, Rule, Severity, Target, explained
 
 
 def check(facts: Facts, target: Target) -> Iterator[Hit]:
     """Yield what was found while the graph was made legal enough to look at."""
     for problem in facts.problems("shape-inference-failed"):
-        yield Hit(problem.location, problem.message, frames=problem.frames)
+        sizes = explained(facts, problem.location)
+        message = f"{problem.message}: {sizes}" if sizes else problem.message
+        yield Hit(problem.location, message, frames=problem.frames)
 
 
 RULE = Rule(
@@ -38,7 +40,10 @@ RULE = Rule(
                 net (float[1, 4] x) => (float[1, 6] y) <float[5, 6] w> { y = MatMul (x, w) }
             """,
             messages=(
-                "MatMul: [ShapeInferenceError] Incompatible dimensions for matrix multiplication",
+                (
+                    "MatMul: [ShapeInferenceError] Incompatible dimensions for matrix "
+                    "multiplication: 'x' [1, 4] has 4 columns, 'w' [5, 6] has 5 rows"
+                ),
             ),
             good="""
                 <ir_version: 8, opset_import: ["" : 14]>

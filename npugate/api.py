@@ -13,7 +13,7 @@ from npugate.facts.quantization import (
 )
 from npugate.facts.scales import scale_axis, scale_positions
 from npugate.findings.values import Hit, Location, Problem, Severity
-from npugate.relations import contradictions
+from npugate.relations import contradictions, explained
 from npugate.report.estimate import Fit, Interval, Memory
 from npugate.report.values import InterfaceChange
 from npugate.rules.values import Example, Repair, Rule
@@ -59,6 +59,7 @@ __all__ = [
     "broken",
     "contradictions",
     "dequantize",
+    "explained",
     "float_groups",
     "memory",
     "scale_axis",

@@ -12,7 +12,7 @@ from typing import Final
 
 from npugate.facts import Facts
 from npugate.facts.graph import UNKNOWN_DOMAIN
-from npugate.findings.values import Hit
+from npugate.findings.values import Hit, Location
 from npugate.relations import (
     attention,
     indexing,
@@ -24,6 +24,7 @@ from npugate.relations import (
     recurrent,
     reduce,
     resize,
+    sequences,
     windows,
 )
 from npugate.relations.elements import types
@@ -41,6 +42,7 @@ RELATIONS: Final[Mapping[str, Relation]] = {
     **recurrent.RELATIONS,
     **reduce.RELATIONS,
     **resize.RELATIONS,
+    **sequences.RELATIONS,
     **windows.RELATIONS,
 }
 _NAMED: Final = ("shape-inference-failed", "invalid-model")
@@ -51,12 +53,24 @@ def contradictions(facts: Facts) -> Iterator[Hit]:
 
     A node that shape inference or the ONNX checker has refused is left out: it is named by them.
     """
-    refused = {problem.location.node for rule in _NAMED for problem in facts.problems(rule)}
+    problems = [problem for rule in _NAMED for problem in facts.problems(rule)]
+    refused = {problem.location for problem in problems}  # those of an output name it, too
     for node in facts.nodes:
-        if node.label not in refused:
+        if node.location() not in refused:
             for message in _judge(Operands(node, facts.opset)):
                 yield node.hit(message)
     yield from _declared(facts)
+
+
+def explained(facts: Facts, location: Location) -> str:
+    """Return which relations of a node do not hold, in a sentence; empty when all do."""
+    found = [
+        message
+        for node in facts.nodes
+        if node.location() == location
+        for message in _judge(Operands(node, facts.opset))
+    ]
+    return "; ".join(found)
 
 
 def _declared(facts: Facts) -> Iterator[Hit]:

@@ -124,10 +124,14 @@ def _mask(ops: Operands, query: Heads, key: Heads) -> Iterator[str]:
     past = ops.dim(4, 2) if ops.given(4) else 0
     total = key.steps + past if isinstance(key.steps, int) and past is not None else None
     wanted: tuple[Dim, ...] = (query.batch, query.heads, query.steps, total)
-    pairs = list(zip(reversed(mask), reversed(wanted), strict=False))
-    keys = mask[-1]
-    wide = isinstance(keys, int) and total is not None and keys > total  # shorter ones are padded
-    if wide or any(differ(a, b) and a != 1 for a, b in pairs[1:]):
+    if differ(mask[-2], wanted[-2]) or differ(mask[-1], wanted[-1]):
+        yield (
+            f"the mask {ops.name(3)} is {shown(mask)}, onnxruntime takes only "
+            f"{shown(wanted[-2:])} for its last two axes"
+        )
+        return
+    pairs = zip(reversed(mask), reversed(wanted), strict=False)
+    if any(differ(a, b) and a != 1 for a, b in pairs):
         yield f"the mask {ops.name(3)} {shown(mask)} does not broadcast to {shown(wanted)}"
 
 

@@ -46,10 +46,14 @@ def qlinear_matmul(ops: Operands) -> Iterator[str]:
     """QLinearMatMul: a, its scale and zero point, b and its, those of the result."""
     yield from _product(ops, 0, 3)
     for at, what in ((1, "scale"), (2, "zero point"), (6, "scale"), (7, "zero point")):
-        yield from scalar(ops, at, f"the {what}")
+        rank = ops.rank(at)
+        if rank is not None and rank > 1:
+            yield f"the {what} {ops.name(at)} has {rank} axes, a single number is wanted"
+        else:
+            yield from scalar(ops, at, f"the {what}")
     for at in (4, 5):
         rank = ops.rank(at)
-        if rank is not None and rank > 1 and rank != ops.rank(3):
+        if rank is not None and rank > 1 and (rank != ops.rank(3) or ops.dim(at, -2) != 1):
             yield f"{ops.name(at)} has {rank} axes, a number or a vector is wanted"
         yield from _points(ops, at, ops.dim(3, -1), "column")
 
@@ -94,12 +98,15 @@ def einsum(ops: Operands) -> Iterator[str]:
     sizes: dict[str, int] = {}
     for at, term in enumerate(terms):
         shape = ops.shape(at)
-        if shape is None or "." in term:
+        if shape is None:
             continue
-        if len(term) != len(shape):
-            yield f"term {term!r} has {len(term)} letters, {ops.name(at)} has {len(shape)} axes"
+        head, dots, tail = term.partition("...")
+        letters = len(head) + len(tail)
+        if letters > len(shape) or (not dots and letters < len(shape)):
+            yield f"term {term!r} has {letters} letters, {ops.name(at)} has {len(shape)} axes"
             return
-        for letter, size in zip(term, shape, strict=True):
+        ends = (*shape[: len(head)], *shape[len(shape) - len(tail) :])
+        for letter, size in zip(head + tail, ends, strict=True):
             if not isinstance(size, int) or size == 1:
                 continue
             if sizes.setdefault(letter, size) != size:

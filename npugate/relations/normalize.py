@@ -47,7 +47,8 @@ def group_normalization(ops: Operands) -> Iterator[str]:
     size = channels if by_channel else groups
     why = _has(channels) if by_channel else f"there are {groups} groups"
     for at, what in ((1, "scale"), (2, "bias")):
-        yield from vector(ops, at, size, what, why)
+        if ops.static(at) != (1,):  # one for all is taken
+            yield from vector(ops, at, size, what, why)
 
 
 def layer_normalization(ops: Operands) -> Iterator[str]:

@@ -31,6 +31,11 @@ def deform_conv(ops: Operands) -> Iterator[str]:
     if channels is not None and channels % offset_group:
         yield f"{channels} channels do not divide into {offset_group} groups of offsets"
     yield from vector(ops, 3, ops.dim(1, 0), "bias", f"there are {ops.dim(1, 0)} output channels")
+    yield from _places(ops, offset_group)
+
+
+def _places(ops: Operands, offset_group: int) -> Iterator[str]:
+    """Yield offsets and masks that are for another window or another batch."""
     window = [ops.dim(1, 2), ops.dim(1, 3)]
     places = [size for size in window if size is not None]
     if len(places) == len(window):
@@ -46,6 +51,11 @@ def deform_conv(ops: Operands) -> Iterator[str]:
 
 def col2im(ops: Operands) -> Iterator[str]:
     """Col2Im: as many columns as the window has places in the image."""
+    for name in ("strides", "dilations"):
+        steps = ops.node.ints_attribute(name) or ()
+        if any(step < 1 for step in steps):
+            yield f"{name} is {shown(steps)}, each must be at least 1"
+            return
     image, block = ops.ints(1), ops.ints(2)
     if image is None or block is None:
         return
@@ -58,9 +68,6 @@ def col2im(ops: Operands) -> Iterator[str]:
     pads = ops.node.ints_attribute("pads") or (0,) * (2 * axes)
     if len(strides) != axes or len(dilations) != axes or len(pads) != 2 * axes:
         yield f"strides, dilations and pads are for another number of axes than {axes}"
-        return
-    if min(strides) < 1 or min(dilations) < 1:
-        yield f"strides {shown(strides)} and dilations {shown(dilations)} are at least 1 each"
         return
     places: list[Dim] = []
     for at in range(axes):

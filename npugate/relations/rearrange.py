@@ -155,6 +155,10 @@ def _axes(ops: Operands) -> tuple[int, ...] | None:
 
 def squeeze(ops: Operands) -> Iterator[str]:
     """Squeeze: each axis has the size 1."""
+    given = ops.rank(1)
+    if given is not None and given != 1:
+        yield f"axes {ops.name(1)} has {given} axes itself, a vector is wanted"
+        return
     axes, rank = _axes(ops), ops.rank(0)
     if axes is None or rank is None:
         return

@@ -87,6 +87,10 @@ def running(ops: Operands) -> Iterator[str]:
     if rank == 0:
         yield f"the input {ops.name(0)} is a single number and has no axis"
         return
+    for name in ("exclusive", "reverse"):
+        switch = ops.node.int_attribute(name, 0)
+        if switch not in {0, 1}:
+            yield f"{name} is {switch}, 0 or 1 is wanted"
     yield from scalar(ops, 1, "the axis")
     axis = ops.ints(1)
     if axis is not None and len(axis) == 1:
@@ -150,10 +154,7 @@ def divide(ops: Operands) -> Iterator[str]:
 
 
 def compress(ops: Operands) -> Iterator[str]:
-    """Compress: a vector of conditions, no longer than what it picks from."""
-    rank = ops.rank(1)
-    if rank is not None and rank != 1:
-        yield f"the condition {ops.name(1)} has {rank} axes, a vector is wanted"
+    """Compress: an axis of the input."""
     if ops.node.has("axis"):
         yield from axis_in("axis", ops.node.int_attribute("axis", 0), ops.rank(0))
 

@@ -34,7 +34,9 @@ def resize(ops: Operands) -> Iterator[str]:
         yield from _counted(ops, 3, count, "sizes")
         yield from _positive(ops, 3, "size")
     if ops.node.text_attribute("coordinate_transformation_mode", "") == _ROI and count is not None:
-        yield from _counted(ops, 1, 2 * count, "roi")
+        cut = ops.count(1)
+        if cut is not None and rank is not None and cut not in {2 * count, 2 * rank}:
+            yield f"roi {ops.name(1)} has {elements(cut)}, {2 * count} are wanted"
 
 
 def upsample(ops: Operands) -> Iterator[str]:
