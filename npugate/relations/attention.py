@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from npugate.facts.graph import Dim
-from npugate.relations.compare import differ
+from npugate.relations.compare import differ, vector
 from npugate.relations.operands import Operands, Relation, shown, type_name
 
 _FLAT: Final = 3  # batch, sequence, hidden
@@ -48,8 +48,13 @@ def attention(ops: Operands) -> Iterator[str]:
     yield from _agree("number of heads", ("K", key.heads), ("V", value.heads))
     yield from _shared(query.heads, key.heads)
     yield from _one_type(ops)
+    yield from vector(ops, 6, _number(query.batch), "nonpad_kv_seqlen", "one for each sample")
     yield from _past(ops, key, value)
     yield from _mask(ops, query, key)
+
+
+def _number(size: Dim) -> int | None:
+    return size if isinstance(size, int) else None
 
 
 def _shared(queries: Dim, keys: Dim) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from npugate.relations.compare import axis_in, broadcast, one_way, scalar, vector
+from npugate.relations.compare import axis_in, broadcast, differ, elements, one_way, scalar, vector
 from npugate.relations.operands import Operands, Relation, shown
 
 _IMAGE_RANK: Final = 4
@@ -47,8 +47,9 @@ def group_normalization(ops: Operands) -> Iterator[str]:
     size = channels if by_channel else groups
     why = _has(channels) if by_channel else f"there are {groups} groups"
     for at, what in ((1, "scale"), (2, "bias")):
-        if ops.static(at) != (1,):  # one for all is taken
-            yield from vector(ops, at, size, what, why)
+        given = ops.count(at)
+        if given is not None and given != 1 and differ(given, size):  # one for all is taken
+            yield f"{what} {ops.name(at)} has {elements(given)}, {why}"
 
 
 def layer_normalization(ops: Operands) -> Iterator[str]:

@@ -85,30 +85,42 @@ def concat(ops: Operands) -> Iterator[str]:
 
 def split(ops: Operands) -> Iterator[str]:
     """Split: the parts add up to the axis, one for each output."""
-    node, rank = ops.node, ops.rank(0)
-    axis = node.int_attribute("axis", 0)
-    yield from axis_in("axis", axis, rank)
-    sizes = ops.ints(1) if ops.opset >= _AXES_AS_INPUT else node.ints_attribute("split")
-    total = ops.dim(0, axis)
-    count = len(node.outputs)
-    if ops.opset >= _UNEQUAL_SPLIT and not ops.given(1):
-        asked = node.int_attribute("num_outputs", count)
-        if asked != count:
-            yield f"num_outputs is {asked}, the node has {count} outputs"
-    if ops.given(1) and (rank := ops.rank(1)) is not None and rank != 1:
+    axis = ops.node.int_attribute("axis", 0)
+    yield from axis_in("axis", axis, ops.rank(0))
+    by_input = ops.opset >= _AXES_AS_INPUT
+    if by_input and ops.given(1) and (rank := ops.rank(1)) is not None and rank != 1:
         yield f"split {ops.name(1)} has {rank} axes, a vector is wanted"
+    elif ops.given(1) if by_input else ops.node.has("split"):
+        yield from _parts(ops, axis, by_input=by_input)
+    else:
+        yield from _equal_parts(ops, axis)
+
+
+def _parts(ops: Operands, axis: int, *, by_input: bool) -> Iterator[str]:
+    sizes = ops.ints(1) if by_input else ops.node.ints_attribute("split")
+    stated = ops.count(1) if by_input else len(sizes or ())
+    total, count = ops.dim(0, axis), len(ops.node.outputs)
+    if stated is not None and stated != count:
+        yield f"split has {stated} parts, the node has {count} outputs"
+    elif sizes is None:
         return
-    stated = ops.given(1) if ops.opset >= _AXES_AS_INPUT else node.has("split")
-    if sizes is None:
-        if not stated and ops.opset < _UNEQUAL_SPLIT and total is not None and total % count:
-            yield f"axis {axis} has {total} elements, which {count} outputs do not share evenly"
-        return
-    if len(sizes) != count:
-        yield f"split {shown(sizes)} has {len(sizes)} parts, the node has {count} outputs"
     elif any(size < 0 for size in sizes):
         yield f"split {shown(sizes)} has a negative part"
     elif total is not None and sum(sizes) != total:
         yield f"split {shown(sizes)} adds up to {sum(sizes)}, axis {axis} has {total}"
+
+
+def _equal_parts(ops: Operands, axis: int) -> Iterator[str]:
+    total, count = ops.dim(0, axis), len(ops.node.outputs)
+    if ops.opset < _UNEQUAL_SPLIT:
+        if total is not None and total % count:
+            yield f"axis {axis} has {total} elements, which {count} outputs do not share evenly"
+        return
+    asked = ops.node.int_attribute("num_outputs", count)
+    if asked != count:
+        yield f"num_outputs is {asked}, the node has {count} outputs"
+    elif total is not None and total - -(-total // count) * (count - 1) < 0:
+        yield f"axis {axis} has {total} elements, too few for {count} equal parts"
 
 
 def slice_(ops: Operands) -> Iterator[str]:
@@ -207,9 +219,6 @@ def tile(ops: Operands) -> Iterator[str]:
 def expand(ops: Operands) -> Iterator[str]:
     """Expand: the input broadcasts with the shape, both ways."""
     shape, wanted = ops.shape(0), ops.ints(1)
-    rank = ops.rank(1)
-    if rank is not None and rank != 1:
-        yield f"shape {ops.name(1)} has {rank} axes, a vector is wanted"
     if shape is None or wanted is None:
         return
     if any(dim < 0 for dim in wanted):

@@ -29,23 +29,20 @@ def recurrent(gates: int, functions: int, ops: Operands) -> Iterator[str]:
         yield f"direction is {direction!r}, one of {', '.join(_DIRECTIONS)} is wanted"
         return
     value, hidden = ops.shape(0), node.int_attribute("hidden_size", 0)
-    if node.has("hidden_size") and hidden < 1:
-        yield f"hidden_size is {hidden}, at least 1 is wanted"
+    if hidden < 1:
+        yield f"hidden_size is {hidden if node.has('hidden_size') else 'left out'}, 1 is the least"
         return
     if value is None:
         return
     if len(value) != _SEQUENCE_RANK:
         yield f"the input {ops.name(0)} {shown(value)} has {len(value)} axes, 3 are wanted"
         return
-    size = hidden or ops.dim(2, 2)
-    if size is None:
-        return
     batch = value[0] if node.int_attribute("layout", 0) else value[1]
-    yield from _fits(ops, 1, (count, gates * size, value[2]), "W")
-    yield from _fits(ops, 2, (count, gates * size, size), "R")
-    yield from _fits(ops, 3, (count, 2 * gates * size), "B")
+    yield from _fits(ops, 1, (count, gates * hidden, value[2]), "W")
+    yield from _fits(ops, 2, (count, gates * hidden, hidden), "R")
+    yield from _fits(ops, 3, (count, 2 * gates * hidden), "B")
     yield from _fits(ops, 4, (batch,), "sequence_lens")
-    yield from _state(ops, count, batch, size)
+    yield from _state(ops, count, batch, hidden)
     yield from _activations(ops, functions * count)
 
 

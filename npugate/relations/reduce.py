@@ -70,7 +70,10 @@ def top_k(ops: Operands) -> Iterator[str]:
     """TopK: k numbers of an axis that has as many."""
     axis = ops.node.int_attribute("axis", -1)
     yield from axis_in("axis", axis, ops.rank(0))
-    yield from scalar(ops, 1, "k")
+    shape = ops.shape(1)
+    if shape is not None and (len(shape) != 1 or differ(shape[0], 1)):
+        yield f"k {ops.name(1)} is {shown(shape)}, [1] is wanted"
+        return
     asked = ops.ints(1) if ops.given(1) else (ops.node.int_attribute("k", 0),)
     size = ops.dim(0, axis)
     if asked is None or len(asked) != 1:

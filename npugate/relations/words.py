@@ -60,6 +60,7 @@ WORDS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     },
     "ScatterElements": {"reduction": _SCATTER},
     "ScatterND": {"reduction": _SCATTER},
+    "SpaceToDepth": {"mode": ("DCR", "CRD")},
     "StringNormalizer": {"case_change_action": ("LOWER", "UPPER", "NONE")},
     "TensorScatter": {"mode": ("linear", "circular")},
     "TfIdfVectorizer": {"mode": ("TF", "IDF", "TFIDF")},
