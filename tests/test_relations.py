@@ -17,6 +17,18 @@ MORE = ("shape-inference-failed", "invalid-model")
 IMAGE = "(float[1, 4, 8, 8] x) => (float[N, C, H, W] y)"
 MATRIX = "(float[1, 8] x) => (float[M, N] y)"
 STEPS = "(float[5, 1, 3] x) => (float[5, D, 1, H] y)"
+LOOP = """
+    y = Loop (n, c, x) <
+        body = b (int64 i, bool k, float[1, 4] s) => (bool k2, double[1, 4] t)
+        { k2 = Identity (k) t = Cast <to = 11> (s) }
+    >
+"""
+BRANCHES = """
+    y = If (c) <
+        then_branch = a () => (float[N, M] t) { t = Reshape (x, s) },
+        else_branch = b () => (float[N, M] e) { e = Neg (x) }
+    >
+"""
 
 FIELD = {
     "conv_bias_length": (
@@ -154,6 +166,18 @@ WRONG = {
         *("(float[1, 8] x) => (int32[1, 8] y)", "float u", "y = Relu (x)"),
         ("'y' is declared as int32", "makes float"),
     ),
+    "the scales of a QLinearConv": (
+        "(uint8[1, 4, 8, 8] x) => (uint8[1, 2, 8, 8] y)",
+        "float s = {0.1}, float[3] ws, uint8[3] wz, uint8 z = {0}, uint8[2, 4, 1, 1] w",
+        "y = QLinearConv (x, s, z, w, ws, wz, s, z)",
+        ("scale 'ws' has 3 elements", "2 output channels"),
+    ),
+    "the body of a loop with another type": (
+        "(float[1, 4] x) => (float[1, 4] y)",
+        "int64 n = {2}, bool c = {1}",
+        LOOP,
+        ("Loop",),
+    ),
     "the number of scales": (
         *("(int8[1, 4, 2] x) => (float[1, 4, 2] y)", "float[3] s, int8[3] z"),
         *("y = DequantizeLinear <axis = 1> (x, s, z)", ("'s' has 3 elements", "has 4")),
@@ -223,6 +247,11 @@ def test_a_contradiction_is_named_with_both_sizes(case, tmp_path):
 
 
 RIGHT = {
+    "a branch for other sizes": (
+        "(bool c, float[1, 4] x) => (float[N, M] y)",
+        "int64[2] s = {1, 5}",
+        BRANCHES,
+    ),
     "Conv of groups": (IMAGE, "float[6, 2, 3, 3] w, float[6] b", "y = Conv <group = 2> (x, w, b)"),
     "depthwise ConvTranspose": (
         *(IMAGE, "float[4, 1, 3, 3] w, float[4] b", "y = ConvTranspose <group = 4> (x, w, b)"),
@@ -285,6 +314,14 @@ RIGHT = {
 }
 
 
+def test_the_branch_that_is_always_taken_is_judged(tmp_path):
+    signature, constants, nodes = RIGHT["a branch for other sizes"]
+    model = text("(float[1, 4] x) => (float[N, M] y)", f"bool c = {{1}}, {constants}", nodes)
+    said = messages(model, RULE, tmp_path)
+    assert said == ["shape [1, 5] asks for 5 elements, the input 'x' [1, 4] has 4"]
+    assert not runs(model)
+
+
 @pytest.mark.parametrize("case", RIGHT)
 def test_what_onnxruntime_runs_is_clean(case, tmp_path):
     model = text(*RIGHT[case])
@@ -304,6 +341,9 @@ def runs(model) -> bool:
             continue
         shape = [dim.dim_value or 8 for dim in info.type.tensor_type.shape.dim]
         dtype = helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type)
+        if dtype == bool:
+            feeds[info.name] = np.zeros(shape, bool)
+            continue
         feeds[info.name] = (rng.random(shape) * 4).astype(dtype)
     answer, reason = differential.run(model, feeds)
     assert answer in {"runs", "refuses"}, reason

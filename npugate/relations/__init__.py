@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from npugate.facts import Facts
-from npugate.facts.graph import UNKNOWN_DOMAIN
+from npugate.facts.graph import UNKNOWN_DOMAIN, Graph
 from npugate.findings.values import Hit, Location
 from npugate.relations import (
     attention,
@@ -108,5 +108,25 @@ def _judge(operands: Operands) -> Iterator[str]:
     found = [*types(operands), *words(operands)]
     yield from found
     relation = RELATIONS.get(node.op_type)
-    if relation is not None and not found:
+    if relation is None or found:
+        return
+    if _runs(node.graph):
         yield from relation(operands)
+    else:
+        operands.unknown.append(f"whether {node.graph.path} runs")
+
+
+def _runs(graph: Graph) -> bool:
+    """Tell whether a body runs for all that is known; a branch may be for other sizes than these.
+
+    Exporters write *squeeze it if it has one channel*: what contradicts itself is never reached.
+    """
+    while graph.owner is not None:
+        node, name = graph.owner
+        if node.op_type == "If":
+            test = node.constant(0)
+            taken = None if test is None or test.size != 1 else bool(test.reshape(-1)[0])
+            if taken is None or name != ("then_branch" if taken else "else_branch"):
+                return False
+        graph = node.graph
+    return True

@@ -10,11 +10,14 @@ from npugate.relations.operands import Operands, Relation, shown
 
 _IMAGE_RANK: Final = 4
 _SCALE_FOR_EACH_CHANNEL: Final = 21  # GroupNormalization; one for each group before
+_BROADCASTS: Final = 7
 _SHAPED: Final = 3  # axes that an InstanceNormalization needs at least
 
 
 def batch_normalization(ops: Operands) -> Iterator[str]:
     """BatchNormalization: scale, bias, mean, variance [C]."""
+    if not ops.node.int_attribute("spatial", 1):
+        return  # until opset 8: a parameter for each place
     channels = 1 if ops.rank(0) == 1 else ops.dim(0, 1)
     for at, what in enumerate(("scale", "bias", "mean", "variance"), start=1):
         yield from vector(ops, at, channels, what, _has(channels))
@@ -82,6 +85,8 @@ def lp_normalization(ops: Operands) -> Iterator[str]:
 
 def prelu(ops: Operands) -> Iterator[str]:
     """PRelu: the slope broadcasts with the input."""
+    if ops.opset < _BROADCASTS:
+        return  # a slope was for a channel then, wherever its axis
     value, slope = ops.shape(0), ops.shape(1)
     if value is not None and slope is not None and not broadcast(value, slope):
         yield (

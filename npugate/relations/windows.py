@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from math import ceil, trunc
 from typing import Final
 
-from npugate.relations.compare import differ, entries, vector
+from npugate.relations.compare import differ, elements, entries, scalar, vector
 from npugate.relations.operands import Operands, Relation, shown
 
 _BATCH_AND_CHANNELS: Final = 2
@@ -26,7 +26,14 @@ def conv_integer(ops: Operands) -> Iterator[str]:
 def qlinear_conv(ops: Operands) -> Iterator[str]:
     """QLinearConv: x, its scale and zero point, the weight and its, those of the result, bias."""
     yield from _conv(ops, 0, 3)
-    yield from vector(ops, 8, ops.dim(3, 0), "bias", _makes(ops.dim(3, 0)))
+    channels = ops.dim(3, 0)
+    yield from vector(ops, 8, channels, "bias", _makes(channels))
+    for at, what in ((1, "the scale"), (2, "the zero point"), (6, "the scale"), (7, "zero point")):
+        yield from scalar(ops, at, what)
+    for at, what in ((4, "scale"), (5, "zero point")):
+        count = ops.count(at)
+        if count is not None and count != 1 and differ(count, channels):
+            yield f"the {what} {ops.name(at)} has {elements(count)}, {_makes(channels)}"
 
 
 def _makes(channels: int | None) -> str:
