@@ -315,7 +315,7 @@ RIGHT = {
 
 
 def test_the_branch_that_is_always_taken_is_judged(tmp_path):
-    signature, constants, nodes = RIGHT["a branch for other sizes"]
+    _, constants, nodes = RIGHT["a branch for other sizes"]
     model = text("(float[1, 4] x) => (float[N, M] y)", f"bool c = {{1}}, {constants}", nodes)
     said = messages(model, RULE, tmp_path)
     assert said == ["shape [1, 5] asks for 5 elements, the input 'x' [1, 4] has 4"]

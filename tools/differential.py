@@ -192,10 +192,12 @@ def _model(file: Path) -> Case | None:
         if info.name in weights:
             continue
         tensor = info.type.tensor_type
-        shape = [dim.dim_value or 1 for dim in tensor.shape.dim]
+        if not tensor.elem_type or tensor.elem_type == onnx.TensorProto.STRING:
+            return None
+        shape = [max(dim.dim_value, 1) for dim in tensor.shape.dim]
         dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
         feeds[info.name] = rng.random(shape).astype(dtype)
-    return Case(file.name, model, feeds)
+    return Case(f"{file.parent.name}/{file.name}", model, feeds)
 
 
 def judge(case: Case, mutants: int, seed: int) -> list[Row]:
