@@ -341,7 +341,7 @@ def runs(model) -> bool:
             continue
         shape = [dim.dim_value or 8 for dim in info.type.tensor_type.shape.dim]
         dtype = helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type)
-        if dtype == bool:
+        if dtype.kind == "b":
             feeds[info.name] = np.zeros(shape, bool)
             continue
         feeds[info.name] = (rng.random(shape) * 4).astype(dtype)

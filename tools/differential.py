@@ -3,9 +3,9 @@
     python tools/differential.py [--cases 300] [--mutants 20] [--seed 0] [--models FOLDER ...]
 
 Each case is a node test of onnx's own backend tests, or a model of a folder; a mutant is one change
-to it (`mutations.py`). onnxruntime loads and runs the mutant once, and the rules that name
-contradictions judge it. Prints a table, then the mutants on which both disagree. Ends with status 1
-when `check` passes 1 % or more of what onnxruntime refuses, or names what it runs.
+to it (`mutations.py`), and the model as it is counts, too. onnxruntime loads and runs each once, and
+the rules that name contradictions judge it. Prints a table, then the mutants on which both disagree.
+Ends with status 1 when `check` passes 1 % or more of what onnxruntime refuses, or names what it runs.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ NAMING: Final = (
     "tensor-data-mismatch",
 )
 """Rules whose finding says that a model contradicts itself or the standard."""
+UNCHANGED: Final = -1  # number of the model as it is, among its mutants
 _KERNEL: Final = ("could not find an implementation", "not implemented", "not supported")
 _KERNEL_TOO: Final = ("unsupported", "only support", "currently only", "is not a registered")
 _PER_CASE: Final = 0.85  # share of the inputs of a node test that become constants
@@ -209,7 +210,7 @@ def judge(case: Case, mutants: int, seed: int) -> list[Row]:
         if found is None:
             break
         rows += found
-        start += max(len(found), 1)
+        start = max(found[-1].number + 1, start + 1) if found else start + 1
         if found and found[-1].theirs != "ends":
             break
     return [row for row in rows if row.theirs != "skipped"]
@@ -262,6 +263,10 @@ def _work(case: Case, numbers: range, seed: int, pipe: Any) -> None:  # noqa: AN
     if run(plain, case.feeds)[0] != "runs":
         return
     pipe.write(b"ready\n")
+    if not numbers.start:
+        named, unknown = ours(plain)
+        row = Row(case.name, UNCHANGED, "nothing", "runs", "", named, unknown)
+        pipe.write(Encoder().encode(row) + b"\n")
     for number in numbers:
         mutant = _mutant(case, number, seed)
         if mutant is None:
