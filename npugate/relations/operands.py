@@ -12,6 +12,7 @@ from npugate.facts.graph import Array, Dim, Node, Tensor
 Relation = Callable[["Operands"], Iterator[str]]
 """Yields a sentence for each contradiction, with both sizes in it."""
 
+_SHOWN: Final = 16
 _NAMES: Final[Mapping[int, str]] = {
     value: name.lower() for name, value in TensorProto.DataType.items()
 }
@@ -112,5 +113,7 @@ def type_name(dtype: int) -> str:
 
 
 def shown(shape: tuple[Dim, ...]) -> str:
-    """Return a shape for a message."""
-    return f"[{', '.join('?' if dim is None else str(dim) for dim in shape)}]"
+    """Return a shape, or other numbers, for a message; of many only the first."""
+    texts = ["?" if dim is None else str(dim) for dim in shape[:_SHOWN]]
+    more = [f"... ({len(shape)})"] if len(shape) > _SHOWN else []
+    return f"[{', '.join([*texts, *more])}]"

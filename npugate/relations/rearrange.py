@@ -238,7 +238,10 @@ def pad(ops: Operands) -> Iterator[str]:
     wanted = None if rank is None else 2 * rank
     if ops.given(3):
         wanted = None if axes is None else 2 * len(axes)
-        yield from unique_axes(axes, rank)
+        faults = list(unique_axes(axes, rank))
+        yield from faults
+        if axes is None or faults:
+            return
     if wanted is not None and entries is not None and entries != wanted:
         yield f"pads has {entries} entries, {wanted // 2} axes want {wanted}"
         return

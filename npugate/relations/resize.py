@@ -81,7 +81,7 @@ def grid_sample(ops: Operands) -> Iterator[str]:
     image, grid = ops.shape(0), ops.shape(1)
     if image is None or grid is None:
         return
-    if len(image) != len(grid):
+    if len(image) != len(grid) or not grid:
         yield f"the grid {shown(grid)} and the input {shown(image)} differ in rank"
     elif differ(grid[-1], len(image) - 2):
         yield f"the grid has {grid[-1]} coordinates, the input has {len(image) - 2} axes"
