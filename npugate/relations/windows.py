@@ -45,6 +45,7 @@ def _conv(ops: Operands, value: int, weight: int) -> Iterator[str]:
     group = ops.node.int_attribute("group", 1)
     yield from _ranks(ops, value, weight)
     yield from _kernel(ops, weight)
+    yield from _padded_twice(ops)
     if group < 1:
         yield f"group is {group}, at least 1 is wanted"
         return
@@ -64,6 +65,7 @@ def conv_transpose(ops: Operands) -> Iterator[str]:
     group = ops.node.int_attribute("group", 1)
     yield from _ranks(ops, 0, 1)
     yield from _kernel(ops, 1)
+    yield from _padded_twice(ops)
     if group < 1:
         yield f"group is {group}, at least 1 is wanted"
         return
@@ -107,6 +109,12 @@ def _kernel(ops: Operands, weight: int) -> Iterator[str]:
             f"the window of the weight {ops.name(weight)} is {shown(window)}"
         )
     yield from _lengths(ops, len(window))
+
+
+def _padded_twice(ops: Operands) -> Iterator[str]:
+    how, pads = ops.node.text_attribute("auto_pad", "NOTSET"), ops.node.ints_attribute("pads")
+    if how not in {"", "NOTSET"} and pads is not None:
+        yield f"auto_pad is {how} and pads is {shown(pads)}, one of them is wanted"
 
 
 def _lengths(ops: Operands, axes: int) -> Iterator[str]:
