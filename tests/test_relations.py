@@ -6,7 +6,7 @@ right ones.
 
 import numpy as np
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper
 
 from tests.parameter_models import found, messages, text
 from tools import differential
@@ -76,6 +76,10 @@ WRONG = {
     "Conv kernel_shape": (
         *(IMAGE, "float[2, 4, 3, 3] w", "y = Conv <kernel_shape = [3, 5]> (x, w)"),
         ("kernel_shape is [3, 5]", "is [3, 3]"),
+    ),
+    "Conv with a window that is too large": (
+        *("(float[1, 3, 2, 8] x) => (float[N, C, H, W] y)", "float[3, 3, 5, 3] w"),
+        *("y = Conv <pads = [1, 0, 1, 0]> (x, w)", ("axis 2 has 2 elements", "reaches over 5")),
     ),
     "Conv weight of another rank": (
         *(IMAGE, "float[2, 4, 3] w", "y = Conv (x, w)"),
@@ -253,6 +257,10 @@ RIGHT = {
         BRANCHES,
     ),
     "Conv of groups": (IMAGE, "float[6, 2, 3, 3] w, float[6] b", "y = Conv <group = 2> (x, w, b)"),
+    "Conv with a window as large as the image": (
+        *("(float[1, 3, 2, 8] x) => (float[N, C, H, W] y)", "float[3, 3, 4, 3] w"),
+        "y = Conv <pads = [1, 0, 1, 0]> (x, w)",
+    ),
     "depthwise ConvTranspose": (
         *(IMAGE, "float[4, 1, 3, 3] w, float[4] b", "y = ConvTranspose <group = 4> (x, w, b)"),
     ),
@@ -312,6 +320,22 @@ RIGHT = {
         "y = Conv (x, w, b)",
     ),
 }
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "message"),
+    [
+        (TensorProto.FLOAT, [3], "initializer 'w' is declared as [3] and has [4]"),
+        (TensorProto.DOUBLE, [4], "initializer 'w' is declared as double and is float"),
+        (TensorProto.FLOAT, [4], ""),
+        (TensorProto.FLOAT, ["n"], ""),
+    ],
+)
+def test_a_default_value_is_what_its_input_is_declared_as(dtype, shape, message, tmp_path):
+    model = text("(float[1, 4] x) => (float[1, 4] y)", "float[4] w", "y = Add (x, w)")
+    model.graph.input.append(helper.make_tensor_value_info("w", dtype, shape))
+    assert messages(model, RULE, tmp_path) == ([message] if message else [])
+    assert runs(model) is not bool(message)
 
 
 def test_the_branch_that_is_always_taken_is_judged(tmp_path):

@@ -27,8 +27,9 @@ from npugate.relations import (
     sequences,
     windows,
 )
+from npugate.relations.declared import declared
 from npugate.relations.elements import types
-from npugate.relations.operands import Operands, Relation, type_name
+from npugate.relations.operands import Operands, Relation
 from npugate.relations.words import words
 
 RELATIONS: Final[Mapping[str, Relation]] = {
@@ -59,7 +60,7 @@ def contradictions(facts: Facts) -> Iterator[Hit]:
         if node.location() not in refused:
             for message in _judge(Operands(node, facts.opset)):
                 yield node.hit(message)
-    yield from _declared(facts)
+    yield from declared(facts)
 
 
 def explained(facts: Facts, location: Location) -> str:
@@ -71,20 +72,6 @@ def explained(facts: Facts, location: Location) -> str:
         for message in _judge(Operands(node, facts.opset))
     ]
     return "; ".join(found)
-
-
-def _declared(facts: Facts) -> Iterator[Hit]:
-    """Yield outputs of the model that are declared with another element type than is made."""
-    for info in facts.model.proto.graph.output:
-        tensor = facts.main.tensors.get(info.name)
-        declared = info.type.tensor_type.elem_type
-        if tensor is None or tensor.producer is None or not declared or not tensor.dtype:
-            continue
-        if declared != tensor.dtype:
-            yield tensor.hit(
-                f"output {info.name!r} is declared as {type_name(declared)}, "
-                f"and its node makes {type_name(tensor.dtype)}"
-            )
 
 
 def unknown(facts: Facts) -> Iterator[str]:

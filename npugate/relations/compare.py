@@ -64,6 +64,11 @@ def entries(ops: Operands, name: str, count: int | None, why: str) -> Iterator[s
         yield f"{name} has {len(given)} entries, {why} want {count}"
 
 
+def same(first: tuple[Dim, ...], second: tuple[Dim, ...]) -> bool:
+    """Tell whether two shapes may be one, as far as they are known."""
+    return len(first) == len(second) and not any(map(differ, first, second))
+
+
 def broadcast(first: tuple[Dim, ...], second: tuple[Dim, ...]) -> bool:
     """Tell whether two shapes may broadcast with each other, as far as they are known."""
     pairs = zip(reversed(first), reversed(second), strict=False)

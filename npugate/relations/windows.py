@@ -46,6 +46,7 @@ def _conv(ops: Operands, value: int, weight: int) -> Iterator[str]:
     yield from _ranks(ops, value, weight)
     yield from _kernel(ops, weight)
     yield from _padded_twice(ops)
+    yield from _covered(ops, value, weight)
     if group < 1:
         yield f"group is {group}, at least 1 is wanted"
         return
@@ -117,6 +118,34 @@ def _padded_twice(ops: Operands) -> Iterator[str]:
         yield f"auto_pad is {how} and pads is {shown(pads)}, one of them is wanted"
 
 
+def _covered(ops: Operands, value: int, weight: int) -> Iterator[str]:
+    """Yield an axis that is smaller than the window of the weight, padding included."""
+    shape = ops.static(weight)
+    if shape is None or ops.node.text_attribute("auto_pad", "NOTSET") not in {
+        "",
+        "NOTSET",
+        "VALID",
+    }:
+        return
+    window = shape[_BATCH_AND_CHANNELS:]
+    count = len(window)
+    pads = ops.node.ints_attribute("pads") or (0,) * (2 * count)
+    dilations = ops.node.ints_attribute("dilations") or (1,) * count
+    if len(pads) != 2 * count or len(dilations) != count:
+        return
+    for at, size in enumerate(window):
+        length = ops.dim(value, at + _BATCH_AND_CHANNELS)
+        reach = dilations[at] * (size - 1) + 1
+        if length is not None and length + pads[at] + pads[at + count] < reach:
+            axis = at + _BATCH_AND_CHANNELS
+            yield f"{_length(axis, length, pads)}, the window of the weight reaches over {reach}"
+            return
+
+
+def _length(axis: int, length: int, pads: tuple[int, ...]) -> str:
+    return f"axis {axis} has {elements(length)}{' and padding' if any(pads) else ''}"
+
+
 def _lengths(ops: Operands, axes: int) -> Iterator[str]:
     why = f"{axes} axes" if axes != 1 else "1 axis"
     yield from entries(ops, "strides", axes, why)
@@ -175,10 +204,8 @@ def _too_small(ops: Operands, kernel: tuple[int, ...], pads: tuple[int, ...]) ->
             continue
         rest = (length + padded[at] + padded[at + len(kernel)] - reach) / strides[at]
         if (ceil(rest) if rounds_up else trunc(rest)) + 1 < 0:  # nothing at all is no fault
-            yield (
-                f"axis {at + _BATCH_AND_CHANNELS} has {length} elements"
-                f"{' and padding' if any(padded) else ''}, the window reaches over {reach}"
-            )
+            axis = at + _BATCH_AND_CHANNELS
+            yield f"{_length(axis, length, padded)}, the window reaches over {reach}"
             return
 
 

@@ -1,0 +1,46 @@
+"""Values that are declared as something else than they are: outputs, and weights among inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from npugate.facts import Facts
+from npugate.facts.graph import Shape, shape_of
+from npugate.findings.values import Hit, Location
+from npugate.relations.compare import same
+from npugate.relations.operands import shown, type_name
+
+
+def declared(facts: Facts) -> Iterator[Hit]:
+    """Yield values of the main graph that are declared as something else than they are."""
+    graph = facts.model.proto.graph
+    for info in graph.output:
+        tensor = facts.main.tensors.get(info.name)
+        stated = info.type.tensor_type.elem_type
+        if tensor is None or tensor.producer is None or not stated or not tensor.dtype:
+            continue
+        if stated != tensor.dtype:
+            yield tensor.hit(
+                f"output {info.name!r} is declared as {type_name(stated)}, "
+                f"and its node makes {type_name(tensor.dtype)}"
+            )
+    weights = {item.name: item for item in graph.initializer}
+    for info in graph.input:
+        item = weights.get(info.name)
+        if item is not None:
+            held = (item.data_type, tuple(item.dims))
+            yield from _default(info.name, shape_of(info.type), held)
+
+
+def _default(
+    name: str, declared: tuple[int, Shape | None], held: tuple[int, tuple[int, ...]]
+) -> Iterator[Hit]:
+    """Yield an input whose default value has another type or shape than is declared."""
+    first, second = declared[1], held[1]
+    if declared[0] and declared[0] != held[0]:
+        what = f"declared as {type_name(declared[0])} and is {type_name(held[0])}"
+    elif first is not None and not same(first, second):
+        what = f"declared as {shown(first)} and has {shown(second)}"
+    else:
+        return
+    yield Hit(Location(value=name), f"initializer {name!r} is {what}")
