@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from npugate.api import Example, Facts, Hit, Node, Rule, Severity, Target, scale_axis
+from npugate.api import Example, Facts, Hit, Node, Rule, Severity, Target, Tensor, scale_axis
 
 _CONV = ("output channels", "input channels")
 _TRANSPOSED_CONV = ("input channels", "output channels")
@@ -48,11 +48,18 @@ def _misplaced(node: Node, position: int) -> Iterator[Hit]:
             f"the scales of the weight run along axis {found.stored} of {_source(found.node)!r}, "
             f"which a view joins with another axis; axis {wanted} of the weight is wanted"
         )
-    elif found.axis != wanted:
+    elif found.axis != wanted and not _depthwise(node, held, found.axis):
         place = f"axis {found.axis} ({roles[found.axis]})"
         if found.node.output() is not held:
             place = f"axis {found.stored} of {_source(found.node)!r}, which is {place}"
         yield node.hit(f"the scales of the weight run along {place}, {wanted} is wanted")
+
+
+def _depthwise(node: Node, weight: Tensor, axis: int) -> bool:
+    """Tell whether a transposed convolution sums over none of its input channels."""
+    groups = node.int_attribute("group", 1)
+    channels = weight.shape[0] if weight.shape else None
+    return node.op_type == "ConvTranspose" and axis == 0 and groups > 1 and groups == channels
 
 
 def _roles(node: Node, position: int, rank: int) -> tuple[str, ...] | None:

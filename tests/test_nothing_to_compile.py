@@ -25,6 +25,14 @@ WRONG = {
         text("(float[1, 3] x) => (float[2] y)", "float[2] a = {1, 2}", "y = Mul (a, a)"),
         "nothing is computed: its outputs are constants or inputs passed on" + END,
     ),
+    "another shape": (
+        text(
+            "(float[1, 3, 4] x) => (float[12] y)",
+            "int64[1] s = {-1}",
+            "f = Flatten (x) y = Reshape (f, s)",
+        ),
+        "nothing is computed: values only get another shape on their way to the outputs",
+    ),
     "an operator that no output hangs on": (
         text(SIGNATURE, "float unused = {1}", "r = Relu (input) y = Identity (input)"),
         "nothing is computed: its outputs are constants or inputs passed on" + END,
@@ -51,6 +59,10 @@ RIGHT = {
         "float unused = {1}",
         "y = If (c) <then_branch = a () => (float[1, 3] t) { t = Relu (x) },"
         " else_branch = b () => (float[1, 3] e) { e = Neg (x) }>",
+    ),
+    "no output: another fault": text("(float[1, 3] x) => ()", "float u", "y = Relu (x)"),
+    "a Transpose": text(
+        "(float[1, 3] x) => (float[3, 1] y)", "float u", "y = Transpose <perm = [1, 0]> (x)"
     ),
     "a conversion": text("(float[1, 3] x) => (int32[1, 3] y)", "float u", "y = Cast <to = 6> (x)"),
 }

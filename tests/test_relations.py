@@ -322,6 +322,16 @@ RIGHT = {
 }
 
 
+@pytest.mark.parametrize("dtype", [TensorProto.FLOAT, TensorProto.INT64])
+def test_a_value_within_the_graph_is_of_the_type_that_is_declared(dtype, tmp_path):
+    model = text("(float[1, 4] x) => (float[1, 4] y)", "float u", "r = Relu (x) y = Sigmoid (r)")
+    model.graph.value_info.append(helper.make_tensor_value_info("r", dtype, [1, 4]))
+    wrong = dtype != TensorProto.FLOAT
+    message = "value 'r' is declared as int64, and its node makes float"
+    assert messages(model, RULE, tmp_path) == ([message] if wrong else [])
+    assert runs(model) is not wrong
+
+
 @pytest.mark.parametrize(
     ("dtype", "shape", "message"),
     [

@@ -71,6 +71,7 @@ RIGHT = {
     "MatMul of a batch": layer("MatMul", (3, 64, 32), 2),
     "Conv": layer("Conv", (8, 4, 3, 3), 0),
     "ConvTranspose": layer("ConvTranspose", (8, 4, 3, 3), 1),
+    "depthwise ConvTranspose": layer("ConvTranspose", (8, 1, 3, 3), 0, group=8),
     "HWIO along O": layer("Conv", (3, 3, 3, 16), 3, (("Transpose", (3, 2, 0, 1)),)),
     "a Reshape that keeps O": layer("Conv", (16, 27), 0, (("Reshape", (16, 3, 3, 3)),)),
     "a MatMul behind a Transpose": layer("MatMul", (32, 64), 0, (("Transpose", (1, 0)),)),

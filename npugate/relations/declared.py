@@ -1,4 +1,4 @@
-"""Values that are declared as something else than they are: outputs, and weights among inputs."""
+"""Values that are declared as something else than they are."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from npugate.relations.operands import shown, type_name
 def declared(facts: Facts) -> Iterator[Hit]:
     """Yield values of the main graph that are declared as something else than they are."""
     graph = facts.model.proto.graph
-    for info in graph.output:
+    outputs = {info.name for info in graph.output}
+    for info in (*graph.output, *(item for item in graph.value_info if item.name not in outputs)):
         tensor = facts.main.tensors.get(info.name)
         stated = info.type.tensor_type.elem_type
         if tensor is None or tensor.producer is None or not stated or not tensor.dtype:
             continue
         if stated != tensor.dtype:
+            what = "output" if info.name in outputs else "value"
             yield tensor.hit(
-                f"output {info.name!r} is declared as {type_name(stated)}, "
+                f"{what} {info.name!r} is declared as {type_name(stated)}, "
                 f"and its node makes {type_name(tensor.dtype)}"
             )
     weights = {item.name: item for item in graph.initializer}
