@@ -48,7 +48,9 @@ def attention(ops: Operands) -> Iterator[str]:
     yield from _agree("number of heads", ("K", key.heads), ("V", value.heads))
     yield from _shared(query.heads, key.heads)
     yield from _one_type(ops)
-    yield from vector(ops, 6, _number(query.batch), "nonpad_kv_seqlen", "one for each sample")
+    if ops.opset < _WINDOWED:
+        batch = _number(query.batch)
+        yield from vector(ops, 6, batch, "nonpad_kv_seqlen", f"there are {batch} samples")
     yield from _past(ops, key, value)
     yield from _mask(ops, query, key)
 

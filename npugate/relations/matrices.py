@@ -53,8 +53,9 @@ def qlinear_matmul(ops: Operands) -> Iterator[str]:
             yield from scalar(ops, at, f"the {what}")
     for at in (4, 5):
         rank = ops.rank(at)
-        if rank is not None and rank > 1 and (rank != ops.rank(3) or ops.dim(at, -2) != 1):
-            yield f"{ops.name(at)} has {rank} axes, a number or a vector is wanted"
+        alike = rank == ops.rank(3) and ops.dim(at, -2) == 1
+        if rank is not None and rank > 1 and (not alike or ops.dim(at, -1) != ops.dim(3, -1)):
+            yield f"{ops.name(at)} has {rank} axes, a number or one for each column is wanted"
         yield from _points(ops, at, ops.dim(3, -1), "column")
 
 

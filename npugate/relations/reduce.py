@@ -117,9 +117,7 @@ def one_hot(ops: Operands) -> Iterator[str]:
 def range_(ops: Operands) -> Iterator[str]:
     """Range: three single numbers, a step that is not 0."""
     for at, what in ((0, "the start"), (1, "the limit"), (2, "the step")):
-        rank = ops.rank(at)
-        if rank:
-            yield f"{what} {ops.name(at)} has {rank} axes, a single number is wanted"
+        yield from scalar(ops, at, what)
     step = ops.values(2)
     if step is not None and step.size == 1 and not step.reshape(-1)[0]:
         yield f"the step {ops.name(2)} is 0"

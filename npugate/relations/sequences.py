@@ -32,6 +32,9 @@ def tf_idf(ops: Operands) -> Iterator[str]:
         yield f"ngram_counts {shown(starts)} do not rise from 0"
     elif pool is not None and starts[-1] > len(pool):
         yield f"ngram_counts {shown(starts)} go beyond the pool of {len(pool)}"
+    shortest = ops.node.int_attribute("min_gram_length", 1)
+    if shortest < 1:
+        yield f"min_gram_length is {shortest}, at least 1 is wanted"
     longest = ops.node.int_attribute("max_gram_length", 0)
     if longest > len(starts):
         yield f"max_gram_length is {longest}, ngram_counts has {len(starts)} entries"

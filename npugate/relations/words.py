@@ -59,7 +59,6 @@ WORDS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         "coordinate_transformation_mode": ("half_pixel", "output_half_pixel"),
     },
     "ScatterElements": {"reduction": _SCATTER},
-    "ScatterND": {"reduction": _SCATTER},
     "SpaceToDepth": {"mode": ("DCR", "CRD")},
     "StringNormalizer": {"case_change_action": ("LOWER", "UPPER", "NONE")},
     "TensorScatter": {"mode": ("linear", "circular")},
