@@ -42,7 +42,6 @@ def attention(ops: Operands) -> Iterator[str]:
     yield from faults
     if faults or query is None or key is None or value is None:
         return
-    yield from _agree("batch", ("Q", query.batch), ("K", key.batch), ("V", value.batch))
     yield from _agree("size of a head", ("Q", query.size), ("K", key.size))
     yield from _agree("length", ("K", key.steps), ("V", value.steps))
     yield from _agree("number of heads", ("K", key.heads), ("V", value.heads))
@@ -50,6 +49,7 @@ def attention(ops: Operands) -> Iterator[str]:
     yield from _one_type(ops)
     if ops.opset < _WINDOWED:
         batch = _number(query.batch)
+        yield from _agree("batch", ("Q", query.batch), ("K", key.batch), ("V", value.batch))
         yield from vector(ops, 6, batch, "nonpad_kv_seqlen", f"there are {batch} samples")
     yield from _past(ops, key, value)
     yield from _mask(ops, query, key)
@@ -123,10 +123,10 @@ def _past(ops: Operands, key: Heads, value: Heads) -> Iterator[str]:
 def _mask(ops: Operands, query: Heads, key: Heads) -> Iterator[str]:
     """The mask broadcasts to batch, heads, queries, keys."""
     mask = ops.shape(3)
-    if mask is None or ops.opset >= _WINDOWED:
+    if mask is None or len(mask) < 2 or ops.opset >= _WINDOWED:  # noqa: PLR2004 - queries, keys
         return
-    if not 2 <= len(mask) <= _SPLIT:  # noqa: PLR2004 - queries and keys at least
-        yield f"the mask {ops.name(3)} has {len(mask)} axes, 2 to {_SPLIT} are wanted"
+    if len(mask) > _SPLIT:
+        yield f"the mask {ops.name(3)} has {len(mask)} axes, {_SPLIT} at most are wanted"
         return
     past = ops.dim(4, 2) if ops.given(4) else 0
     total = key.steps + past if isinstance(key.steps, int) and past is not None else None

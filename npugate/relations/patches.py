@@ -88,6 +88,9 @@ def col2im(ops: Operands) -> Iterator[str]:
 def center_crop_pad(ops: Operands) -> Iterator[str]:
     """CenterCropPad: a size for each axis that is named."""
     rank, sizes = ops.rank(0), ops.count(1)
+    if ops.rank(1) not in {None, 1}:
+        yield f"the shape {ops.name(1)} has {ops.rank(1)} axes, a vector is wanted"
+        return
     axes = ops.node.ints_attribute("axes")
     wanted = rank if axes is None else len(axes)
     for axis in axes or ():

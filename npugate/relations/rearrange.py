@@ -231,6 +231,9 @@ def expand(ops: Operands) -> Iterator[str]:
 def pad(ops: Operands) -> Iterator[str]:
     """Pad: two entries for each axis, or for each that is named."""
     rank = ops.rank(0)
+    if ops.given(1) and ops.rank(1) not in {None, 1}:
+        yield f"pads {ops.name(1)} has {ops.rank(1)} axes, a vector is wanted"
+        return
     pads = ops.ints(1) if ops.given(1) else ops.node.ints_attribute("pads")
     axes = ops.ints(3)
     size = ops.count(1) if ops.given(1) else None

@@ -36,6 +36,8 @@ def tf_idf(ops: Operands) -> Iterator[str]:
     if shortest < 1:
         yield f"min_gram_length is {shortest}, at least 1 is wanted"
     longest = ops.node.int_attribute("max_gram_length", 0)
+    if longest < shortest:
+        yield f"max_gram_length is {longest}, min_gram_length is {shortest}"
     if longest > len(starts):
         yield f"max_gram_length is {longest}, ngram_counts has {len(starts)} entries"
 
