@@ -62,6 +62,20 @@ def layer(
         helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"], "dequantize"),
         helper.make_node("DequantizeLinear", ["w", "ws", "wz"], ["w0"], "weight", axis=axis),
     ]
+    name, shape = _viewed(stored, views, given, nodes)
+    nodes.append(helper.make_node(kind, ["d", name], ["y"], "layer", **attributes))
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, _reads(kind, shape, attributes))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.asarray(value), key) for key, value in given.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def _viewed(stored, views, given, nodes) -> tuple[str, tuple[int, ...]]:
+    """Add the views to the nodes; return what the last one makes, and its shape."""
     shape, name = stored, "w0"
     for number, (view, how) in enumerate(views, start=1):
         made, inputs = f"w{number}", [name]
@@ -75,15 +89,7 @@ def layer(
             shape = tuple(how)
         nodes.append(helper.make_node(view, inputs, [made], f"view{number}", **options))
         name = made
-    nodes.append(helper.make_node(kind, ["d", name], ["y"], "layer", **attributes))
-    graph = helper.make_graph(
-        nodes,
-        "net",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, _reads(kind, shape, attributes))],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(np.asarray(value), key) for key, value in given.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return name, shape
 
 
 def _reads(kind: str, weight: tuple[int, ...], attributes: dict[str, object]) -> list[int]:

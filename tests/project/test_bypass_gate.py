@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from tests.project.test_bypass_models import CONV
 from tests.pull_request import (
     GOOD,
     HEAD,
@@ -20,7 +21,6 @@ from tests.pull_request import (
     submodule,
     told,
 )
-from tests.project.test_bypass_models import CONV
 
 pytestmark = needs_git
 
