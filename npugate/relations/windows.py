@@ -167,6 +167,9 @@ def pool(ops: Operands) -> Iterator[str]:
     if axes < 1:
         yield f"the input {ops.name(0)} has {rank} axes, a window slides along the third and on"
         return
+    order = ops.node.int_attribute("storage_order", 0)
+    if order not in {0, 1}:
+        yield f"storage_order is {order}, 0 or 1 is wanted"
     yield from entries(ops, "kernel_shape", axes, f"{axes} axes" if axes != 1 else "1 axis")
     yield from _lengths(ops, axes)
     kernel = ops.node.ints_attribute("kernel_shape") or ()
