@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from msgspec import Struct
+from onnx import TensorProto
 
 from npugate.facts.graph import Dim
 from npugate.relations.compare import differ, vector
@@ -123,7 +124,11 @@ def _past(ops: Operands, key: Heads, value: Heads) -> Iterator[str]:
 def _mask(ops: Operands, query: Heads, key: Heads) -> Iterator[str]:
     """The mask broadcasts to batch, heads, queries, keys."""
     mask = ops.shape(3)
-    if mask is None or len(mask) < 2 or ops.opset >= _WINDOWED:  # noqa: PLR2004 - queries, keys
+    if mask is None or ops.opset >= _WINDOWED:
+        return
+    if len(mask) < 2:  # noqa: PLR2004 - queries and keys
+        if ops.dtype(0) == TensorProto.FLOAT:  # in other types it is computed step by step
+            yield f"the mask {ops.name(3)} has {len(mask)} axes, 2 to {_SPLIT} are wanted"
         return
     if len(mask) > _SPLIT:
         yield f"the mask {ops.name(3)} has {len(mask)} axes, {_SPLIT} at most are wanted"

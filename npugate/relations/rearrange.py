@@ -171,6 +171,9 @@ def squeeze(ops: Operands) -> Iterator[str]:
     if given is not None and given != 1:
         yield f"axes {ops.name(1)} has {given} axes itself, a vector is wanted"
         return
+    if len(ops.node.inputs) > 1 and not ops.given(1):
+        yield "axes is an input without a name: leave it out as a whole"
+        return
     axes, rank = _axes(ops), ops.rank(0)
     if axes is None or rank is None:
         return

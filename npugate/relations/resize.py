@@ -108,6 +108,10 @@ def affine_grid(ops: Operands) -> Iterator[str]:
     if axes is not None and axes not in {2, 3}:
         yield f"the size {ops.name(1)} has {entries} entries, 4 or 5 are wanted"
         return
+    spatial = size[2:] if size else ()
+    if spatial and min(spatial) < 1:
+        yield f"the size {shown(size or ())} has {min(spatial)}, at least 1 is wanted"
+        return
     if theta is None:
         return
     batch = size[0] if size else None

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from npugate.relations.compare import vector
-from npugate.relations.operands import Operands, Relation, shown
+from npugate.relations.compare import axis_in, same, vector
+from npugate.relations.operands import Operands, Relation, shown, type_name
+
+_INFERRED: Final = 9  # from here on onnx infers the body of a Scan
 
 
 def reverse_sequence(ops: Operands) -> Iterator[str]:
@@ -42,6 +44,40 @@ def tf_idf(ops: Operands) -> Iterator[str]:
         yield f"max_gram_length is {longest}, ngram_counts has {len(starts)} entries"
 
 
+def split_to_sequence(ops: Operands) -> Iterator[str]:
+    """SplitToSequence: the parts add up to the axis."""
+    axis = ops.node.int_attribute("axis", 0)
+    yield from axis_in("axis", axis, ops.rank(0))
+    sizes, total = ops.ints(1), ops.dim(0, axis)
+    if sizes and ops.rank(1) == 1 and total is not None and sum(sizes) != total:
+        yield f"split {shown(sizes)} adds up to {sum(sizes)}, axis {axis} has {total}"
+
+
+def scan(ops: Operands) -> Iterator[str]:
+    """Scan of opset 8, which onnx does not infer: a body input for each state and each sequence."""
+    body = ops.node.subgraphs.get("body")
+    if ops.opset >= _INFERRED or body is None:
+        return
+    given = ops.node.inputs[1:]  # behind the lengths
+    states = len(given) - ops.node.int_attribute("num_scan_inputs", 0)
+    if len(given) != len(body.inputs) or len(body.outputs) < states:
+        yield (
+            f"the body has {len(body.inputs)} inputs and {len(body.outputs)} outputs, "
+            f"there are {states} states and {len(given) - states} sequences"
+        )
+        return
+    for at, (outer, inner) in enumerate(zip(given, body.inputs, strict=True)):
+        if outer is None or outer.shape is None:
+            continue
+        if outer.dtype and inner.dtype and outer.dtype != inner.dtype:
+            named = f"{outer.name!r} is {type_name(outer.dtype)}"
+            yield f"{named}, {inner.name!r} of the body is {type_name(inner.dtype)}"
+        seen = outer.shape[1:] if at < states else outer.shape[2:]
+        if inner.shape is not None and not same(seen, inner.shape):
+            named = f"{outer.name!r} gives {shown(seen)}"
+            yield f"{named}, {inner.name!r} of the body is {shown(inner.shape)}"
+
+
 def stft(ops: Operands) -> Iterator[str]:
     """STFT: a step above 0, no frame longer than the signal."""
     step, length = ops.ints(1), ops.ints(3)
@@ -58,5 +94,7 @@ def stft(ops: Operands) -> Iterator[str]:
 RELATIONS: Final[Mapping[str, Relation]] = {
     "ReverseSequence": reverse_sequence,
     "STFT": stft,
+    "Scan": scan,
+    "SplitToSequence": split_to_sequence,
     "TfIdfVectorizer": tf_idf,
 }

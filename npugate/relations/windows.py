@@ -220,6 +220,9 @@ def unpool(ops: Operands) -> Iterator[str]:
     if len(value) != len(index) or any(differ(a, b) for a, b in zip(value, index, strict=True)):
         yield f"the indices {shown(index)} and the input {shown(value)} differ in shape"
         return
+    places = ops.ints(1)
+    if places and min(places) < 0:
+        yield f"the indices {ops.name(1)} have {min(places)}, no place is below 0"
     yield from entries(ops, "kernel_shape", len(value) - 2, f"{len(value) - 2} axes")
     yield from vector(ops, 2, len(value), "output_shape", f"the input has {len(value)} axes")
 
