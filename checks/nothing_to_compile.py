@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from npugate.api import Example, Facts, Hit, Location, Node, Rule, Severity, Target, Tensor
 
 _PASSES_ON = frozenset({"Identity", "Dropout"})
-_SHAPES = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 
 
 def check(facts: Facts, target: Target) -> Iterator[Hit]:
@@ -24,10 +23,7 @@ def check(facts: Facts, target: Target) -> Iterator[Hit]:
     outputs, nodes = facts.main.outputs, facts.main.nodes
     if nodes and not outputs:
         return  # named by the ONNX checker
-    if any(_computed(output, _PASSES_ON) for output in outputs):
-        if not any(_computed(output, _PASSES_ON | _SHAPES) for output in outputs):
-            text = "nothing is computed: values only get another shape on their way to the outputs"
-            yield Hit(Location(), text, Severity.WARNING)
+    if any(_computed(output) for output in outputs):
         return
     if not nodes:
         yield Hit(Location(), "the model has no operator: there is nothing to compile")
@@ -44,10 +40,10 @@ def _counted(nodes: int) -> str:
     return f"{nodes} nodes only pass" if nodes > 1 else "one node only passes"
 
 
-def _computed(tensor: Tensor, copies: frozenset[str]) -> bool:
-    """Tell whether an operator that is none of the copies makes a value at run time."""
+def _computed(tensor: Tensor) -> bool:
+    """Tell whether an operator that is more than a copy makes a value at run time."""
     node: Node | None = tensor.producer
-    while node is not None and node.op_type in copies:
+    while node is not None and node.op_type in _PASSES_ON:
         source = node.input(0)
         tensor = source if source is not None else tensor
         node = source.producer if source is not None else None
