@@ -21,6 +21,7 @@ ORDER = (
     "model",  # read and write files
     "repository",  # which files
     "facts",  # what is known of a graph
+    "relations",  # of operands to each other
     "target",  # what a chip takes
     "surgery",  # edit a graph
     "estimate",  # the model of the compiler
