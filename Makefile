@@ -80,6 +80,10 @@ validate: $(DEV) $(VALIDATE)/.installed ## what needs heavy or system tools
 bench: $(DEV) ## CPU time and memory against the bare load and a peer
 	$(BIN)/python tools/bench.py $(if $(PEER),--peer $(PEER)) $(if $(MODELS),--models $(MODELS))
 
+fuzz: $(DEV) ## damaged models through check and fix, half an hour each; figures in docs/robustness.md
+	$(BIN)/python tools/fuzz.py check --seconds 1800 --keep build/fuzz-check
+	$(BIN)/python tools/fuzz.py fix --seconds 1800 --keep build/fuzz-fix
+
 venv: $(DEV) ## make .venv and stop
 
 demo: $(DEV) ## the road to the board on the heart-rate network: repair, int8, evaluation, report

@@ -20,9 +20,9 @@ def check(facts: Facts, target: Target) -> Iterator[Hit]:
         scaled = dequantize(node.input(1)) if node.op_type in WEIGHTED else None
         if scaled is None or weight(node) is None:
             continue
-        zero = scaled.constant(2)
-        if zero is not None and zero.any():
-            low, high = int(zero.min()), int(zero.max())
+        zero = scaled.integers(2)
+        if zero and any(zero):
+            low, high = min(zero), max(zero)
             span = str(low) if low == high else f"{low} to {high}"
             yield node.hit(f"the weight of {node.op_type} has zero point {span}, 0 is wanted")
 

@@ -18,11 +18,12 @@ def check(facts: Facts, target: Target) -> Iterator[Hit]:
     """Yield each node whose axes a node makes, although they are known."""
     for node in facts.nodes_of("Squeeze", "Unsqueeze"):
         axes, made = node.input(1), node.output()
-        if axes is None or axes.producer is None or axes.constant is None:
+        known = node.integers(1)
+        if axes is None or axes.producer is None or known is None:
             continue
         if made is not None and made.is_constant:
             continue
-        values = [int(axis) for axis in axes.constant.reshape(-1)]
+        values = list(known)
         yield node.hit(
             f"the axes of {node.op_type}, {values}, come from a {axes.producer.op_type} node; "
             "some versions answer 'NoneType' object has no attribute 'get_value'"

@@ -16,16 +16,15 @@ from npugate.api import Example, Facts, Hit, Rule, Severity, Target
 def check(facts: Facts, target: Target) -> Iterator[Hit]:
     """Yield each Reshape whose constant target leaves a size open."""
     for node in facts.nodes_of("Reshape"):
-        wanted = node.constant(1)
+        dims = node.integers(1)
         made = node.output()
-        if wanted is None or made is None or made.is_constant:
+        if dims is None or made is None or made.is_constant:
             continue
-        dims = [int(dim) for dim in wanted.reshape(-1)]
         zero = 0 in dims and not node.int_attribute("allowzero", 0)
         if -1 in dims or zero:
             static = made.static_shape
             now = f"; here it means {list(static)}" if static is not None else ""
-            yield node.hit(f"Reshape with an open size: {dims}{now}")
+            yield node.hit(f"Reshape with an open size: {list(dims)}{now}")
 
 
 RULE = Rule(

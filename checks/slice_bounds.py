@@ -17,13 +17,14 @@ def check(facts: Facts, target: Target) -> Iterator[Hit]:
     """Yield each Slice with such a bound."""
     for node in facts.nodes_of("Slice"):
         made, data = node.output(), node.input(0)
-        starts, ends = node.constant(1), node.constant(2)
+        starts, ends = node.integers(1), node.integers(2)
         shape = data.static_shape if data is not None else None
         if starts is None or ends is None or shape is None or made is None or made.is_constant:
             continue
-        given = node.constant(3)
-        axes = range(len(starts)) if given is None else [int(axis) for axis in given]
-        for start, end, axis in zip(starts.tolist(), ends.tolist(), axes, strict=False):
+        axes = range(len(starts)) if node.input(3) is None else node.integers(3) or ()
+        for start, end, axis in zip(starts, ends, axes, strict=False):
+            if not -len(shape) <= axis < len(shape):
+                continue  # no axis of it: shape inference says so
             size = shape[axis]
             if start < 0 or end < 0 or end > size:
                 yield node.hit(f"Slice from {start} to {end} on axis {axis} of size {size}")

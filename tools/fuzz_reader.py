@@ -1,7 +1,7 @@
 """Look for a file on which the reader of models fails in any way but ``ModelError``.
 
-    python tools/fuzz_reader.py --seconds 120 [--seed N] [--keep FOLDER] [MODEL ...]
-    python tools/fuzz_reader.py --atheris [ATHERIS OPTIONS] [CORPUS]
+    python tools/fuzz.py reader --seconds 120 [--seed N] [--keep FOLDER] [MODEL ...]
+    python tools/fuzz.py reader --atheris [ATHERIS OPTIONS] [CORPUS]
 
 Without ``--atheris`` a seeded mutator changes the models given, and small ones made here, byte by
 byte and field by field (lengths that lie, fields twice, pieces of one model in another), and reads
@@ -37,12 +37,11 @@ sys.path.insert(0, str(ROOT))  # the checkout's npugate, installed or not
 from npugate.errors import ModelError  # noqa: E402  # after the path is set
 from npugate.limits import Limits  # noqa: E402  # after the path is set
 from npugate.model import reader  # noqa: E402  # after the path is set
-from npugate.model.wire import Window, varint  # noqa: E402  # after the path is set
+from npugate.model.wire import Window  # noqa: E402  # after the path is set
+from tools.fuzz_models import mutate  # noqa: E402  # the same
 
 LIMITS: Final = Limits()
 SECONDS_PER_FILE: Final = 2.0
-_NUMBERS: Final = (0, 1, 2, 127, 128, 4095, 4096, 4097, 2**31 - 1, 2**31, 2**32, 2**63, 2**64 - 1)
-_FIELD_NUMBERS: Final = 26
 
 
 class DisagreementError(Exception):
@@ -112,47 +111,6 @@ def seeds(paths: Sequence[Path]) -> Iterator[bytes]:
         yield model.SerializeToString()
 
 
-def mutate(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
-    """Return the bytes with one to six changes."""
-    changed = bytearray(data)
-    for _ in range(rng.randint(1, 6)):
-        at = rng.randrange(len(changed) + 1)
-        match rng.randrange(8):
-            case 0:
-                changed[at : at + 1] = bytes([rng.randrange(256)])
-            case 1:
-                del changed[at : at + rng.choice([1, 2, 8, 64])]
-            case 2:
-                changed[at:at] = varint(rng.choice(_NUMBERS))
-            case 3:
-                changed[at : at + 1] = varint(rng.choice(_NUMBERS))
-            case 4:
-                changed[at:at] = _field(rng, changed)
-            case 5:
-                other = rng.choice(others)
-                start = rng.randrange(len(other) + 1)
-                changed[at:at] = other[start : start + rng.randrange(1, 6000)]
-            case 6:
-                changed += rng.choice(others)
-            case _:
-                changed[:] = _nest(rng, bytes(changed))
-    return bytes(changed[: 1 << 19])
-
-
-def _field(rng: random.Random, data: bytearray) -> bytes:
-    start = rng.randrange(len(data) + 1)
-    body = bytes(data[start : start + rng.choice([0, 4, 100, 5000])])
-    number, wire = rng.randint(0, _FIELD_NUMBERS), rng.randrange(8)
-    length = varint(rng.choice([len(body), len(body), *_NUMBERS])) if wire in (0, 2) else b""
-    return varint(number << 3 | wire) + length + body
-
-
-def _nest(rng: random.Random, data: bytes) -> bytes:
-    """Make a body a field of itself, at the top: graph, initializer, function, training."""
-    number = rng.choice([1, 5, 6, 7, 10, 20, 25])
-    return data + varint(number << 3 | 2) + varint(len(data)) + data
-
-
 def fuzz(seconds: float, seed: int, keep: Path, models: Sequence[Path], out: TextIO) -> int:
     """Mutate and check until the time is over; return the exit status."""
     rng = random.Random(seed)  # noqa: S311  # must be repeatable, not secret
@@ -179,21 +137,19 @@ def _atheris(arguments: Sequence[str]) -> None:
     atheris.Fuzz()
 
 
-def main() -> int:
-    """Parse the command line and fuzz."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+def main(arguments: Sequence[str], out: TextIO) -> int:
+    """Parse the command line and fuzz; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="fuzz.py reader", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, default=Path("fuzz-found"))
     parser.add_argument("--atheris", action="store_true")
     parser.add_argument("models", nargs="*", type=Path)
-    options, rest = parser.parse_known_args()
+    options, rest = parser.parse_known_args(arguments)
     if options.atheris:
         _atheris([*rest, *map(str, options.models)])
         return 0
     found = options.models or sorted((ROOT / "tests" / "fixtures").rglob("*.onnx"))
-    return fuzz(options.seconds, options.seed, options.keep, found, sys.stdout)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return fuzz(options.seconds, options.seed, options.keep, found, out)

@@ -57,7 +57,9 @@ def open_model(path: Path, limits: Limits, tracked: Tracked | None = None) -> Op
     ports: list[Port] = []
     for tensor in facts.main.inputs:
         dims = tensor.static_shape
-        if dims is None or not tensor.dtype:
+        if not tensor.dtype:
+            raise UsageError(f"{path}: the input {tensor.name!r} has no data type that exists")
+        if dims is None:
             raise UsageError(
                 f"{path}: the input {tensor.name!r} has no fixed size; give it one: "
                 f"npugate fix {path} --shape {tensor.name}=1,3,224,224"

@@ -15,10 +15,11 @@ _OURS: Final = 3
 
 
 def run(chosen: argparse.Namespace, console: Console) -> int:
-    """Examine as ``check`` does and print the estimates; findings do not change the exit code.
+    """Examine as ``check`` does and print the estimates.
 
     Returns:
-        0; 1 when a model could not be examined, 3 when a rule raised.
+        0, whatever breaks a limit of the target; 1 when a model could not be examined or is no
+        valid model, 3 when a rule raised.
     """
     rules = registry.rules()
     options = check.options(chosen, rules, console, lambda _done, _all: None)
@@ -29,4 +30,4 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
         console.stdout.write(costs.render(report, every=chosen.verbose))
     if report.crashed:
         return _OURS
-    return 1 if any(model.unreadable for model in report.models) else 0
+    return 1 if any(model.unreadable or model.faults for model in report.models) else 0

@@ -23,6 +23,7 @@ from npugate.model import weight_digests
 from npugate.model.reader import load
 from npugate.model.tracked import Tracked
 from npugate.repository.discover import Candidate, Search, discover
+from npugate.run import tries
 from npugate.sandbox import pool
 from npugate.sandbox.pool import Died, Done, Raised
 from npugate.settings import tracking
@@ -31,11 +32,6 @@ from npugate.snapshot import text_twin
 _MARK: Final = b"npugate-snapshot/"
 _LARGEST: Final = 256 << 20  # bytes of a twin
 _SHOWN: Final = 5  # differing lines told of a stale twin
-_NEXT_INFERENCE: Final[dict[Inference, Inference]] = {
-    "full": "careful",
-    "careful": "traced",
-    "traced": "off",
-}
 
 
 class _Job(Struct, frozen=True):
@@ -142,20 +138,24 @@ def _all(candidates: tuple[Candidate, ...], jobs: int | None, tracked: Tracked) 
     """Render every model in a process of its own, again and more calmly where onnx died of it."""
     limits = Limits()
     work = partial(_make, limits=limits, tracked=tracked)
-    results: dict[int, _Made] = {}
-    waiting = {index: _Job(candidate) for index, candidate in enumerate(candidates)}
-    while waiting:
-        order = list(waiting)
-        outcomes = pool.run(work, [waiting[index] for index in order], limits, jobs)
-        for index, outcome in zip(order, outcomes, strict=True):
-            job = waiting.pop(index)
-            following = _NEXT_INFERENCE.get(job.inference)
-            died_inferring = isinstance(outcome, Died) and outcome.stage.startswith("shape inf")
-            if died_inferring and following is not None:
-                waiting[index] = _Job(job.candidate, following)
-            else:
-                results[index] = _settled(outcome)
+    items = [_Job(candidate) for candidate in candidates]
+    settled = tries.settle(
+        work,
+        items,
+        lambda job: tries.examining(job.candidate.file, limits),
+        _again,
+        jobs=jobs,
+        kind=_Made,
+    )
+    results = {ended.index: _settled(ended.outcome) for _, ended in settled}
     return [results[index] for index in sorted(results)]
+
+
+def _again(job: _Job, outcome: Died) -> _Job | None:
+    following = tries.CALMER.get(job.inference)
+    if following is None or not outcome.stage.startswith("shape inference"):
+        return None
+    return _Job(job.candidate, following)
 
 
 def _settled(outcome: Done[_Made] | Died | Raised) -> _Made:
@@ -168,6 +168,8 @@ def _settled(outcome: Done[_Made] | Died | Raised) -> _Made:
 
 def _make(job: _Job, limits: Limits, tracked: Tracked) -> _Made:
     pool.stage("reading the file")
+    if job.candidate.fault:
+        return _Failed(job.candidate.fault)
     try:
         model = load(job.candidate.file, job.candidate.path, limits, tracked)
         pool.stage("reading the weights")

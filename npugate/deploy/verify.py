@@ -32,7 +32,7 @@ def verify(job: VerifyJob) -> VerifyReport:
     if job.samples < 1:
         raise UsageError(f"--samples must be at least 1, not {job.samples}")
     limits = replace(Limits(), seconds=job.seconds)
-    return task.run(partial(_work, job, limits), limits)
+    return task.run(partial(_work, job, limits), limits, VerifyReport)
 
 
 class _Seen(Struct):

@@ -27,6 +27,7 @@ _LAYOUTS: Final = frozenset({(0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (1, 0)})
 _HEIGHT, _WIDTH, _WIDTH_STRIDED = 3, 6, 12
 """The largest kernel that the convolution unit takes whole (ST's guide to the accelerator)."""
 _IMAGE: Final = 4
+_MOST: Final = 1024  # operators made of one node; only an absurd shape asks for more
 
 
 class Row(Struct, frozen=True):
@@ -185,7 +186,7 @@ def _epochs(node: Node) -> int:
     """Return the epochs of an operator on the NPU: of a large window, one a part but the last."""
     if node.op_type == "Gemm":
         return 2
-    return max(1, parts(node) - 1) if node.op_type == "Conv" else 1
+    return min(max(1, parts(node) - 1), _MOST) if node.op_type == "Conv" else 1
 
 
 def parts(node: Node) -> int:
@@ -228,6 +229,8 @@ def _transpose(node: Node, target: Target) -> Iterator[Made]:
     perm = node.ints_attribute("perm") or ()
     data = node.input(0)
     shape = data.static_shape if data is not None else None
+    if shape is not None and perm and sorted(perm) != list(range(len(shape))):
+        return  # no permutation of its axes: shape inference says so
     kept = [axis for axis in perm if shape is None or shape[axis] != 1]
     if kept == sorted(kept) or tuple(perm) in _LAYOUTS:
         yield Made("Transpose", joins=kept == sorted(kept), is_main=True)
@@ -240,7 +243,7 @@ def _matmul(node: Node, target: Target) -> Iterator[Made]:
     if second is None or second.is_constant:
         return
     shape = second.static_shape or (1, 1)
-    heads = prod(shape[:-2])
+    heads = min(prod(shape[:-2]), _MOST)
     is_second = any(
         (maker := _maker(t)) is not None and maker.op_type == "Softmax"
         for t in node.inputs[:1]

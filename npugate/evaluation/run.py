@@ -55,7 +55,7 @@ def evaluate(job: EvaluateJob, progress: Progress = lambda _done, _all: None) ->
     for name in job.metrics:
         metrics.check(name)
     limits = replace(Limits(), seconds=job.seconds)
-    return task.run(partial(_work, job, limits, progress), limits)
+    return task.run(partial(_work, job, limits, progress), limits, EvaluationReport)
 
 
 class _Tally(Struct):

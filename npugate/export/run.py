@@ -57,7 +57,7 @@ def export(job: ExportJob) -> ExportReport:
     """
     _check_job(job)
     limits = replace(Limits(), seconds=job.seconds, memory_bytes=_MEMORY_BYTES)
-    result = task.run(partial(_work, job, limits), limits)
+    result = task.run(partial(_work, job, limits), limits, _Result)
     if not result.data:
         return result.report
     atomic_write.write_bytes(job.output, result.data)

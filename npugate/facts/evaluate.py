@@ -2,7 +2,7 @@
 
 Exporters write ``Shape -> Gather -> Concat -> Reshape`` where a constant would do. Only operators
 whose result on such values is beyond doubt are listed; everything else stays unknown. No result
-above the element bound is ever allocated, whatever a file declares.
+above a bound is ever allocated, whatever a file declares.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from npugate.model.reader import holds_data
 
 Evaluator = Callable[[Node, list[Array | None], int, int], Array | None]
 
+_ALL_ELEMENTS: Final = 1 << 24  # computed in one graph: 128 MiB of the widest type
 _AXES_AS_INPUT: Final = 13  # Squeeze, Unsqueeze, Split, ReduceSum
 _REDUCE_AXES_AS_INPUT: Final = 18
 _LITERALS: Final = (
@@ -48,12 +49,14 @@ def fold(
     Args:
         graph: linked, topologically sorted.
         opset: of the default domain.
-        bound: most elements that a computed tensor may have.
+        bound: most elements of a computed tensor; ``_ALL_ELEMENTS`` is that of all together.
         resolve: called with each node after its inputs are known and before its readers are
             looked at, to set the shapes of its outputs where it can.
     """
+    left = _ALL_ELEMENTS
     for node in graph.nodes:
-        values = _evaluate(node, opset, bound)
+        values = _evaluate(node, opset, min(bound, left))
+        left -= sum(value.size for value in values or () if value is not None)
         fixed = _is_fixed(node)
         for tensor, value in zip(node.outputs, values or [None] * len(node.outputs), strict=True):
             if tensor is None:
@@ -68,8 +71,7 @@ def fold(
 def set_initializers(graph: Graph, proto: onnx.GraphProto) -> None:
     """Attach the values of the initializers whose data is held."""
     for item in proto.initializer:
-        tensor = graph.tensors.get(item.name)
-        if tensor is not None and tensor.kind == "initializer":
+        if (tensor := graph.tensors.get(item.name)) and tensor.kind == "initializer":
             tensor.constant = array_of(item)
 
 
@@ -179,9 +181,7 @@ def _cast(node: Node, inputs: list[Array | None], opset: int, bound: int) -> Arr
         dtype = onnx.helper.tensor_dtype_to_np_dtype(node.int_attribute("to", 0))
     except KeyError:
         return None
-    if source is None or dtype.kind not in "iufb":
-        return None
-    return source.astype(dtype)
+    return None if source is None or dtype.kind not in "iufb" else source.astype(dtype)
 
 
 def _gather(node: Node, inputs: list[Array | None], opset: int, bound: int) -> Array | None:

@@ -35,6 +35,7 @@ _ATTRIBUTE: Final = {
     AttributeProto.FLOATS: "floats",
     AttributeProto.STRINGS: "strings",
 }
+DATA_TYPES: Final = frozenset(TensorProto.DataType.values())
 UNKNOWN_DOMAIN: Final = "npugate.unknown"  # structure.py moves undefined operators here
 FOLDED: Final = "::folded"  # suffix of the initializers that carry a known value to its readers
 _REPEATED: Final = frozenset({AttributeProto.INTS, AttributeProto.FLOATS, AttributeProto.STRINGS})
@@ -152,6 +153,14 @@ class Node(Struct, eq=False):
         tensor = self.input(position)
         return None if tensor is None else tensor.constant
 
+    def integers(self, position: int) -> tuple[int, ...] | None:
+        """Return the elements of a constant input of whole numbers; None when there is none.
+
+        A file may put numbers of any type where an operator wants integers.
+        """
+        tensor = self.input(position)
+        return None if tensor is None else whole_numbers(tensor.constant)
+
     def has(self, attribute: str) -> bool:
         """Tell whether the attribute is written in the file."""
         return any(item.name == attribute for item in self.proto.attribute)
@@ -235,14 +244,26 @@ class Graph(Struct, eq=False):
         return None
 
 
+def whole_numbers(value: Array | None) -> tuple[int, ...] | None:
+    """Return the elements of an array of integers, row by row; None for any other array."""
+    if value is None or not value.dtype.name.startswith(("int", "uint")):
+        return None  # the name, since numpy takes the four-bit integers to be of no kind
+    return tuple(int(item) for item in value.reshape(-1).tolist())
+
+
+def data_type(number: int) -> int:
+    """Return an element type; 0, for unknown, when ONNX has none of that number."""
+    return number if number in DATA_TYPES else 0
+
+
 def shape_of(value: onnx.TypeProto) -> tuple[int, Shape | None]:
     """Return element type and shape of a type; (0, None) when it is no tensor."""
     if value.WhichOneof("value") != "tensor_type":
         return 0, None
     tensor = value.tensor_type
     if not tensor.HasField("shape"):
-        return tensor.elem_type, None
-    return tensor.elem_type, tuple([_dim(dim) for dim in tensor.shape.dim])
+        return data_type(tensor.elem_type), None
+    return data_type(tensor.elem_type), tuple([_dim(dim) for dim in tensor.shape.dim])
 
 
 def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:
@@ -281,7 +302,8 @@ def _build(
     for item in proto.initializer:
         if item.name.endswith(FOLDED):
             continue
-        tensor = Tensor(item.name, graph, item.data_type, tuple(item.dims), "initializer")
+        dtype = data_type(item.data_type)
+        tensor = Tensor(item.name, graph, dtype, tuple(item.dims), "initializer")
         tensor.is_constant = True
         graph.tensors[item.name] = tensor
     for index, node in enumerate(proto.node):

@@ -8,6 +8,7 @@ again: a model whose shapes are computed by nodes is then as static as one that 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Final
 
@@ -20,10 +21,11 @@ from onnx.shape_inference import InferenceError
 from npugate.facts import evaluate
 from npugate.facts.bodies import report_bodies
 from npugate.facts.graph import FOLDED, UNKNOWN_DOMAIN, Graph, Node, Tensor, build, shape_of, walk
-from npugate.facts.skeleton import Skeleton
+from npugate.facts.skeleton import Skeleton, nodes_below
 from npugate.findings import rule_names
 from npugate.findings.values import Problem
 from npugate.limits import Limits
+from npugate.sandbox import confine
 
 _ROUNDS: Final = 64  # one for each Reshape whose target hangs on the result of the one before
 PROPAGATION: Final = "shape inference with value propagation"
@@ -49,6 +51,9 @@ _SAME_SHAPE: Final = frozenset(
         "QLinearSoftmax",
     }
 )
+_PROPAGATED: Final = 1 << 20
+_SECONDS, _NODE_SECONDS = 1.0, 0.004  # of processor time: a hundred times what real models need
+_BYTES, _TIMES = 192 << 20, 32  # of memory, at all and times the model without its weights
 _ODD: Final = (RuntimeError, ValueError, KeyError, TypeError)
 Stage = Callable[[str], None]
 
@@ -68,6 +73,13 @@ def infer(skeleton: Skeleton, limits: Limits, stage: Stage, *, propagate: bool =
         propagate: also let onnx propagate symbolic values where shapes stay open; that part of
             onnx aborts the process on some real models.
     """
+    with _bounded(skeleton, limits):
+        graph = _inferred(skeleton, limits, stage, propagate=propagate)
+        _report_failures(graph, skeleton, stage)
+    return graph
+
+
+def _inferred(skeleton: Skeleton, limits: Limits, stage: Stage, *, propagate: bool) -> Graph:
     model = skeleton.proto
     opset = skeleton.opsets.get("", 0)
     resolved: dict[str, Tensor] = {}
@@ -84,13 +96,30 @@ def infer(skeleton: Skeleton, limits: Limits, stage: Stage, *, propagate: bool =
             break
         learned.update(fresh)
         model = _teach(model, fresh, limits)
-    if propagate and any(_is_open(tensor) for node in graph.nodes for tensor in node.outputs):
+    opened = any(_is_open(tensor) for node in graph.nodes for tensor in node.outputs)
+    if propagate and opened and _vector_elements(graph) <= _PROPAGATED:
         stage(PROPAGATION)
         graph = _link(_infer(model, propagate=True), skeleton, opset, limits, resolve)
-    _report_failures(graph, skeleton, stage)
     stage("shape inference of bodies")
     report_bodies(graph, skeleton)
     return graph
+
+
+def _bounded(skeleton: Skeleton, limits: Limits) -> AbstractContextManager[None]:
+    """Bound what inference may take: by the size of what it works on, far below the whole."""
+    nodes = sum(1 for _ in nodes_below(skeleton.proto.graph))
+    seconds = min(_SECONDS + _NODE_SECONDS * nodes, limits.seconds / 2)
+    return confine.native(seconds, _BYTES + _TIMES * skeleton.proto.ByteSize())
+
+
+def _vector_elements(graph: Graph) -> int:
+    """Return the length of all vectors that nodes read: onnx propagates each element as a value."""
+    return sum(
+        tensor.static_shape[0]
+        for node in graph.nodes
+        for tensor in node.inputs
+        if tensor is not None and tensor.rank == 1 and tensor.static_shape
+    )
 
 
 def infer_by_node(skeleton: Skeleton, limits: Limits, stage: Stage) -> Graph:
@@ -99,6 +128,11 @@ def infer_by_node(skeleton: Skeleton, limits: Limits, stage: Stage) -> Graph:
     Less becomes known than by ``infer``, bodies of subgraphs least of all; but a node that makes
     onnx crash is named, and where only the whole does, there are shapes all the same.
     """
+    with _bounded(skeleton, limits):
+        return _inferred_by_node(skeleton, limits, stage)
+
+
+def _inferred_by_node(skeleton: Skeleton, limits: Limits, stage: Stage) -> Graph:
     graph = build(skeleton.proto.graph, skeleton.inputs)
     evaluate.set_initializers(graph, skeleton.proto.graph)
     version = skeleton.opsets.get("", 0)
@@ -128,7 +162,7 @@ def _infer(model: ModelProto, *, propagate: bool) -> ModelProto:
     """Infer what can be inferred; a node that fails leaves its outputs unknown."""
     try:
         return onnx.shape_inference.infer_shapes(model, strict_mode=False, data_prop=propagate)
-    except (InferenceError, RuntimeError, ValueError, IndexError):
+    except (InferenceError, ValidationError, RuntimeError, ValueError, IndexError, TypeError):
         return model  # an odd graph as a whole; _report_failures then names the nodes
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
 import onnx
-from onnx import GraphProto, ModelProto
+from onnx import GraphProto, ModelProto, NodeProto
 
 from npugate.facts.graph import UNKNOWN_DOMAIN
 from npugate.facts.skeleton import Skeleton, nodes_below
@@ -14,6 +15,8 @@ from npugate.findings import rule_names
 from npugate.findings.values import Location
 from npugate.model.node_label import node_label
 
+_INT32_MAX: Final = 2**31 - 1
+_EQUATION: Final = re.compile(rb"[A-Za-z,.>\s-]*")
 _ASSUMED_OPSETS: Final = (14, 13, 17, 18, 20, 21, 12, 11, 10, 9, 8, 7)
 
 
@@ -23,6 +26,13 @@ def mend_imports(skeleton: Skeleton) -> None:
     opsets: dict[str, int] = {}
     for entry in proto.opset_import:
         domain = "" if entry.domain == "ai.onnx" else entry.domain
+        if abs(entry.version) > _INT32_MAX:
+            skeleton.fault(
+                rule_names.INVALID_MODEL,
+                f"opset_import names domain {domain or 'ai.onnx'!r} with version {entry.version}, "
+                "which no reader can hold",
+            )
+            entry.version = _INT32_MAX if entry.version > 0 else 0
         if domain in opsets and opsets[domain] != entry.version:
             skeleton.fault(
                 rule_names.INVALID_MODEL,
@@ -81,6 +91,13 @@ def mend_operators(skeleton: Skeleton) -> None:
             node.domain = ""
         version = skeleton.opsets.get(node.domain, 0)
         key = (node.domain, node.op_type)
+        if key == ("", "Einsum") and not _is_equation(node):
+            message = "Einsum: its equation holds characters that no equation has"
+            place = Location(node=node_label(node, 0), op_type=node.op_type)
+            skeleton.fault(rule_names.INVALID_MODEL, message, place)
+            node.domain = UNKNOWN_DOMAIN  # onnx's inference of it does not end
+            known[UNKNOWN_DOMAIN, ""] = False
+            continue
         if key not in known:
             known[key] = bool(node.domain) or _defined(node.op_type, version)
             if not known[key]:
@@ -95,10 +112,16 @@ def mend_operators(skeleton: Skeleton) -> None:
         skeleton.proto.opset_import.append(onnx.helper.make_opsetid(UNKNOWN_DOMAIN, 1))
 
 
+def _is_equation(node: NodeProto) -> bool:
+    """Tell whether an Einsum's equation is made of letters, commas, an arrow and ellipses."""
+    texts = [item.s for item in node.attribute if item.name == "equation"]
+    return all(_EQUATION.fullmatch(text) for text in texts)
+
+
 def _defined(op_type: str, version: int) -> bool:
     if version < 1:
         return True  # no usable opset: the opset rule reports that, not each operator
-    return bool(onnx.defs.has(op_type, max_inclusive_version=min(version, 2**31 - 1)))
+    return bool(onnx.defs.has(op_type, max_inclusive_version=version))
 
 
 def _undefined_text(op_type: str, version: int) -> str:

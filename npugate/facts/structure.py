@@ -20,6 +20,7 @@ from onnx import (
     inliner,
 )
 
+from npugate.facts.graph import DATA_TYPES
 from npugate.facts.opsets import mend_imports, mend_operators
 from npugate.facts.provenance import frames
 from npugate.facts.skeleton import Skeleton
@@ -37,6 +38,7 @@ def legalise(proto: ModelProto) -> Skeleton:
     copy.CopyFrom(proto)
     skeleton = Skeleton(copy)
     if copy.functions:
+        _unique_functions(skeleton)
         _inline(skeleton)
     graph = skeleton.proto.graph
     if not graph.name:
@@ -48,6 +50,23 @@ def legalise(proto: ModelProto) -> Skeleton:
     mend_operators(skeleton)
     _mend_types(skeleton)
     return skeleton
+
+
+def _unique_functions(skeleton: Skeleton) -> None:
+    """Keep the first of the local functions of one name: readers refuse the file for a second."""
+    functions = skeleton.proto.functions
+    known: set[tuple[str, str, str]] = set()
+    doubled: list[int] = []
+    for index, function in enumerate(functions):
+        key = function.domain, function.name, function.overload
+        if key in known:
+            name = f"{function.domain}.{function.name}"
+            message = f"the local function {name!r} is defined more than once"
+            skeleton.fault(rule_names.INVALID_MODEL, message, Location(graph=name))
+            doubled.append(index)
+        known.add(key)
+    for index in reversed(doubled):
+        del functions[index]
 
 
 def _inline(skeleton: Skeleton) -> None:
@@ -268,6 +287,7 @@ def _mend_types(skeleton: Skeleton) -> None:
     """Forget stale shapes, read a symbolic leading batch as 1, and note outputs without a type."""
     graph = skeleton.proto.graph
     symbols: set[str] = set()
+    _report_data_types(skeleton)
     for info in graph.input:
         if info.name in skeleton.inputs:
             symbol = _freeze_batch(info)
@@ -291,6 +311,16 @@ def _mend_types(skeleton: Skeleton) -> None:
             skeleton.fault(rule_names.OUTPUT_WITHOUT_SHAPE, message, Location(value=info.name))
         elif info.type.WhichOneof("value") == "tensor_type" and info.name not in custom:
             tensor.ClearField("shape")  # computed, then compared with what is declared
+
+
+def _report_data_types(skeleton: Skeleton) -> None:
+    graph = skeleton.proto.graph
+    for kind, infos in (("input", graph.input), ("output", graph.output)):
+        for info in infos:
+            number = info.type.tensor_type.elem_type
+            if number not in DATA_TYPES:
+                message = f"{kind} {info.name!r} has the data type {number}, which does not exist"
+                skeleton.fault(rule_names.INVALID_MODEL, message, Location(value=info.name))
 
 
 def _freeze_batch(info: ValueInfoProto) -> str | None:

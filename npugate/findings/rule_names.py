@@ -37,5 +37,17 @@ UNSAFE_EXTERNAL_DATA: Final = "unsafe-external-data"
 UNTRACKED_EXTERNAL_DATA: Final = "untracked-external-data"
 UNSORTED_NODES: Final = "unsorted-nodes"
 
-ALL: Final = frozenset(value for key, value in globals().items() if key.isupper())
+ALL: Final = frozenset(v for k, v in globals().items() if k.isupper() and isinstance(v, str))
 """Every name above."""
+
+FILE_FAULTS: Final = frozenset(
+    {
+        INVALID_MODEL,
+        UNDEFINED_VALUE,
+        DUPLICATE_NAME,
+        TENSOR_DATA_MISMATCH,
+        OPERATOR_NOT_IN_OPSET,
+        SHAPE_INFERENCE_FAILED,
+    }
+)
+"""Names of the rules whose findings say that a file is no valid model: it may lack anything."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from onnx import ModelProto
+from onnx import ModelProto, NodeProto
 
 from npugate.errors import UsageError
 from npugate.int8.norms import fold_batch_norms, fold_gemm_factors
@@ -108,17 +108,25 @@ def _name_nodes(model: ModelProto) -> list[str]:
     return [f"named nodes: {count}"] if count else []
 
 
+def _unnamed(node: NodeProto) -> bytes:
+    """Return what a node is, without its name: that it got one is nothing to prove."""
+    copy = NodeProto()
+    copy.CopyFrom(node)
+    copy.name = ""
+    return bytes(copy.SerializeToString())
+
+
 def _prove(original: ModelProto, model: ModelProto, changes: Sequence[InterfaceChange]) -> str:
     fault = structure.fault(original, model, changes)
     if fault:
         raise UsageError(f"the model cannot be made ready for int8: {fault}; run npugate fix first")
     before = {name for node in original.graph.node for name in node.output}
     outputs = {info.name for info in model.graph.output}
-    same = {node.SerializeToString() for node in original.graph.node}
+    same = {_unnamed(node) for node in original.graph.node}
     pairs = [
         Pair(name, name)
         for node in model.graph.node
-        if node.SerializeToString() not in same
+        if _unnamed(node) not in same
         for name in node.output
         if name in before - outputs
     ]

@@ -50,6 +50,7 @@ _COUNT_WINDOW: Final = 262_144
 _BLOCK: Final = 1 << 20
 _VARINT_MAX: Final = 10
 _TAG_MAX: Final = 5
+_MESSAGE_DEPTH: Final = 100  # the same; a path has two numbers for each message
 _GROUP_DEPTH_MAX: Final = 100  # protobuf's own bound
 _CONTINUES: Final = 0x80
 
@@ -311,7 +312,7 @@ def _message(
 ) -> _Copy:
     if kind is TensorProto.DESCRIPTOR:
         return _tensor(window, ranges, path, dropped)
-    children = routes(kind)
+    children = routes(kind) if len(path) < 2 * _MESSAGE_DEPTH else {}  # deeper, no reader goes
     copy = _Copy()
     seen: dict[int, int] = defaultdict(int)
     pieces: dict[int, list[Range]] = defaultdict(list)

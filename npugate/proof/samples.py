@@ -138,7 +138,7 @@ def _drawn(ports: Sequence[Port], kind: str, seed: int, index: int) -> dict[str,
 
 
 def _cut(port: Port, array: Array) -> list[Array]:
-    wanted = helper.tensor_dtype_to_np_dtype(port.dtype)
+    wanted = _dtype(port)
     if array.dtype != wanted and not np.can_cast(array.dtype, wanted, "same_kind"):
         raise ValueError(f"input {port.name!r} wants {wanted}, the array holds {array.dtype}")
     typed = array.astype(wanted)
@@ -153,8 +153,23 @@ def _cut(port: Port, array: Array) -> list[Array]:
     )
 
 
+def _dtype(port: Port) -> np.dtype[Any]:
+    """Return the element type of a port.
+
+    Raises:
+        ValueError: numpy has none for it; the text says which.
+    """
+    try:
+        found: np.dtype[Any] = helper.tensor_dtype_to_np_dtype(port.dtype)
+    except KeyError:
+        raise ValueError(
+            f"input {port.name!r} has the data type {port.dtype}, which is none"
+        ) from None
+    return found
+
+
 def _values(port: Port, kind: str, rng: np.random.Generator, index: int = 0) -> Array:
-    wanted = helper.tensor_dtype_to_np_dtype(port.dtype)
+    wanted = _dtype(port)
     if wanted.kind == "b":
         return rng.integers(0, 2, port.dims).astype(wanted)
     if wanted.kind in "iu":

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct, field
 
+from npugate.findings import rule_names
 from npugate.findings.values import Finding, Severity
 from npugate.report.census import Census
 from npugate.report.compiled import Compiled
@@ -200,6 +201,17 @@ class ModelReport(Struct, frozen=True):
             return self.findings
         return self.repair.findings
 
+    @property
+    def faults(self) -> tuple[Finding, ...]:
+        """Errors that say that the file is no valid model, the suppressed ones apart."""
+        return tuple(
+            finding
+            for finding in self.findings
+            if finding.name in rule_names.FILE_FAULTS
+            and finding.severity is Severity.ERROR
+            and finding.suppression is None
+        )
+
     def counted(self, severity: Severity) -> int:
         """Number of findings of one level that are left and not suppressed."""
         return sum(1 for f in self.left if f.severity is severity and f.suppression is None)
@@ -252,7 +264,7 @@ class Report(Struct, frozen=True):
     target: str
     toolchain: str
     threshold: Severity | None
-    models: tuple[ModelReport, ...]
+    models: Sequence[ModelReport]
     rules: Mapping[str, RuleInfo]
     notices: tuple[str, ...] = ()
     crashed: bool = False

@@ -37,6 +37,9 @@ def _model(model: ModelReport, most: int) -> Iterator[str]:
         why = [finding.message for finding in model.findings if model.unreadable]
         yield from _wrapped(f"not estimated: {'; '.join(why) or 'the target has no NPU'}")
         return
+    for finding in model.faults:
+        text = f"not a valid model: {finding.rule} {finding.name}: {finding.message}"
+        yield from _wrapped(escape.visible(text))
     found = model.estimate
     yield f"  for {escape.visible(found.board)}, toolchain {escape.visible(found.toolchain)}"
     yield ""

@@ -35,12 +35,14 @@ class Candidate(Struct, frozen=True):
             forward slashes; bytes that are no UTF-8 escaped. No two files have one.
         name: the same, not escaped: what git knows it by.
         previous: its ``name`` before a rename that ``changed_since`` saw; else ``""``.
+        fault: why the file may not be read; ``""`` when it may.
     """
 
     file: Path
     path: str
     name: str = ""
     previous: str = ""
+    fault: str = ""
 
 
 class Search(Struct, frozen=True):
@@ -81,8 +83,8 @@ def discover(search: Search) -> tuple[Candidate, ...]:
     model is no mistake.
 
     Raises:
-        UsageError: a path does not exist or leaves the repository through a link, the revision is
-            unknown, or there is no model at all and ``allow_empty`` is not set.
+        UsageError: a path does not exist, the revision is unknown, or there is no model at all and
+            ``allow_empty`` is not set.
     """
     return changed(every(search), search)
 
@@ -140,7 +142,7 @@ def _files(search: Search, cwd: Path, root: Path) -> Iterator[Path]:
     if not names and search.files_from is None:
         yield from _default(search, cwd, root)
     for name in names:
-        yield from _named(name, cwd, root, search.notify)
+        yield from _named(name, cwd, root)
 
 
 def _listed(search: Search, cwd: Path) -> list[str]:
@@ -166,38 +168,35 @@ def _default(search: Search, cwd: Path, root: Path) -> Iterator[Path]:
         except GitError as error:
             search.notify(f"{error}; looking through the folders instead")
         else:
-            yield from _present(names, cwd, root, search.notify)
+            yield from _present(names, cwd, search.notify)
             return
-    yield from _walk(cwd, root, search.notify)
+    yield from _walk(cwd)
 
 
-def _present(
-    names: Sequence[str], cwd: Path, root: Path, notify: Callable[[str], None]
-) -> Iterator[Path]:
+def _present(names: Sequence[str], cwd: Path, notify: Callable[[str], None]) -> Iterator[Path]:
     absent = 0
     for name in names:
         path = cwd / name
         if not os.path.lexists(path):
             absent += 1
-        elif _stays_inside(path, root, notify):
+        else:
             yield path
     if absent:
         notify(f"{absent} models that git tracks are not in the work tree and are left out")
 
 
-def _named(name: str, cwd: Path, root: Path, notify: Callable[[str], None]) -> Iterator[Path]:
+def _named(name: str, cwd: Path, root: Path) -> Iterator[Path]:
     try:
         path = cwd / name
         if os.path.lexists(path):
-            if leaves(path, root):
-                raise UsageError(f"{shown(name)} is a symbolic link that leaves {root}")
-            yield from _walk(path, root, notify) if path.is_dir() else (path,)
+            is_folder = path.is_dir() and not leaves(path, root)
+            yield from _walk(path) if is_folder else (path,)
             return
     except (OSError, ValueError) as error:
         raise UsageError(f"{shown(name)!r} cannot be looked at: {error}") from error
     if not MAGIC.search(name):
         raise UsageError(f"{shown(name)} does not exist")
-    yield from _glob(name, cwd, root, notify)
+    yield from _glob(name, cwd)
 
 
 def leaves(path: Path, root: Path) -> bool:
@@ -208,14 +207,12 @@ def leaves(path: Path, root: Path) -> bool:
     return not Path(os.path.realpath(place)).is_relative_to(root)
 
 
-def _stays_inside(path: Path, root: Path, notify: Callable[[str], None]) -> bool:
-    if not leaves(path, root):
-        return True
-    notify(f"{shown(str(path))} is a symbolic link that leaves {root}; it is left out")
-    return False
+def _fault(path: Path, root: Path) -> str:
+    """Say why a file may not be read; a link is judged where it is, and others go on."""
+    return "it is a symbolic link that leaves the repository" if leaves(path, root) else ""
 
 
-def _glob(pattern: str, cwd: Path, root: Path, notify: Callable[[str], None]) -> Iterator[Path]:
+def _glob(pattern: str, cwd: Path) -> Iterator[Path]:
     """Yield the models that a glob matches; ``**`` is any number of folders, links not followed."""
     parts = PurePosixPath(pattern).parts
     fixed = next(index for index, part in enumerate(parts) if MAGIC.search(part))
@@ -224,7 +221,7 @@ def _glob(pattern: str, cwd: Path, root: Path, notify: Callable[[str], None]) ->
         return
     wanted = parts[fixed:]
     hidden = any(part.startswith(".") for part in wanted)
-    for path in _walk(base, root, notify, hidden=hidden):
+    for path in _walk(base, hidden=hidden):
         if matches_parts(path.relative_to(base).parts, wanted):
             yield path
 
@@ -242,9 +239,7 @@ def matches_parts(parts: Sequence[str], wanted: Sequence[str]) -> bool:
     return fnmatchcase(parts[0], wanted[0]) and matches_parts(parts[1:], wanted[1:])
 
 
-def _walk(
-    folder: Path, root: Path, notify: Callable[[str], None], *, hidden: bool = False
-) -> Iterator[Path]:
+def _walk(folder: Path, *, hidden: bool = False) -> Iterator[Path]:
     """Yield the models below a folder; linked folders are not entered, they could go in circles."""
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(
@@ -253,9 +248,7 @@ def _walk(
         for name in sorted(files):
             if not name.lower().endswith(SUFFIX) or not _is_visible(name, hidden=hidden):
                 continue
-            path = Path(place, name)
-            if _stays_inside(path, root, notify):
-                yield path
+            yield Path(place, name)
 
 
 def is_walked(parts: Sequence[str], *, hidden: bool) -> bool:
@@ -276,7 +269,7 @@ def _unique(files: Iterable[Path], root: Path) -> Iterator[Candidate]:
     """Yield each path once."""
     for path in dict.fromkeys(Path(os.path.normpath(file)) for file in files):
         name = Path(os.path.relpath(path, root)).as_posix()
-        yield Candidate(path, shown(name), name)
+        yield Candidate(path, shown(name), name, fault=_fault(path, root))
 
 
 def _delta(search: Search, cwd: Path, root: Path) -> tuple[Delta, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,7 +15,8 @@ from npugate.findings.values import Hit, Location, Severity
 from npugate.rules.values import Rule
 from npugate.target.values import Target
 
-CRASHED = rule_names.RULE_CRASHED
+CRASHED: Final = rule_names.RULE_CRASHED
+INVALID: Final = rule_names.INVALID_MODEL
 
 
 class Outcome(Struct, frozen=True):
@@ -53,12 +55,30 @@ def run(
         try:
             found = list(rule.check(facts, target))
         except Exception as error:  # noqa: BLE001 - one broken rule must not hide the others
+            if is_refused(facts):
+                log.debug(log.traceback())
+                hits.append((id_of(rules, INVALID), _unjudged(rule, error)))
+                continue
             tracebacks.append(log.traceback())
             message = f"rule {rule.id} {rule.name} raised {type(error).__name__}: {error}"
             hits.append((id_of(rules, CRASHED), Hit(Location(), message, Severity.ERROR)))
             continue
         hits += ((rule.id, levelled(hit, rule, target)) for hit in found)
     return Outcome(tuple(hit for hit in hits if hit[1].severity is not None), tuple(tracebacks))
+
+
+def is_refused(facts: Facts) -> bool:
+    """Tell whether a file is no valid model, as the reader, the checker and inference say.
+
+    It may then lack whatever a rule reads, and that a rule fails on it is the file's fault.
+    """
+    return any(True for name in rule_names.FILE_FAULTS for _ in facts.problems(name))
+
+
+def _unjudged(rule: Rule, error: Exception) -> Hit:
+    reason = f"{type(error).__name__}: {error}"
+    message = f"{rule.id} {rule.name} cannot judge a file that is no valid model ({reason})"
+    return Hit(Location(), message, Severity.ERROR)
 
 
 def levelled(hit: Hit, rule: Rule, target: Target) -> Hit:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 
@@ -110,7 +110,8 @@ def chosen_by(judgement: Judgement, rules: Mapping[str, Rule]) -> tuple[str, ...
     )
 
 
-def by_case(cases: Sequence[Case], examined: Iterable[Examined]) -> list[tuple[Examined, ...]]:
-    """Return the examinations of each case, of those of all its jobs in order."""
+def by_case(cases: Sequence[Case], examined: Iterable[Examined]) -> Iterator[tuple[Examined, ...]]:
+    """Yield the examinations of each case, of those of all its jobs in order."""
     rest = iter(examined)
-    return [tuple(islice(rest, len(case.jobs))) for case in cases]
+    for case in cases:
+        yield tuple(islice(rest, len(case.jobs)))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
@@ -15,10 +15,10 @@ from msgspec.structs import replace
 
 from npugate import __version__, log
 from npugate.errors import UsageError
-from npugate.facts import Inference
 from npugate.facts.inference import prepare
 from npugate.findings import rule_names
 from npugate.findings.values import Hit, Location, Severity
+from npugate.limits import Limits
 from npugate.report.values import Departed, ModelReport, Report, RuleInfo
 from npugate.repository import git
 from npugate.repository.base_revision import Base
@@ -27,10 +27,11 @@ from npugate.repository.discover import Candidate, Search, changed, every, shown
 from npugate.repository.source_lines import Checkout
 from npugate.rules import check
 from npugate.rules.values import Rule
-from npugate.run import base_results, compiler_verdict, surroundings, tightening
+from npugate.run import base_results, compiler_verdict, surroundings, tightening, tries, warming
 from npugate.run.base_results import Old, Past
 from npugate.run.cases import Case, by_case, cases, chosen_by
 from npugate.run.judging import JudgingContext, judged
+from npugate.run.packed import Packed
 from npugate.run.worker import REPAIRING, Examined, Job, timed
 from npugate.sandbox import pool
 from npugate.sandbox.pool import Died, Done, Raised
@@ -40,13 +41,9 @@ from npugate.target import profiles
 
 _LIMIT: Final = rule_names.ANALYSIS_LIMIT
 _ABOVE_ALL: Final = 9  # any level of a finding
+_WARM_FROM: Final = 8  # models from which it pays to look at one of ours first
+_PACKED_FROM: Final = 64  # models whose results are held as bytes until they are reported
 _PROOF_TIME: Final = 5  # a repair with its proof may take so many times what a check may
-# What is tried next when onnx dies of a model in this stage, so that the rules still run.
-_NEXT_INFERENCE: Final[Mapping[Inference, Inference]] = {
-    "full": "careful",
-    "careful": "traced",
-    "traced": "off",
-}
 
 
 Keep = Callable[[str, Path, Examined], str | None]
@@ -83,20 +80,20 @@ def run(options: Options, rules: Mapping[str, Rule], keep: Keep | None = None) -
         each = cases(options, candidates, rules, baselines)
         jobs = [job for case in each for job in case.jobs]
         _make_ready(jobs, notify)
-        examined = by_case(each, _examine_all(jobs, options, rules))
+        examined = _examine_all(jobs, options, rules)
         judging = JudgingContext(rules, Checkout(root, options.tracked), options.today)
         context = _Context(options, judging, keep)
         if known is not None:
             again = partial(_examine_again, options=options, rules=rules)
             versions = Past(options, known, root, judging, again, notify)
             context = replace(context, old=versions.of(each))
-    models = tuple(
-        _model_report(case, found, context) for case, found in zip(each, examined, strict=True)
-    )
+    groups = by_case(each, examined)
+    made = (_model_report(case, found, context) for case, found in zip(each, groups, strict=True))
+    models = Packed(ModelReport, made) if isinstance(examined, Packed) else tuple(made)
     _remark(options, each, models, baselines[0], notify)
     if options.write_baseline:
         baseline.write(options.write_baseline, models)
-    crashed = any(found.tracebacks for group in examined for found in group)
+    crashed = any(found.tracebacks for found in examined)
     report = _report(options, jobs, models, rules, tuple(notices), crashed=crashed)
     return replace(report, departed=left)
 
@@ -153,7 +150,7 @@ def _known(
 def _report(
     options: Options,
     jobs: Sequence[Job],
-    models: tuple[ModelReport, ...],
+    models: Sequence[ModelReport],
     rules: Mapping[str, Rule],
     notices: tuple[str, ...],
     *,
@@ -241,30 +238,25 @@ def _renames(candidates: Sequence[Candidate], known: Base | None) -> Mapping[str
 
 def _examine_all(
     jobs: Sequence[Job], options: Options, rules: Mapping[str, Rule]
-) -> list[Examined]:
+) -> Sequence[Examined]:
     """Examine every model; again and more carefully where onnx died of it."""
-    results: dict[int, Examined] = {}
-    waiting = dict(enumerate(jobs))
-    while waiting:
-        order = list(waiting)
-        finished = itertools.count(len(results) + 1)
+    limits = options.limits
+    if options.repair_request is not None:
+        limits = replace(limits, seconds=limits.seconds * (_PROOF_TIME + 1))
+    if len(jobs) > _WARM_FROM:
+        warming.warm(rules, jobs[0].target)
+    work = partial(timed, rules=rules, limits=limits, tracked=options.tracked)
+    bounds = partial(_bounds, limits=limits)
+    settled = tries.settle(work, jobs, bounds, _again, jobs=options.jobs, kind=Examined)
 
-        def tell(_index: int, finished: Iterator[int] = finished) -> None:
-            options.progress(min(next(finished), len(jobs)), len(jobs))
+    def results() -> Iterator[tuple[int, Examined]]:
+        for count, (job, ended) in enumerate(settled, 1):
+            yield ended.index, _settled(job, ended.outcome, rules)
+            options.progress(count, len(jobs))
 
-        limits = options.limits
-        if options.repair_request is not None:
-            limits = replace(limits, seconds=limits.seconds * _PROOF_TIME)
-        work = partial(timed, rules=rules, limits=limits, tracked=options.tracked)
-        outcomes = pool.run(work, [waiting[key] for key in order], limits, options.jobs, tell)
-        for key, outcome in zip(order, outcomes, strict=True):
-            job = waiting.pop(key)
-            again = _again(job, outcome)
-            if again is not None:
-                waiting[key] = again
-            else:
-                results[key] = _settled(job, outcome, rules)
-    return [results[key] for key in sorted(results)]
+    if len(jobs) > _PACKED_FROM and options.repair_request is None:
+        return Packed.of(Examined, results())
+    return [found for _, found in sorted(results(), key=itemgetter(0))]
 
 
 def _make_ready(jobs: Sequence[Job], notify: Callable[[str], None]) -> None:
@@ -277,21 +269,27 @@ def _make_ready(jobs: Sequence[Job], notify: Callable[[str], None]) -> None:
 
 def _examine_again(
     jobs: Sequence[Job], options: Options, rules: Mapping[str, Rule]
-) -> list[Examined]:
+) -> Sequence[Examined]:
     """Examine old versions, which are not repaired and of which no progress is told."""
     silent = replace(options, repair_request=None, progress=lambda _done, _all: None)
     return _examine_all(jobs, silent, rules)
 
 
-def _again(job: Job, outcome: Done[Examined] | Died | Raised) -> Job | None:
-    if not isinstance(outcome, Died):
-        return None
+def _bounds(job: Job, limits: Limits) -> Limits:
+    """Return the limits of a job; one that repairs leaves time to examine without repairs."""
+    if job.repair_request is None:
+        return tries.examining(job.candidate.file, limits)
+    seconds = limits.seconds * _PROOF_TIME / (_PROOF_TIME + 1)
+    return tries.mending(job.candidate.file, replace(limits, seconds=seconds))
+
+
+def _again(job: Job, outcome: Died) -> Job | None:
     if job.repair_request is not None and outcome.stage.startswith(REPAIRING):
         reason = f"{outcome.stage} was ended: {outcome.reason}"
         return replace(job, repair_request=None, gave_up=reason)
     if not outcome.stage.startswith("shape inference"):
         return None
-    following = _NEXT_INFERENCE.get(job.inference)
+    following = tries.CALMER.get(job.inference)
     if following is None:
         return None
     earlier = job.earlier

@@ -23,8 +23,9 @@ from npugate.findings.sketch import Sketch
 from npugate.findings.values import Hit, Location, Severity, Source
 from npugate.limits import Limits
 from npugate.model.external_data import UNREAD, locations
-from npugate.model.reader import Model, file_digest, load
+from npugate.model.reader import UNREADABLE, Model, file_digest, load
 from npugate.model.tracked import Tracked
+from npugate.proof import runnable
 from npugate.repair.context import RepairContext
 from npugate.report.census import Census
 from npugate.report.estimate import Estimate
@@ -57,7 +58,7 @@ class Job(Struct, frozen=True):
 
 
 class Examined(Struct, frozen=True):
-    """What a worker sends back about one model; free of onnx, so that it can be pickled.
+    """What a worker sends back about one model; free of onnx, as data.
 
     Attributes:
         hits: (rule id, hit with its severity).
@@ -118,9 +119,9 @@ def examine(
     file = job.candidate.file
     pool.stage("reading the file")
     try:
-        model = load(file, job.candidate.path, limits, tracked)
+        model = _loaded(job.candidate, limits, tracked)
     except ModelError as error:
-        return _unread(file, error, rules, limits)
+        return _unread(job.candidate, error, rules, limits)
     facts = Facts(model, limits, pool.stage, inference=job.inference)
     outcome = check.run(facts, rules, job.chosen, job.target, pool.stage)
     unreadable = any(rules[key].unreadable for key, _ in outcome.hits)
@@ -164,18 +165,32 @@ def _repair_context(
     )
 
 
-def _unread(file: Path, error: ModelError, rules: Mapping[str, Rule], limits: Limits) -> Examined:
-    size = 0  # of what may not be looked at
-    with suppress(OSError, RefusedError), beneath.resolved(file) as descriptor:
-        size = os.fstat(descriptor).st_size
+def _unread(
+    candidate: Candidate, error: ModelError, rules: Mapping[str, Rule], limits: Limits
+) -> Examined:
+    size, digest = 0, ""  # of what may not be looked at
+    if not candidate.fault:
+        with suppress(OSError, RefusedError), beneath.resolved(candidate.file) as descriptor:
+            size = os.fstat(descriptor).st_size
+        digest = file_digest(candidate.file, limits)  # what is known of it excuses no other file
     hit = Hit(Location(), str(error), Severity.ERROR)
-    digest = file_digest(file, limits)  # what is known of it must not excuse another file
     return Examined(((check.id_of(rules, error.rule), hit),), digest, size, unreadable=True)
+
+
+def _loaded(candidate: Candidate, limits: Limits, tracked: Tracked | None) -> Model:
+    if candidate.fault:
+        raise ModelError(UNREADABLE, candidate.fault)
+    return load(candidate.file, candidate.path, limits, tracked)
 
 
 def _estimate(facts: Facts, target: Target) -> Estimate | None:
     pool.stage("estimating")
-    return assemble.estimate(facts, target)
+    try:
+        return assemble.estimate(facts, target)
+    except Exception:
+        if check.is_refused(facts):
+            return None  # a file that is no valid model; its findings say why
+        raise
 
 
 def _declined(reason: str) -> RepairReport:
@@ -237,6 +252,8 @@ def _repair(
     if not context.wanted(hits):
         counted = figures(facts, context.target)
         return Repaired(b"", hits, RepairReport((), None, (), counted, counted))
+    if reason := runnable.refusal(facts):
+        return Repaired(b"", hits, _declined(reason))
     from npugate.model import writer  # noqa: PLC0415 - loads onnxruntime and onnx-graphsurgeon
     from npugate.repair import gate  # noqa: PLC0415 - loads onnxruntime and onnx-graphsurgeon
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from npugate.errors import NpugateError, UsageError
 from npugate.limits import Limits
@@ -20,17 +21,28 @@ from npugate.sandbox.pool import Died, Done
 T = TypeVar("T")
 
 
+_RESULT_BYTES = 2**31 + 2**28  # the largest file of protobuf, and what is said of it
+
+
 class _Refused(Struct, frozen=True):
     text: str
     is_usage: bool
 
 
-def run(work: Callable[[], T], limits: Limits) -> T:
-    """Do the work; return what it returns, which must be picklable.
+class _Answer(Struct, Generic[T], frozen=True):
+    """What the child sends: one of the two."""
+
+    value: T | None = None
+    refused: _Refused | None = None
+
+
+def run(work: Callable[[], T], limits: Limits, kind: type[T]) -> T:
+    """Do the work; return what it returns.
 
     Args:
         work: called in the child; may raise ``NpugateError``.
         limits: of memory and time.
+        kind: type of the result, which is data: see ``transfer``.
 
     Raises:
         UsageError: the work did, or ran out of memory, time or disk.
@@ -39,22 +51,27 @@ def run(work: Callable[[], T], limits: Limits) -> T:
     """
     with tempfile.TemporaryDirectory(prefix="npugate-") as folder:
 
-        def attempt(place: str) -> T | _Refused:
+        def attempt(place: str) -> _Answer[T]:
             tempfile.tempdir = place
             try:
-                return work()
+                return _Answer(work())
             except NpugateError as error:
-                return _Refused(str(error), isinstance(error, UsageError))
+                usage = isinstance(error, UsageError)
+                return _Answer(refused=_Refused(str(error), usage))
             except OSError as error:
-                return _Refused(_said(error), is_usage=True)
+                return _Answer(refused=_Refused(_said(error), is_usage=True))
 
-        outcome = pool.run(attempt, [folder], limits, jobs=1)[0]
+        limits = replace(limits, result_bytes=_RESULT_BYTES)
+        answer = _Answer[kind]  # type: ignore[valid-type]  # a type by its value
+        outcome = pool.run(attempt, [folder], limits, jobs=1, kind=answer)[0]
         tempfile.tempdir = None
     if isinstance(outcome, Done):
-        value = outcome.value
-        if isinstance(value, _Refused):
-            raise (UsageError if value.is_usage else NpugateError)(value.text)
-        return value
+        value, refused = outcome.value.value, outcome.value.refused
+        if refused is not None:
+            raise (UsageError if refused.is_usage else NpugateError)(refused.text)
+        if value is not None:
+            return value
+        raise NpugateError("npugate itself failed: a child has sent nothing")
     if isinstance(outcome, Died):
         raise UsageError(f"ended during {outcome.stage or 'the start'}: {outcome.reason}")
     last = outcome.text.strip().splitlines()[-1]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 
 import numpy as np
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
-from npugate.facts.graph import Array
+from npugate.facts.graph import Array, whole_numbers
 from npugate.surgery import linking
 from npugate.surgery.lineage import Lineage
 from npugate.surgery.node import (
@@ -111,9 +112,9 @@ class Draft:
         return np.asarray(numpy_helper.to_array(held)) if stored is None else stored
 
     def ints(self, value: Value | None) -> list[int] | None:
-        """Return a constant vector of integers as a list; None when it is not constant."""
-        array = self.array(value)
-        return None if array is None else [int(item) for item in array.reshape(-1)]
+        """Return a constant vector of integers as a list; None when it is no such constant."""
+        numbers = whole_numbers(self.array(value))
+        return None if numbers is None else list(numbers)
 
     def is_output(self, value: Value) -> bool:
         """Tell whether a value is an output of the model."""
@@ -235,6 +236,8 @@ class Draft:
         if output is None and self.maybe_dims(value) == wanted:
             return value
         array = self.array(value)
+        if array is not None and array.size != prod(wanted):
+            raise NoFormError(f"{value.name!r} has {array.size} elements, not {prod(wanted)}")
         if array is not None and output is None:
             return self.constant(array.reshape(wanted), value.name)
         shape = self.int64(list(wanted), "shape")

@@ -10,6 +10,7 @@ import onnx
 from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper
 from onnx.shape_inference import InferenceError, infer_shapes
 
+from npugate.facts.graph import DATA_TYPES
 from npugate.model.reader import Model
 from npugate.report.values import InterfaceChange
 from npugate.surgery.shapes import Dim, Known, is_small, known_of
@@ -36,7 +37,16 @@ def fault(before: ModelProto, after: ModelProto, declared: Sequence[InterfaceCha
 def refusal(model: ModelProto) -> str:
     """Return why the ONNX checker refuses a model; empty when it does not."""
     refused = _unchecked(_without_weights(model))
-    return f"the ONNX checker refuses the model: {refused}" if refused else ""
+    return f"the ONNX checker refuses the model: {refused}" if refused else _typeless(model)
+
+
+def _typeless(model: ModelProto) -> str:
+    """Name an input or output of a data type that does not exist: the checker takes some."""
+    for info in (*model.graph.input, *model.graph.output):
+        number = info.type.tensor_type.elem_type
+        if number not in DATA_TYPES:
+            return f"{info.name!r} has the data type {number}, which does not exist"
+    return ""
 
 
 def _unchecked(skeleton: ModelProto) -> str:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from npugate import cli
 from npugate.reporters import costs
+from tests.hostile.graphs import GRAPHS
 from tests.reporters.test_estimates import estimate, report_of
 from tests.sample_report import HOSTILE
 
@@ -84,3 +85,11 @@ def test_a_hostile_name_stays_on_its_line():
         text = costs.render(replace(report, models=models))
         assert "\x1b" not in text
         assert not [line for line in text.splitlines() if line.startswith("::")]
+
+
+def test_a_file_that_is_no_valid_model_is_named_and_ends_with_1(capsys, tmp_path):
+    data, rule = GRAPHS["a function twice"]
+    (tmp_path / "x.onnx").write_bytes(data)
+    code, out, _ = ended(capsys, str(tmp_path / "x.onnx"))
+    assert code == 1
+    assert f"not a valid model: NPU007 {rule}: the local function 'loc.F'" in out

@@ -196,7 +196,7 @@ def test_data_elsewhere_is_not_held(dtype):
 
 def test_a_short_fuzz_run_finds_nothing(tmp_path):
     done = subprocess.run(
-        [sys.executable, "tools/fuzz_reader.py", "--seconds", "2", "--keep", tmp_path],
+        [sys.executable, "tools/fuzz.py", "reader", "--seconds", "2", "--keep", tmp_path],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -74,7 +74,7 @@ LIGHT = (
     "npugate.github.*",
     "npugate.report.*",
     "npugate.reporters.*",
-    "npugate.sandbox.pool",
+    "npugate.sandbox.*",
 )
 EDGES = ("npugate.cli", "npugate.github.*", "npugate.commands.*")
 

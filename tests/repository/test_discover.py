@@ -1,4 +1,5 @@
 import io
+import json
 import os
 import stat
 import subprocess
@@ -6,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from npugate import cli
 from npugate.errors import UsageError
 from npugate.repository.discover import Search, discover
+from tests.hostile import cases
 
 PATH = {"PATH": os.defpath + ":/usr/local/bin", "HOME": "/nonexistent"}
 
@@ -97,30 +100,44 @@ def test_a_path_is_reported_from_the_repository_root_wherever_one_stands(checkou
 ERRORS = {
     "a path that does not exist": (["gone.onnx"], "gone.onnx does not exist"),
     "a glob without a match": (["*.ort"], "no ONNX model found in *.ort"),
-    "a link that leaves": (["link.onnx"], "link.onnx is a symbolic link that leaves"),
-    "a linked folder that leaves": (["out"], "out is a symbolic link that leaves"),
-    "a path through such a folder": (["out/o.onnx"], "is a symbolic link that leaves"),
     "a NUL": (["a\0.onnx"], "does not exist"),
 }
 
 
 @pytest.mark.parametrize(("patterns", "message"), ERRORS.values(), ids=ERRORS)
 def test_what_cannot_be_meant_is_a_usage_error(checkout, patterns, message):
-    put(checkout.parent, "outside/o.onnx")
-    (checkout / "link.onnx").symlink_to("../outside/o.onnx")
-    (checkout / "out").symlink_to("../outside")
     with pytest.raises(UsageError) as error:
         paths(checkout, *patterns)
     assert message in str(error.value)
 
 
-def test_a_link_that_leaves_is_left_out_of_a_walk_and_said_so(checkout):
-    put(checkout.parent, "o.onnx")
-    (checkout / "sub/link.onnx").symlink_to("../../o.onnx")
-    notices = []
-    assert paths(checkout, "sub", notify=notices.append) == ["sub/b.ONNX", "sub/c.onnx"]
-    assert len(notices) == 1
-    assert "sub/link.onnx is a symbolic link that leaves" in notices[0]
+@pytest.mark.parametrize("name", ["link.onnx", "out", "out/o.onnx", "sub", "."])
+def test_a_link_that_leaves_is_a_fault_of_that_path_alone(checkout, name):
+    put(checkout.parent, "outside/o.onnx")
+    (checkout / "link.onnx").symlink_to("../outside/o.onnx")
+    (checkout / "sub/link.onnx").symlink_to("../../outside/o.onnx")
+    (checkout / "out").symlink_to("../outside")
+    found = discover(Search(checkout, (name, "a.onnx")))
+    faults = {c.path: c.fault for c in found if c.fault}
+    assert faults
+    assert set(faults.values()) == {"it is a symbolic link that leaves the repository"}
+    assert "a.onnx" in {c.path for c in found if not c.fault}
+
+
+def test_a_link_that_leaves_is_a_finding_and_the_others_are_judged(checkout, monkeypatch, capsys):
+    secret = checkout.parent / "secret.onnx"
+    secret.write_bytes(cases.good().SerializeToString())
+    (checkout / "link.onnx").symlink_to(secret)
+    (checkout / "a.onnx").write_bytes(cases.good().SerializeToString())
+    monkeypatch.chdir(checkout)
+    assert cli.main(["check", "--format", "json", "link.onnx", "a.onnx"]) == 1
+    models = {m["path"]: m for m in json.loads(capsys.readouterr().out)["models"]}
+    (finding,) = models["link.onnx"]["findings"]
+    assert finding["name"] == "unreadable-model"
+    assert "leaves the repository" in finding["message"]
+    assert models["link.onnx"]["verdict"] == "unreadable"
+    assert models["link.onnx"]["census"]["nodes"] == 0
+    assert models["a.onnx"]["verdict"] == "pass"
 
 
 def test_a_link_inside_is_a_model_of_its_own(checkout):

@@ -180,7 +180,7 @@ def _operand(at: _At, value: Value) -> _Operand:
     if dims[0] == at.samples and dims[1] == at.dims[1]:
         return _Operand(0, lambda: draft.reshape(value, folded(dims)))
     array = draft.array(value)
-    if array is not None:
+    if array is not None and dims[0] in {1, at.samples} and dims[1] in {1, at.dims[1]}:
         full = np.broadcast_to(array.reshape(dims), (at.samples, at.dims[1], *dims[2:]))
         shape = folded(full.shape)
         return _Operand(full.size - array.size, lambda: draft.constant(full.reshape(shape)))

@@ -170,6 +170,8 @@ def slice_bounds(
         axes, steps = low.constants(node, 3), low.constants(node, 4)
     axes = list(range(len(starts))) if axes is None else axes
     steps = [1] * len(starts) if steps is None else steps
+    if not len(axes) == len(starts) == len(ends) == len(steps):
+        raise NoFormError("Slice with bounds of other lengths than its axes")
     found: list[tuple[int, int | None, int | None, int]] = []
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
         size = dims[positive(axis, len(dims))]

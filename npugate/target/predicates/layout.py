@@ -76,7 +76,9 @@ def grows_batch(node: Node, args: Args) -> Fields | None:
 def slices_batch(node: Node, args: Args) -> Fields | None:
     """Broken when a Slice cuts the leading axis."""
     data, result = shape_of(node.input(0)), shape_of(node.output())
-    if data is None or result is None or len(data) <= 1 or data[0] == result[0]:
+    if data is None or result is None or len(data) <= 1 or len(data) != len(result):
+        return None
+    if data[0] == result[0]:
         return None
     axes = ints(node, "axes", 3) or tuple(range(len(data)))
     if 0 not in [axis % len(data) for axis in axes]:

@@ -103,5 +103,4 @@ def ints(node: Node, attribute: str, position: int) -> tuple[int, ...] | None:
     written = node.ints_attribute(attribute)
     if written is not None:
         return written
-    value = node.constant(position)
-    return None if value is None else tuple(int(item) for item in value.reshape(-1).tolist())
+    return node.integers(position)
