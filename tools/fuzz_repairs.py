@@ -35,8 +35,10 @@ from quantised_form import quantised, session_of  # noqa: E402 - after the path 
 from npugate.facts import Facts  # noqa: E402 - after the path is set
 from npugate.limits import Limits  # noqa: E402 - after the path is set
 from npugate.repair.context import RepairContext  # noqa: E402 - after the path is set
-from npugate.repair.gate import RepairedModel, repair_model  # noqa: E402 - after the path is set
+from npugate.repair.gate import repair_model  # noqa: E402 - after the path is set
+from npugate.repair.values import Repaired  # noqa: E402 - after the path is set
 from npugate.rules import check, registry  # noqa: E402 - after the path is set
+from npugate.settings.options import RepairRequest  # noqa: E402 - after the path is set
 from npugate.surgery import structure  # noqa: E402 - after the path is set
 from npugate.surgery.results import RepairOptions  # noqa: E402 - after the path is set
 from npugate.target import profiles  # noqa: E402 - after the path is set
@@ -140,25 +142,23 @@ class Gate:
     def __init__(self, toolchain: str | None = None) -> None:
         """Load rules and repairs."""
         rules = registry.rules()
-        self._bench = RepairContext(
+        self._context = RepairContext(
             rules,
             tuple(rules),
-            registry.repairs(),
             profiles.load("stm32n6", toolchain),
-            RepairOptions(),
             Limits(),
-            frozenset(registry.repairs()),
+            RepairRequest(registry.repairs(), RepairOptions(), frozenset(registry.repairs())),
         )
 
-    def repaired(self, model: ModelProto) -> RepairedModel:
+    def repaired(self, model: ModelProto) -> Repaired:
         """Repair a copy of a model."""
         copy = ModelProto.FromString(model.SerializeToString())
         for index, node in enumerate(copy.graph.node):
             node.name = node.name or f"n{index}"
-        context = self._bench
+        context = self._context
         facts = Facts(structure.skeleton(copy), context.limits)
         hits = check.run(facts, context.rules, context.chosen, context.target, context.stage).hits
-        return repair_model(copy, facts, hits, context)
+        return repair_model(copy, facts, hits, context)[0]
 
     def tried(self, model: ModelProto, seed: int) -> Result:
         """Repair a model and compare the result."""

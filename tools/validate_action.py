@@ -151,7 +151,7 @@ CASES: Final = {
 
 
 @dataclass(slots=True)
-class RepairContext:
+class Runner:
     """A scratch repository, and where a run leaves its results."""
 
     folder: Path
@@ -230,10 +230,10 @@ def _serve(case: Case, folder: Path, act: Path, *, standin: bool) -> None:
     """Run a case beside an API of its own."""
     tokens = {_TOKEN: Token(may_write=case.may_write)}
     with serving(Api(tokens=tokens, repository=folder / "origin.git")) as api:
-        _run(case, RepairContext(folder, act, _programs(folder) if standin else None, api))
+        _run(case, Runner(folder, act, _programs(folder) if standin else None, api))
 
 
-def _run(case: Case, context: RepairContext) -> None:
+def _run(case: Case, context: Runner) -> None:
     context.workspace.mkdir()
     context.results.mkdir()
     _repository(context, case)
@@ -258,7 +258,7 @@ def _programs(folder: Path) -> Path:
     return programs
 
 
-def _repository(context: RepairContext, case: Case) -> None:
+def _repository(context: Runner, case: Case) -> None:
     models = context.workspace / "models"
     models.mkdir()
     workflows = context.workspace / ".github" / "workflows"
@@ -301,7 +301,7 @@ def _bad(path: Path) -> None:
     save(model, path)
 
 
-def _payload(context: RepairContext, case: Case) -> Mapping[str, object]:
+def _payload(context: Runner, case: Case) -> Mapping[str, object]:
     base, head = context.commits["base"], context.commits["head"]
     repository = {"full_name": _HERE, "name": "r", "owner": {"login": "o"}}
     if case.event == "push":
@@ -318,7 +318,7 @@ def _payload(context: RepairContext, case: Case) -> Mapping[str, object]:
     return {"action": "synchronize", "number": 7, "pull_request": request, "repository": repository}
 
 
-def _act(context: RepairContext, event: str, payload: Path) -> subprocess.CompletedProcess[str]:
+def _act(context: Runner, event: str, payload: Path) -> subprocess.CompletedProcess[str]:
     runner = context.folder / "runner"
     runner.mkdir()
     environment = dict(os.environ)  # noqa: TID251  # a tool hands on what it was given
@@ -360,7 +360,7 @@ def stubs(folder: Path) -> Mapping[str, Path]:
     return found
 
 
-def _judge(context: RepairContext, case: Case) -> None:
+def _judge(context: Runner, case: Case) -> None:
     result = json.loads((context.results / "result.json").read_text(encoding="utf-8"))
     outputs = result["outputs"]
     for name, value in case.expected.items():
@@ -374,7 +374,7 @@ def _judge(context: RepairContext, case: Case) -> None:
     _expect("SARIF", (context.results / "upload-sarif").is_file(), expected=True)
 
 
-def _judge_comments(context: RepairContext, case: Case, log: str) -> None:
+def _judge_comments(context: Runner, case: Case, log: str) -> None:
     bodies = context.api.bodies()
     _expect("comments", len(bodies), case.comments)
     for body in bodies:

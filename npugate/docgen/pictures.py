@@ -24,6 +24,7 @@ from npugate.reporters import repairs as words
 from npugate.rules import check, registry
 from npugate.rules.testing import model_from_text
 from npugate.rules.values import Repair
+from npugate.settings.options import RepairRequest
 from npugate.surgery import structure
 from npugate.surgery.results import RepairOptions
 from npugate.surgery.shapes import Known, infer
@@ -89,11 +90,15 @@ def _repaired(item: Repair, model: ModelProto) -> tuple[ModelProto, Outcome, Ver
     selected = frozenset({item.name})
     target = profiles.load("stm32n6")
     context = RepairContext(
-        rules, tuple(rules), registry.repairs(), target, RepairOptions(), Limits(), selected
+        rules,
+        tuple(rules),
+        target,
+        Limits(),
+        RepairRequest(registry.repairs(), RepairOptions(), selected),
     )
     facts = Facts(structure.skeleton(model), Limits())
     hits = check.run(facts, rules, tuple(rules), target, lambda _stage: None).hits
-    result = gate.repair_model(model, facts, hits, context)
+    result, _ = gate.repair_model(model, facts, hits, context)
     outcome = next(found for found in result.report.outcomes if found.repair == item.name)
     if result.model is None:
         raise ValueError(f"the example of {item.name} is not repaired: {outcome.reason}")

@@ -24,6 +24,7 @@ from npugate.report.estimate import Engine
 from npugate.rules import check, registry
 from npugate.rules.values import Repair, Rule
 from npugate.sandbox import pool
+from npugate.settings.options import RepairRequest
 from npugate.surgery import structure
 from npugate.surgery.fold import fold
 from npugate.surgery.linking import opset_of
@@ -112,7 +113,7 @@ def finish(
     pool.stage(f"repairing what {exporter} wrote")
     taken = ModelProto()
     taken.CopyFrom(model)
-    outcome = gate.repair_model(taken, by.facts(model), before, _bench(by))
+    outcome, _ = gate.repair_model(taken, by.facts(model), before, _bench(by))
     repaired = outcome.model
     if repaired is None or not _same_interface(model, repaired):
         return plain
@@ -204,10 +205,9 @@ def _bench(by: Judge) -> RepairContext:
     return RepairContext(
         by.rules,
         chosen,
-        by.repairs,
         by.target,
-        RepairOptions(opset=by.goal),
         by.limits,
+        RepairRequest(by.repairs, RepairOptions(opset=by.goal)),
         stage=pool.stage,
     )
 

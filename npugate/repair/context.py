@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from npugate.facts import Array
 from npugate.findings.values import Hit, Severity
 from npugate.limits import Limits
-from npugate.rules.values import Repair, Rule
-from npugate.surgery.results import RepairOptions
+from npugate.rules.values import Rule
+from npugate.settings.options import RepairRequest
 from npugate.target.values import Target
 
 
@@ -20,29 +19,24 @@ class RepairContext(Struct, frozen=True):
     Attributes:
         rules: every rule, by id.
         chosen: ids of the rules that run.
-        repairs: every repair, by name.
-        selected: names of repairs to try; None for those that a finding names.
-        data: a user's inputs for the proof.
+        request: what was asked for.
         stage: told what is being done.
     """
 
     rules: Mapping[str, Rule]
     chosen: Sequence[str]
-    repairs: Mapping[str, Repair]
     target: Target
-    options: RepairOptions
     limits: Limits
-    selected: frozenset[str] | None = None
-    data: Mapping[str, Array] | None = None
+    request: RepairRequest
     stage: Callable[[str], None] = lambda _stage: None
 
     def wanted(self, hits: Sequence[tuple[str, Hit]]) -> set[str]:
         """Return the repairs that findings of warning and above call for, or that were selected."""
-        if self.selected is not None:
-            return set(self.selected)
+        if self.request.selected is not None:
+            return set(self.request.selected)
         named = {
             self.rules[rule].repair
             for rule, hit in hits
             if hit.severity is not None and hit.severity >= Severity.WARNING
         }
-        return {name for name in named if name is not None and name in self.repairs}
+        return {name for name in named if name is not None and name in self.request.repairs}

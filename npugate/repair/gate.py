@@ -31,6 +31,7 @@ from npugate.proof.verify import verify
 from npugate.repair.context import RepairContext
 from npugate.repair.graph_diff import diff
 from npugate.repair.order import in_order
+from npugate.repair.values import Repaired
 from npugate.report.values import Outcome, RepairReport, Verification
 from npugate.rules import check
 from npugate.rules.values import Repair
@@ -71,30 +72,9 @@ class _State(Struct):
     facts: Facts | None = None
 
 
-class RepairedModel(Struct, frozen=True):
-    """The result for one model.
-
-    Attributes:
-        data: the repaired model as a file; empty when nothing was applied.
-        hits: of the repaired model; those of the original when nothing was applied.
-        report: without findings, which the caller makes of the hits.
-        facts: of the repaired model; None when nothing was applied.
-    """
-
-    data: bytes
-    hits: Hits
-    report: RepairReport
-    facts: Facts | None = None
-
-    @property
-    def model(self) -> ModelProto | None:
-        """The repaired model, read anew each time; None when nothing was applied."""
-        return ModelProto.FromString(self.data) if self.data else None
-
-
 def repair_model(
     original: ModelProto, facts: Facts, hits: Hits, context: RepairContext
-) -> RepairedModel:
+) -> tuple[Repaired, Facts | None]:
     """Apply every repair that a finding calls for and that passes the gate.
 
     Args:
@@ -102,29 +82,36 @@ def repair_model(
         facts: of the original.
         hits: what the rules found in it.
         context: by what it is judged.
+
+    Returns:
+        What came of it, and the facts of the repaired model, None when nothing was applied.
     """
     before = figures(facts, context.target)
     store = WeightStore()
     original = store.take(original)
-    context = replace(context, options=replace(context.options, store=store))
+    request = replace(context.request, options=replace(context.request.options, store=store))
+    context = replace(context, request=request)
     state = _State(original, original, Lineage(frozenset(names_in(original))), store)
     after_hits, verification = hits, None
     for _ in range(_ROUNDS):
-        order = in_order(context.wanted(after_hits) - state.outcomes.keys(), context.repairs)
+        order = in_order(
+            context.wanted(after_hits) - state.outcomes.keys(), context.request.repairs
+        )
         order = [name for name in order if name not in state.outcomes]
         if not order:
             break
         state, after_hits, verification = _round(state, order, hits, context, verification)
     outcomes = tuple(state.outcomes.values())
     if not state.applied:
-        return RepairedModel(b"", hits, RepairReport(outcomes, verification, (), before, before))
+        report = RepairReport(outcomes, verification, (), before, before)
+        return Repaired(b"", tuple(hits), report), None
     after = figures(_facts(state, context), context.target)
     lines = tuple(diff(original, state.model))
     store.keep([state.model])
     report = RepairReport(outcomes, verification, (), before, after, lines)
     data = store.serialized(state.model)
-    store.keep([])  # whatever still holds the shelf, rings of nodes for one
-    return RepairedModel(data, after_hits, report, _facts(state, context))
+    store.keep([])  # whatever still holds the store, rings of nodes for one
+    return Repaired(data, tuple(after_hits), report), _facts(state, context)
 
 
 def _round(
@@ -203,7 +190,9 @@ def _judged(
         return fault
     context.stage("verifying the repaired model")
     verification = _verified(state, context)
-    if verification.equal is None and all(context.repairs[n].legalises for n in state.applied):
+    if verification.equal is None and all(
+        context.request.repairs[n].legalises for n in state.applied
+    ):
         parts = Verification(equal=True, reason=verification.reason, reference="parts")
         return after, parts  # held to the same nodes, attributes and weights in _step
     if verification.equal is None:
@@ -239,7 +228,7 @@ def _errors(hits: Hits) -> Counter[str]:
 
 def _step(state: _State, name: str, context: RepairContext) -> None:
     """Apply one repair to the model of a state; keep it when its structure is sound."""
-    repair = context.repairs[name]
+    repair = context.request.repairs[name]
     context.stage(f"the repair {name}")
     try:
         result, model = _tried(state, repair, context)
@@ -296,12 +285,12 @@ def _apply(
 ) -> tuple[RepairResult, ModelProto | None]:
     if repair.edit_message is not None:
         copy = _copy(state.model)
-        result = repair.edit_message(copy, context.target, context.options)
+        result = repair.edit_message(copy, context.target, context.request.options)
         return result, copy if isinstance(result, Applied) else None
     draft = _draft(state)
     draft.repair = repair.name
     assert repair.edit is not None, f"{repair.name} declares nothing to do"  # noqa: S101 - registry checks it
-    result = repair.edit(draft, context.target, context.options)
+    result = repair.edit(draft, context.target, context.request.options)
     if not isinstance(result, Applied):
         return result, None
     state.draft = None
@@ -319,11 +308,11 @@ def _again(
 ) -> RepairResult:
     """Apply a repair to its own result; a draft that it leaves alone serves the next repair."""
     if repair.edit_message is not None:
-        return repair.edit_message(_copy(model), context.target, context.options)
+        return repair.edit_message(_copy(model), context.target, context.request.options)
     state.draft = Draft(_copy(model), state.lineage, state.store)
     state.draft.repair = repair.name
     assert repair.edit is not None, f"{repair.name} declares nothing to do"  # noqa: S101 - registry checks it
-    return repair.edit(state.draft, context.target, context.options)
+    return repair.edit(state.draft, context.target, context.request.options)
 
 
 def _outcome(name: str, result: RepairResult) -> Outcome:
@@ -339,9 +328,9 @@ def _outcome(name: str, result: RepairResult) -> Outcome:
 def _verified(state: _State, context: RepairContext) -> Verification:
     found_pairs = pairs(state.original, state.model, state.lineage)
     work = total_macs(_facts(state, context))
-    rest = found_pairs, context.data, state.per_sample, work
+    rest = found_pairs, context.request.data, state.per_sample, work
     found = verify(state.original, state.model, *rest, store=state.store)
-    legalising = [name for name in state.applied if context.repairs[name].legalises]
+    legalising = [name for name in state.applied if context.request.repairs[name].legalises]
     if found.equal is None and legalising:
         legal = _legalised(state.original, legalising, context)
         again = verify(legal, state.model, *rest, store=state.store)
@@ -353,9 +342,9 @@ def _legalised(original: ModelProto, names: Iterable[str], context: RepairContex
     """Make the original legal once more: kept from the start, it would hold the weights, too."""
     model = _copy(original)
     for name in names:
-        edit = context.repairs[name].edit_message
+        edit = context.request.repairs[name].edit_message
         assert edit is not None, f"{name} makes a file legal without a message"  # noqa: S101 - registry checks it
-        edit(model, context.target, context.options)
+        edit(model, context.target, context.request.options)
     return model
 
 

@@ -6,7 +6,6 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
@@ -16,34 +15,28 @@ from msgspec.structs import replace
 from npugate import __version__, log
 from npugate.errors import UsageError
 from npugate.facts.inference import prepare
-from npugate.findings import rule_names
-from npugate.findings.values import Hit, Location, Severity
-from npugate.limits import Limits
-from npugate.report.values import Departed, ModelReport, Report, RuleInfo
+from npugate.findings.values import Severity
+from npugate.report.compiled import Answer
+from npugate.report.values import Departed, ModelReport, RepairReport, Report, RuleInfo
 from npugate.repository import git
 from npugate.repository.base_revision import Base
 from npugate.repository.departure import departed
 from npugate.repository.discover import Candidate, Search, changed, every, shown
 from npugate.repository.source_lines import Checkout
-from npugate.rules import check
 from npugate.rules.values import Rule
-from npugate.run import base_results, compiler_verdict, surroundings, tightening, tries, warming
+from npugate.run import base_results, compiler_verdict, surroundings, tightening
 from npugate.run.base_results import Old, Past
 from npugate.run.cases import Case, by_case, cases, chosen_by
-from npugate.run.judging import JudgingContext, judged
+from npugate.run.examination import examine_all
+from npugate.run.judging import JudgingContext, Ruling, judged
 from npugate.run.packed import Packed
-from npugate.run.worker import REPAIRING, Examined, Job, timed
+from npugate.run.worker import Examined, Job
 from npugate.sandbox import pool
-from npugate.sandbox.pool import Died, Done, Raised
 from npugate.settings import baseline, suppress, tracking
 from npugate.settings.options import THRESHOLDS, Judge, Options
 from npugate.target import profiles
 
-_LIMIT: Final = rule_names.ANALYSIS_LIMIT
 _ABOVE_ALL: Final = 9  # any level of a finding
-_WARM_FROM: Final = 8  # models from which it pays to look at one of ours first
-_PACKED_FROM: Final = 64  # models whose results are held as bytes until they are reported
-_PROOF_TIME: Final = 5  # a repair with its proof may take so many times what a check may
 
 
 Keep = Callable[[str, Path, Examined], str | None]
@@ -80,22 +73,40 @@ def run(options: Options, rules: Mapping[str, Rule], keep: Keep | None = None) -
         each = cases(options, candidates, rules, baselines)
         jobs = [job for case in each for job in case.jobs]
         _make_ready(jobs, notify)
-        examined = _examine_all(jobs, options, rules)
+        examined = examine_all(jobs, options, rules)
         judging = JudgingContext(rules, Checkout(root, options.tracked), options.today)
         context = _Context(options, judging, keep)
         if known is not None:
             again = partial(_examine_again, options=options, rules=rules)
             versions = Past(options, known, root, judging, again, notify)
             context = replace(context, old=versions.of(each))
-    groups = by_case(each, examined)
-    made = (_model_report(case, found, context) for case, found in zip(each, groups, strict=True))
+    crashed = _tell_faults(jobs, examined)
+    groups = zip(each, by_case(each, examined), strict=True)
+    answered = ((case, found, _asked(case, found, options, rules)) for case, found in groups)
+    made = (_model_report(case, found, answer, context) for case, found, answer in answered)
     models = Packed(ModelReport, made) if isinstance(examined, Packed) else tuple(made)
     _remark(options, each, models, baselines[0], notify)
     if options.write_baseline:
         baseline.write(options.write_baseline, models)
-    crashed = any(found.tracebacks for found in examined)
     report = _report(options, jobs, models, rules, tuple(notices), crashed=crashed)
     return replace(report, departed=left)
+
+
+def _tell_faults(jobs: Sequence[Job], examined: Sequence[Examined]) -> bool:
+    """Log the faults of our own rules; tell whether there was one."""
+    crashed = False
+    for job, found in zip(jobs, examined, strict=True):
+        for text in found.tracebacks:
+            crashed = True
+            log.error(f"{job.candidate.path}: {text}")
+    return crashed
+
+
+def _asked(
+    case: Case, examined: Sequence[Examined], options: Options, rules: Mapping[str, Rule]
+) -> Answer | None:
+    """Ask the vendor's compiler about a model; None where it is not to be asked."""
+    return compiler_verdict.asked(case.jobs[0], examined[0], options.ask, rules)
 
 
 def _remark(
@@ -236,29 +247,6 @@ def _renames(candidates: Sequence[Candidate], known: Base | None) -> Mapping[str
     return found | {c.path: shown(c.previous) for c in candidates if c.previous}
 
 
-def _examine_all(
-    jobs: Sequence[Job], options: Options, rules: Mapping[str, Rule]
-) -> Sequence[Examined]:
-    """Examine every model; again and more carefully where onnx died of it."""
-    limits = options.limits
-    if options.repair_request is not None:
-        limits = replace(limits, seconds=limits.seconds * (_PROOF_TIME + 1))
-    if len(jobs) > _WARM_FROM:
-        warming.warm(rules, jobs[0].target)
-    work = partial(timed, rules=rules, limits=limits, tracked=options.tracked)
-    bounds = partial(_bounds, limits=limits)
-    settled = tries.settle(work, jobs, bounds, _again, jobs=options.jobs, kind=Examined)
-
-    def results() -> Iterator[tuple[int, Examined]]:
-        for count, (job, ended) in enumerate(settled, 1):
-            yield ended.index, _settled(job, ended.outcome, rules)
-            options.progress(count, len(jobs))
-
-    if len(jobs) > _PACKED_FROM and options.repair_request is None:
-        return Packed.of(Examined, results())
-    return [found for _, found in sorted(results(), key=itemgetter(0))]
-
-
 def _make_ready(jobs: Sequence[Job], notify: Callable[[str], None]) -> None:
     """Load once what each examination needs, and tell what the system cannot do."""
     if jobs and not pool.enforced():
@@ -272,48 +260,7 @@ def _examine_again(
 ) -> Sequence[Examined]:
     """Examine old versions, which are not repaired and of which no progress is told."""
     silent = replace(options, repair_request=None, progress=lambda _done, _all: None)
-    return _examine_all(jobs, silent, rules)
-
-
-def _bounds(job: Job, limits: Limits) -> Limits:
-    """Return the limits of a job; one that repairs leaves time to examine without repairs."""
-    if job.repair_request is None:
-        return tries.examining(job.candidate.file, limits)
-    seconds = limits.seconds * _PROOF_TIME / (_PROOF_TIME + 1)
-    return tries.mending(job.candidate.file, replace(limits, seconds=seconds))
-
-
-def _again(job: Job, outcome: Died) -> Job | None:
-    if job.repair_request is not None and outcome.stage.startswith(REPAIRING):
-        reason = f"{outcome.stage} was ended: {outcome.reason}"
-        return replace(job, repair_request=None, gave_up=reason)
-    if not outcome.stage.startswith("shape inference"):
-        return None
-    following = tries.CALMER.get(job.inference)
-    if following is None:
-        return None
-    earlier = job.earlier
-    if following == "off":
-        earlier = (Hit(Location(), f"{outcome.stage} was ended: {outcome.reason}", Severity.ERROR),)
-    return replace(job, inference=following, earlier=earlier)
-
-
-def _settled(
-    job: Job, outcome: Done[Examined] | Died | Raised, rules: Mapping[str, Rule]
-) -> Examined:
-    if isinstance(outcome, Done):
-        limit = check.id_of(rules, _LIMIT)
-        hits = (*((limit, hit) for hit in job.earlier), *outcome.value.hits)
-        return replace(outcome.value, hits=hits)
-    if isinstance(outcome, Died):
-        doing = outcome.stage or "the start"
-        message = f"the examination was ended during {doing}: {outcome.reason}"
-        hit = Hit(Location(), message, Severity.ERROR)
-        return Examined(((check.id_of(rules, _LIMIT), hit),), unreadable=True)
-    last = outcome.text.strip().splitlines()[-1] if outcome.text.strip() else "no reason given"
-    hit = Hit(Location(), f"npugate itself failed on this model: {last}", Severity.ERROR)
-    crashed = check.id_of(rules, check.CRASHED)
-    return Examined(((crashed, hit),), unreadable=True, tracebacks=(outcome.text,))
+    return examine_all(jobs, silent, rules)
 
 
 def _threshold(options: Options) -> Severity | None:
@@ -331,41 +278,51 @@ class _Context(Struct, frozen=True):
     old: Mapping[str, Old] = field(default_factory=dict)
 
 
-def _model_report(case: Case, examined: Sequence[Examined], context: _Context) -> ModelReport:
+def _model_report(
+    case: Case, examined: Sequence[Examined], answer: Answer | None, context: _Context
+) -> ModelReport:
+    """Make the report of one model of what its workers and the vendor's compiler found."""
     found, path = examined[0], case.candidate.path
-    for text in (text for each in examined for text in each.tracebacks):
-        log.error(f"{path}: {text}")
     old = context.old.get(path)
-    rulings = case.rulings
-    if old is not None and old.levels and context.options.new_only:
-        rulings = tuple(
-            replace(ruling, old=levels) for ruling, levels in zip(rulings, old.levels, strict=True)
-        )
-    job = case.jobs[0]
-    answer = compiler_verdict.asked(job, found, context.options.ask, context.judging.rules)
+    rulings = _rulings(case, old, context)
     hits = [((*each.hits, *(answer.hits if answer else ())), each.digest) for each in examined]
-    shown = tuple(
+    findings = tuple(
         replace(finding, twin=found.twin.get((finding.location.graph, finding.location.node)))
         for finding in judged(path, rulings, hits, context.judging)
     )
-    shown = surroundings.attach(shown, found.sketches)
-    report = ModelReport(
+    findings = surroundings.attach(findings, found.sketches)
+    return ModelReport(
         path,
         found.digest,
         found.size_bytes,
-        shown,
+        findings,
         any(each.unreadable for each in examined),
         found.census,
         found.seconds,
+        repair=_repair_report(case, found, rulings, context),
+        against=None if old is None else base_results.against(findings, old),
+        estimate=found.estimate,
         graph=found.graph,
         compiled=answer.compiled if answer else None,
-        estimate=found.estimate,
     )
-    if old is not None:
-        report = replace(report, against=base_results.against(report.findings, old))
+
+
+def _rulings(case: Case, old: Old | None, context: _Context) -> tuple[Ruling, ...]:
+    """Return the rulings of a model, with the levels that its findings have on the base."""
+    if old is None or not old.levels or not context.options.new_only:
+        return case.rulings
+    pairs = zip(case.rulings, old.levels, strict=True)
+    return tuple(replace(ruling, old=levels) for ruling, levels in pairs)
+
+
+def _repair_report(
+    case: Case, found: Examined, rulings: Sequence[Ruling], context: _Context
+) -> RepairReport | None:
+    """Keep a repaired model where it is to be kept, and report on it; None where none was made."""
     if found.repaired is None:
-        return report
+        return None
+    path = case.candidate.path
     keep = context.keep if found.repaired.data else None
     written = keep(path, case.candidate.file, found) if keep else None
     after = judged(path, rulings, [(found.repaired.hits, found.digest)], context.judging)
-    return replace(report, repair=replace(found.repaired.report, findings=after, output=written))
+    return replace(found.repaired.report, findings=after, output=written)

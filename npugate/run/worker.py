@@ -27,12 +27,13 @@ from npugate.model.reader import UNREADABLE, Model, file_digest, load
 from npugate.model.tracked import Tracked
 from npugate.proof import runnable
 from npugate.repair.context import RepairContext
+from npugate.repair.values import Repaired
 from npugate.report.census import Census
 from npugate.report.estimate import Estimate
 from npugate.report.graph_view import GraphView
 from npugate.report.values import Outcome, RepairReport
 from npugate.repository.discover import Candidate
-from npugate.repository.file_marks import Mark, marks
+from npugate.repository.file_marks import marks
 from npugate.rules import check
 from npugate.rules.values import Rule
 from npugate.sandbox import heap, pool
@@ -43,15 +44,27 @@ REPAIRING: Final = "repairing: "
 """The stages of a repair begin with it."""
 
 
+Hits = tuple[tuple[str, Hit], ...]
+"""(Rule id, hit with its severity) of one model, in the order of the rules."""
+
+
 class Job(Struct, frozen=True):
-    """One model and by what it is judged."""
+    """One model and by what it is judged: all that a worker is told.
+
+    Attributes:
+        inference: how carefully shapes are inferred.
+        earlier: what earlier tries of the model have shown, which ended in a crash.
+        repair_request: None to check only.
+        gave_up: why an earlier try to repair it was ended; empty when none was.
+        pictured: its graph is to be drawn.
+    """
 
     candidate: Candidate
     target: Target
     chosen: tuple[str, ...]
     judgement: Judgement
     inference: Inference = "full"
-    earlier: tuple[Hit, ...] = ()
+    earlier: Hits = ()
     repair_request: RepairRequest | None = None
     gave_up: str = ""
     pictured: bool = False
@@ -89,34 +102,18 @@ class Examined(Struct, frozen=True):
     estimate: Estimate | None = None
 
 
-class Repaired(Struct, frozen=True):
-    """What a worker sends back about the repairs of a model.
-
-    Attributes:
-        data: the repaired model as a file; empty when nothing was applied.
-        hits: of the repaired model.
-        report: without findings and output.
-        weights: the files of the original's weights, as they were when they were read.
-    """
-
-    data: bytes
-    hits: tuple[tuple[str, Hit], ...]
-    report: RepairReport
-    weights: tuple[Mark, ...] = ()
-
-
-def timed(job: Job, rules: Mapping[str, Rule], limits: Limits, tracked: Tracked | None) -> Examined:
-    """Examine one model, and measure how long it takes; called in a worker."""
-    start = monotonic()
-    found = examine(job, rules, limits, tracked)
-    return replace(found, seconds=monotonic() - start)
-
-
 def examine(
     job: Job, rules: Mapping[str, Rule], limits: Limits, tracked: Tracked | None = None
 ) -> Examined:
-    """Load one model, compute its facts and run the rules; ``tracked`` is what git tracks."""
-    file = job.candidate.file
+    """Load one model, compute its facts, run the rules and repair it; called in a worker.
+
+    Args:
+        job: the model, and by what it is judged.
+        rules: every rule, by id.
+        limits: of memory, time and size.
+        tracked: what git tracks; None without git.
+    """
+    start = monotonic()
     pool.stage("reading the file")
     try:
         model = _loaded(job.candidate, limits, tracked)
@@ -125,43 +122,33 @@ def examine(
     facts = Facts(model, limits, pool.stage, inference=job.inference)
     outcome = check.run(facts, rules, job.chosen, job.target, pool.stage)
     unreadable = any(rules[key].unreadable for key, _ in outcome.hits)
-    found = Examined(
-        outcome.hits, model.digest, model.size_bytes, facts.census, unreadable, outcome.tracebacks
-    )
-    found = replace(
-        found,
+    barred = any(problem.rule in UNREAD for problem in model.problems)
+    is_sound = not unreadable and not outcome.tracebacks
+    return Examined(
+        (*job.earlier, *outcome.hits),
+        model.digest,
+        model.size_bytes,
+        facts.census,
+        unreadable,
+        outcome.tracebacks,
         twin=_twin(job.candidate, facts, outcome.hits, limits),
         sketches=_sketches(facts, outcome.hits),
+        beside=() if unreadable else None if barred else locations(model.proto, limits),
+        estimate=None if unreadable else _estimate(facts, job.target),
+        graph=topology.view(facts.graphs) if job.pictured else None,
+        repaired=_repaired(job, model, facts, outcome.hits, rules, limits) if is_sound else None,
+        seconds=monotonic() - start,
     )
-    if not unreadable:
-        barred = any(problem.rule in UNREAD for problem in model.problems)
-        beside = None if barred else locations(model.proto, limits)
-        found = replace(found, beside=beside, estimate=_estimate(facts, job.target))
-    if job.pictured:
-        found = replace(found, graph=topology.view(facts.graphs))
-    if job.gave_up:
-        return replace(found, repaired=Repaired(b"", outcome.hits, _declined(job.gave_up)))
-    if job.repair_request is None or unreadable or outcome.tracebacks:
-        return found
-    context = _repair_context(job, job.repair_request, rules, limits)
-    repaired = _repair(file, model, facts, outcome.hits, context, pictured=job.pictured)
-    return replace(found, repaired=repaired)
 
 
 def _repair_context(
     job: Job, request: RepairRequest, rules: Mapping[str, Rule], limits: Limits
 ) -> RepairContext:
     """Return by what the repairs of a model are made and judged; asked-for shapes come first."""
+    shapes = {**job.judgement.shapes, **request.options.shapes}
+    request = replace(request, options=replace(request.options, shapes=shapes))
     return RepairContext(
-        rules,
-        job.chosen,
-        request.repairs,
-        job.target,
-        replace(request.options, shapes={**job.judgement.shapes, **request.options.shapes}),
-        limits,
-        request.selected,
-        request.data,
-        lambda name: pool.stage(REPAIRING + name),
+        rules, job.chosen, job.target, limits, request, lambda name: pool.stage(REPAIRING + name)
     )
 
 
@@ -239,11 +226,28 @@ def _is_plain(place: Path) -> bool:
         return False
 
 
+def _repaired(
+    job: Job,
+    model: Model,
+    facts: Facts,
+    hits: Hits,
+    rules: Mapping[str, Rule],
+    limits: Limits,
+) -> Repaired | None:
+    """Repair a model that was examined; None where that was not asked for."""
+    if job.gave_up:
+        return Repaired(b"", hits, _declined(job.gave_up))
+    if job.repair_request is None:
+        return None
+    context = _repair_context(job, job.repair_request, rules, limits)
+    return _repair(job.candidate.file, model, facts, hits, context, pictured=job.pictured)
+
+
 def _repair(
     file: Path,
     model: Model,
     facts: Facts,
-    hits: tuple[tuple[str, Hit], ...],
+    hits: Hits,
     context: RepairContext,
     *,
     pictured: bool,
@@ -262,13 +266,13 @@ def _repair(
         writer.check_weights(model)
         weights = marks(file.parent, locations(model.proto, context.limits))
         # Handed over without a name here, which would hold the message for as long as this runs.
-        repaired = gate.repair_model(writer.load(file, model), facts, hits, context)
+        repaired, made = gate.repair_model(writer.load(file, model), facts, hits, context)
     except (ModelError, UsageError) as error:  # the files went away meanwhile
         return Repaired(b"", hits, _declined(str(error)))
     report = repaired.report
-    if pictured and repaired.facts is not None:
+    if pictured and made is not None:
         context.stage("estimating")
-        cost = assemble.estimate(repaired.facts, context.target)
-        report = replace(report, graph=topology.view(repaired.facts.graphs), estimate=cost)
+        cost = assemble.estimate(made, context.target)
+        report = replace(report, graph=topology.view(made.graphs), estimate=cost)
     heap.trim()  # the repaired model is about to be copied, to be sent
-    return Repaired(repaired.data, tuple(repaired.hits), report, weights)
+    return replace(repaired, report=report, weights=weights)

@@ -8,6 +8,7 @@ from npugate.repair import gate
 from npugate.repair.context import RepairContext
 from npugate.rules import check, registry
 from npugate.rules.testing import model_from_text
+from npugate.settings.options import RepairRequest
 from npugate.surgery import structure
 from npugate.surgery.results import RepairOptions
 from npugate.target import profiles
@@ -40,10 +41,12 @@ def repaired(rule, example):
     profile = profiles.load(name, version or None)
     chosen = tuple(RULES)
     selected = frozenset({rule.repair})
-    context = RepairContext(RULES, chosen, REPAIRS, profile, RepairOptions(), Limits(), selected)
+    context = RepairContext(
+        RULES, chosen, profile, Limits(), RepairRequest(REPAIRS, RepairOptions(), selected)
+    )
     facts = Facts(structure.skeleton(model), Limits())
     hits = check.run(facts, RULES, chosen, profile, lambda _stage: None).hits
-    return hits, gate.repair_model(model, facts, hits, context)
+    return hits, gate.repair_model(model, facts, hits, context)[0]
 
 
 @pytest.mark.parametrize(("rule", "example"), CASES)
@@ -69,15 +72,13 @@ def test_a_repair_changes_its_own_example_and_is_proved_on_it(item):
     context = RepairContext(
         RULES,
         chosen,
-        REPAIRS,
         profiles.load("stm32n6"),
-        RepairOptions(),
         Limits(),
-        frozenset({item.name}),
+        RepairRequest(REPAIRS, RepairOptions(), frozenset({item.name})),
     )
     facts = Facts(structure.skeleton(model), Limits())
     hits = check.run(facts, RULES, chosen, context.target, lambda _stage: None).hits
-    result = gate.repair_model(model, facts, hits, context)
+    result, _ = gate.repair_model(model, facts, hits, context)
     outcome = next(o for o in result.report.outcomes if o.repair == item.name)
     assert outcome.state == "applied", outcome.reason
     assert outcome.edits

@@ -11,6 +11,7 @@ from npugate.repair.context import RepairContext
 from npugate.repair.gate import repair_model
 from npugate.rules import registry
 from npugate.rules.check import run as run_rules
+from npugate.settings.options import RepairRequest
 from npugate.surgery import structure
 from npugate.surgery.results import Applied, Declined, RepairOptions
 from npugate.target import profiles
@@ -28,11 +29,15 @@ def copy_of(model):
 def outcomes_of(model, chosen=frozenset({"take-one-sample"})):
     model = copy_of(model)
     context = RepairContext(
-        RULES, tuple(RULES), registry.repairs(), TARGET, RepairOptions(), Limits(), chosen
+        RULES,
+        tuple(RULES),
+        TARGET,
+        Limits(),
+        RepairRequest(registry.repairs(), RepairOptions(), chosen),
     )
     facts = Facts(structure.skeleton(model), Limits())
     hits = run_rules(facts, RULES, tuple(RULES), TARGET, lambda _stage: None).hits
-    result = repair_model(model, facts, hits, context)
+    result, _ = repair_model(model, facts, hits, context)
     return result, {outcome.repair: outcome for outcome in result.report.outcomes}
 
 

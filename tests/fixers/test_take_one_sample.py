@@ -8,6 +8,7 @@ from npugate.repair.gate import repair_model
 from npugate.rules import registry
 from npugate.rules.check import run as run_rules
 from npugate.rules.testing import model_from_text
+from npugate.settings.options import RepairRequest
 from npugate.surgery import structure
 from npugate.surgery.results import Declined, RepairOptions, Skipped
 from npugate.target import profiles
@@ -23,11 +24,15 @@ def repaired(text):
         node.name = f"n{index}"
     chosen = frozenset({"take-one-sample"})
     context = RepairContext(
-        RULES, tuple(RULES), registry.repairs(), TARGET, RepairOptions(), Limits(), chosen
+        RULES,
+        tuple(RULES),
+        TARGET,
+        Limits(),
+        RepairRequest(registry.repairs(), RepairOptions(), chosen),
     )
     facts = Facts(structure.skeleton(model), Limits())
     hits = run_rules(facts, RULES, tuple(RULES), TARGET, lambda _stage: None).hits
-    result = repair_model(model, facts, hits, context)
+    result, _ = repair_model(model, facts, hits, context)
     return result, {outcome.repair: outcome for outcome in result.report.outcomes}
 
 

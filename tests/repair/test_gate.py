@@ -9,11 +9,13 @@ from npugate.facts import Facts
 from npugate.limits import Limits
 from npugate.repair import gate
 from npugate.repair.context import RepairContext
+from npugate.repair.values import Repaired
 from npugate.report.values import InterfaceChange
 from npugate.rules import registry
 from npugate.rules.check import run as run_rules
 from npugate.rules.testing import model_from_text
 from npugate.rules.values import Repair
+from npugate.settings.options import RepairRequest
 from npugate.surgery import structure
 from npugate.surgery.draft import Draft
 from npugate.surgery.node import EditError, Node
@@ -69,17 +71,17 @@ def context(*repairs: Repair, rule_repair: str = "flatten", **changes) -> Repair
         for key, rule in RULES.items()
     }
     every = {item.name: item for item in repairs}
-    base = RepairContext(rules, tuple(rules), every, TARGET, RepairOptions(), LIMITS)
+    base = RepairContext(rules, tuple(rules), TARGET, LIMITS, RepairRequest(every, RepairOptions()))
     return replace(base, **changes)
 
 
-def repaired(model: ModelProto, on: RepairContext) -> gate.RepairedModel:
+def repaired(model: ModelProto, on: RepairContext) -> Repaired:
     facts = Facts(structure.skeleton(model), LIMITS)
     hits = run_rules(facts, on.rules, on.chosen, on.target, lambda _stage: None).hits
-    return gate.repair_model(model, facts, hits, on)
+    return gate.repair_model(model, facts, hits, on)[0]
 
 
-def outcome(result: gate.RepairedModel, name: str = "flatten"):
+def outcome(result: Repaired, name: str = "flatten"):
     return next(item for item in result.report.outcomes if item.repair == name)
 
 

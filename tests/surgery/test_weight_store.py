@@ -15,7 +15,9 @@ from npugate.limits import Limits
 from npugate.proof.verify import verify
 from npugate.repair import gate
 from npugate.repair.context import RepairContext
+from npugate.repair.values import Repaired
 from npugate.rules import check, registry
+from npugate.settings.options import RepairRequest
 from npugate.surgery import structure
 from npugate.surgery.draft import Draft
 from npugate.surgery.fold import fold
@@ -167,15 +169,20 @@ def test_a_proof_reads_the_weights_of_both_models(factor, equal):
     assert found.equal is equal
 
 
-def repaired(model: ModelProto) -> gate.RepairedModel:
+def repaired(model: ModelProto) -> Repaired:
     rules, profile, limits = registry.rules(), profiles.load("stm32n6"), Limits()
     context = RepairContext(
-        rules, tuple(rules), registry.repairs(), profile, RepairOptions(), limits, None
+        rules, tuple(rules), profile, limits, RepairRequest(registry.repairs(), RepairOptions())
     )
     facts = Facts(structure.skeleton(model), limits)
     hits = check.run(facts, rules, context.chosen, profile, lambda _stage: None).hits
-    context = replace(context, selected=frozenset({"set-static-shapes", "fold-constants"}))
-    return gate.repair_model(model, facts, hits, context)
+    context = replace(
+        context,
+        request=replace(
+            context.request, selected=frozenset({"set-static-shapes", "fold-constants"})
+        ),
+    )
+    return gate.repair_model(model, facts, hits, context)[0]
 
 
 def test_a_repaired_model_has_its_weights_and_is_proved_with_them():
