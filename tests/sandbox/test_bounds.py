@@ -55,9 +55,9 @@ def until(condition, seconds):
 PROGRAM = """
     import os, sys, time
     from pathlib import Path
-    from npugate import apart
-    from npugate.isolate import run
-    from npugate.types import Limits
+    from npugate.sandbox import task
+    from npugate.sandbox.pool import run
+    from npugate.limits import Limits
     def work(n=0):
         file = Path(sys.argv[1]) / f"{n}.tmp"
         file.write_text(str(os.getpid()))
@@ -69,7 +69,7 @@ ASLEEP = "time.sleep(600)"
 BUSY = "[0 for _ in iter(int, 1)]"
 WRITING = "return bytes(200_000_000)"
 MANY = "run(work, [1, 2], Limits(seconds=600.0), jobs=2)"
-ONE = "apart.run(work, Limits(seconds=600.0), bytes)"
+ONE = "task.run(work, Limits(seconds=600.0), bytes)"
 
 
 @pytest.mark.parametrize("do", [ASLEEP, BUSY, WRITING])
