@@ -51,7 +51,7 @@ def tell(text: str, stream: TextIO | None = None) -> None:
     """
     from npugate import escape  # noqa: PLC0415 - most runs have nothing to say
 
-    place = stream or _stream or sys.stderr
+    place = next((s for s in (stream, _stream, sys.stderr) if s is not None), None)
     if place is None:  # it was closed before the program began
         return
     try:

@@ -65,3 +65,9 @@ def torch_loaded() -> None:
 def uncovered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep what measures coverage out of child processes: it imports modules of its own."""
     monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def own_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test write its log where an earlier one has listened."""
+    monkeypatch.setattr("npugate.log._stream", None)

@@ -62,6 +62,9 @@ class _Text(list):
 
     write = list.append
 
+    def flush(self):
+        """Keep nothing back."""
+
     def isatty(self):
         return False
 

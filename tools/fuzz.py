@@ -45,7 +45,7 @@ from npugate.repository.discover import Candidate  # noqa: E402  # the same
 from npugate.rules import check, registry  # noqa: E402  # after the path is set
 from npugate.rules.testing import model_from_text  # noqa: E402  # the same
 from npugate.rules.values import Rule  # noqa: E402  # the same
-from npugate.run import pipeline, warming, worker  # noqa: E402  # after the path is set
+from npugate.run import cases, warming, worker  # noqa: E402  # after the path is set
 from npugate.sandbox import pool  # noqa: E402  # after the path is set
 from npugate.sandbox.pool import Done  # noqa: E402  # the same
 from npugate.settings.options import Judgement, RepairRequest  # noqa: E402  # the same
@@ -119,7 +119,7 @@ def _plan(mode: str, seed: int, models: Sequence[Path], folder: Path) -> Plan:
     judgement = Judgement()
     repair_request = RepairRequest(registry.repairs()) if mode == "fix" else None
     candidate = Candidate(folder / "m.onnx", "m.onnx")
-    chosen = pipeline._chosen(judgement, rules)  # noqa: SLF001  # as the program does
+    chosen = cases.chosen_by(judgement, rules)
     job = worker.Job(candidate, target, chosen, judgement, repair_request=repair_request)
     return Plan(mode, seed, Source(list(seeds(models))), rules, job, folder)
 

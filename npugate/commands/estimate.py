@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from npugate.commands import check
+from npugate.commands import run_options
 from npugate.console import Console
 from npugate.reporters import REPORTERS, costs
 from npugate.rules import registry
@@ -22,7 +22,7 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
         valid model, 3 when a rule raised.
     """
     rules = registry.rules()
-    options = check.options(chosen, rules, console, lambda _done, _all: None)
+    options = run_options.options(chosen, rules, console, lambda _done, _all: None)
     report = pipeline.run(options, rules)
     if chosen.format == "json":
         console.stdout.write(REPORTERS["json"](report))

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from npugate import beneath, log
 from npugate.beneath import RefusedError
-from npugate.commands import check
+from npugate.commands import check, reports, run_options
 from npugate.console import Console
 from npugate.errors import UsageError
 from npugate.facts import Array
@@ -38,7 +38,7 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
     """Repair as the arguments say; write the reports whatever the outcome."""
     if chosen.backup and not chosen.in_place:
         raise UsageError("--backup goes with --in-place; without it the original is never touched")
-    return check.report_on(chosen, console, partial(_repaired, chosen, console))
+    return reports.report_on(chosen, console, partial(_repaired, chosen, console))
 
 
 def report_of(arguments: Sequence[str], environment: Mapping[str, str]) -> Report:
@@ -51,10 +51,10 @@ def report_of(arguments: Sequence[str], environment: Mapping[str, str]) -> Repor
     return _repaired(check.parsed(arguments), console, lambda _done, _all: None)
 
 
-def _repaired(chosen: argparse.Namespace, console: Console, progress: check.ProgressOf) -> Report:
+def _repaired(chosen: argparse.Namespace, console: Console, progress: reports.ProgressOf) -> Report:
     rules, repairs = registry.rules(), registry.repairs()
-    options = check.options(chosen, rules, console, progress)
-    options = check.with_compiler(options, chosen, console.environment)
+    options = run_options.options(chosen, rules, console, progress)
+    options = run_options.with_compiler(options, chosen, console.environment)
     keep = None if chosen.dry_run else _Keeper(chosen).keep
     return pipeline.run(
         replace(options, repair_request=repair_request(chosen, repairs)), rules, keep

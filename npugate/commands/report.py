@@ -9,7 +9,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from npugate import atomic_write, escape
-from npugate.commands import check, fix
+from npugate.commands import fix, reports, run_options
 from npugate.console import Console
 from npugate.errors import UsageError
 from npugate.report.values import Report
@@ -28,12 +28,12 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
     """
     if not chosen.html and not chosen.plots:
         raise UsageError("say where the report goes: --html FILE, --plots DIR or both")
-    sources = check.source_url(chosen)
+    sources = reports.source_url(chosen)
     report = _examined(chosen, console)
     written: list[Path] = []
     if chosen.html:
         path = Path(chosen.html)
-        atomic_write.write_text(path, check.written(report, "html", path, sources))
+        atomic_write.write_text(path, reports.written(report, "html", path, sources))
         written.append(path)
     for name, picture in plots.named(report) if chosen.plots else ():
         path = Path(chosen.plots, name)
@@ -48,7 +48,7 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
 
 def _examined(chosen: argparse.Namespace, console: Console) -> Report:
     rules = registry.rules()
-    options = check.options(chosen, rules, console, lambda _done, _all: None)
+    options = run_options.options(chosen, rules, console, lambda _done, _all: None)
     if chosen.fix:
         options = replace(options, repair_request=fix.repair_request(chosen, registry.repairs()))
     return pipeline.run(options, rules)

@@ -7,7 +7,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from npugate.commands import check, compiler
+from npugate.commands import compiler, reports, run_options
 from npugate.compilers.stedgeai import catalogue
 from npugate.console import Console
 from npugate.errors import UsageError
@@ -18,12 +18,12 @@ from npugate.run import pipeline
 
 def run(chosen: argparse.Namespace, console: Console) -> int:
     """Ask the compiler about the models; write the reports whatever the outcome."""
-    return check.report_on(chosen, console, partial(_asked, chosen, console))
+    return reports.report_on(chosen, console, partial(_asked, chosen, console))
 
 
-def _asked(chosen: argparse.Namespace, console: Console, progress: check.ProgressOf) -> Report:
+def _asked(chosen: argparse.Namespace, console: Console, progress: reports.ProgressOf) -> Report:
     rules = registry.rules()
-    options = check.options(chosen, rules, console, progress)
+    options = run_options.options(chosen, rules, console, progress)
     tool = compiler.opened(chosen, console.environment)
     if tool is None:
         raise UsageError("--stedgeai off: then there is nothing to do")

@@ -16,10 +16,13 @@ from onnx.shape_inference import InferenceError
 
 from npugate.facts.graph import Graph, Node, walk
 from npugate.facts.skeleton import Skeleton, graphs_below
+from npugate.findings import rule_names
 from npugate.findings.values import Location, Problem
 
-_RULE: Final = "shape-inference-failed"
-_SEEN: Final = frozenset({_RULE, "invalid-model", "undefined-value", "duplicate-name"})
+_RULE: Final = rule_names.SHAPE_INFERENCE_FAILED
+_SEEN: Final = frozenset(
+    {_RULE, rule_names.INVALID_MODEL, rule_names.UNDEFINED_VALUE, rule_names.DUPLICATE_NAME}
+)
 _PLAIN_SCAN: Final = 9  # the Scan of opset 8 has an input that inference does not know
 _PLACE: Final = re.compile(r"\(op_type:(?P<kind>[\w.]+)(?:, node name: (?P<name>.*?))?\): ")
 _MAX_TEXT: Final = 400

@@ -12,6 +12,7 @@ from typing import Final
 
 from npugate.facts import Facts
 from npugate.facts.graph import UNKNOWN_DOMAIN, Graph
+from npugate.findings import rule_names
 from npugate.findings.values import Hit, Location
 from npugate.relations import (
     attention,
@@ -46,7 +47,7 @@ RELATIONS: Final[Mapping[str, Relation]] = {
     **sequences.RELATIONS,
     **windows.RELATIONS,
 }
-_NAMED: Final = ("shape-inference-failed", "invalid-model")
+_NAMED: Final = (rule_names.SHAPE_INFERENCE_FAILED, rule_names.INVALID_MODEL)
 
 
 def contradictions(facts: Facts) -> Iterator[Hit]:

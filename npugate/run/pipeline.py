@@ -54,13 +54,7 @@ def run(options: Options, rules: Mapping[str, Rule], keep: Keep | None = None) -
     Raises:
         UsageError: no model, an unknown target, an unreadable baseline.
     """
-    notices: list[str] = list(options.remarks)
-    tell = options.search.notify
-
-    def notify(text: str) -> None:
-        notices.append(text)
-        tell(text)
-
+    notices, notify = _notices(options)
     root = _root(options)
     with tempfile.TemporaryDirectory(prefix="npugate-base-") as scratch:
         known = base_results.known_base(options, root, Path(scratch), notify)
@@ -81,15 +75,28 @@ def run(options: Options, rules: Mapping[str, Rule], keep: Keep | None = None) -
             versions = Past(options, known, root, judging, again, notify)
             context = replace(context, old=versions.of(each))
     crashed = _tell_faults(jobs, examined)
-    groups = zip(each, by_case(each, examined), strict=True)
-    answered = ((case, found, _asked(case, found, options, rules)) for case, found in groups)
-    made = (_model_report(case, found, answer, context) for case, found, answer in answered)
+    made = (
+        _model_report(case, found, _asked(case, found, options, rules), context)
+        for case, found in zip(each, by_case(each, examined), strict=True)
+    )
     models = Packed(ModelReport, made) if isinstance(examined, Packed) else tuple(made)
     _remark(options, each, models, baselines[0], notify)
     if options.write_baseline:
         baseline.write(options.write_baseline, models)
     report = _report(options, jobs, models, rules, tuple(notices), crashed=crashed)
     return replace(report, departed=left)
+
+
+def _notices(options: Options) -> tuple[list[str], Callable[[str], None]]:
+    """Return the sentences of the report on the run itself, and what adds one and tells it."""
+    notices: list[str] = list(options.remarks)
+    tell = options.search.notify
+
+    def notify(text: str) -> None:
+        notices.append(text)
+        tell(text)
+
+    return notices, notify
 
 
 def _tell_faults(jobs: Sequence[Job], examined: Sequence[Examined]) -> bool:

@@ -12,6 +12,8 @@ from onnx import TensorProto, helper
 
 from examples.rppg import data
 from npugate import cli
+from npugate.commands import dispatch
+from npugate.console import Console
 from npugate.deploy import cache, plan, run
 from npugate.deploy.run import Ended
 from npugate.deploy.values import Settings, Verdict
@@ -57,7 +59,7 @@ def deployed(tmp_path_factory, samples):
     arguments = ["deploy", "--plan", "both", "--clean", CLEAN.name, *given()]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        code = cli._run(arguments, cli.Console({}, out, err))
+        code = dispatch.run(arguments, Console({}, out, err))
     return folder, code, out.getvalue(), err.getvalue()
 
 

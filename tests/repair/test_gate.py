@@ -71,8 +71,14 @@ def context(*repairs: Repair, rule_repair: str = "flatten", **changes) -> Repair
         for key, rule in RULES.items()
     }
     every = {item.name: item for item in repairs}
-    base = RepairContext(rules, tuple(rules), TARGET, LIMITS, RepairRequest(every, RepairOptions()))
-    return replace(base, **changes)
+    request = RepairRequest(every, RepairOptions())
+    return changed(RepairContext(rules, tuple(rules), TARGET, LIMITS, request), **changes)
+
+
+def changed(on: RepairContext, **changes) -> RepairContext:
+    """Return a context with other fields, or other fields of its request."""
+    asked = {key: changes.pop(key) for key in ("repairs", "selected") if key in changes}
+    return replace(on, request=replace(on.request, **asked), **changes)
 
 
 def repaired(model: ModelProto, on: RepairContext) -> Repaired:
@@ -335,7 +341,7 @@ def test_a_draft_gives_back_the_very_file_it_was_given():
 def test_an_error_that_becomes_a_warning_counts_as_progress():
     text = CUBE.replace("b = Relu (a)", "b = Transpose <perm = [0, 3, 1, 5, 2, 4]> (a)")
     repairs = registry.repairs()
-    on = replace(context(), rules=RULES, chosen=tuple(RULES), repairs=repairs)
+    on = changed(context(), rules=RULES, chosen=tuple(RULES), repairs=repairs)
     result = repaired(named(model_from_text(text)), on)
     assert outcome(result, "lower-rank").state == "applied"
 
@@ -344,7 +350,7 @@ def test_an_error_that_becomes_a_warning_counts_as_progress():
 def test_ranks_are_lowered_to_where_the_toolchain_has_an_error(toolchain, rank):
     text = CUBE.replace("b = Relu (a)", "b = Transpose <perm = [0, 3, 1, 5, 2, 4]> (a)")
     profile = profiles.load("stm32n6", toolchain)
-    on = replace(context(), rules=RULES, repairs=registry.repairs(), target=profile)
+    on = changed(context(), rules=RULES, repairs=registry.repairs(), target=profile)
     result = repaired(named(model_from_text(text)), on)
     assert outcome(result, "lower-rank").state == "applied"
     assert result.report.after.max_rank <= rank
@@ -353,7 +359,7 @@ def test_ranks_are_lowered_to_where_the_toolchain_has_an_error(toolchain, rank):
 def test_a_file_made_legal_that_nothing_can_run_is_held_to_its_parts():
     text = CUBE.replace('["" : 14]', '["" : 14, "acme" : 1]').replace("Tanh (c)", "acme.Magic (c)")
     model = model_from_text(text)
-    on = replace(
+    on = changed(
         context(), rules=RULES, repairs=registry.repairs(), selected=frozenset({"make-legal"})
     )
     result = repaired(model, on)

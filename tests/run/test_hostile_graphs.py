@@ -16,10 +16,11 @@ from npugate.limits import Limits
 from npugate.model.reader import read
 from npugate.repository.discover import Candidate
 from npugate.rules import check, registry
-from npugate.run import pipeline, worker
+from npugate.run import cases, worker
 from npugate.settings.options import Judgement
 from npugate.target import boards, profiles
 from npugate.target.predicates.layout import slices_batch
+from tests.evidence import FOLDER, needs_evidence
 from tests.hostile.graphs import GRAPHS, sliced
 
 ROOT = Path(__file__).parents[2]
@@ -72,7 +73,7 @@ def test_no_rule_fails_on_it(name, tmp_path, monkeypatch):
     target = profiles.load("stm32n6", None)
     target = replace(target, board=boards.load(boards.DEFAULT_BOARD))
     job = worker.Job(
-        Candidate(file, "m.onnx"), target, pipeline._chosen(Judgement(), rules), Judgement()
+        Candidate(file, "m.onnx"), target, cases.chosen_by(Judgement(), rules), Judgement()
     )
     found = worker.examine(job, rules, Limits())
     assert found.tracebacks == ()
@@ -114,13 +115,10 @@ def test_quantize_says_which_input_it_cannot_feed(name, tmp_path, monkeypatch, c
     assert "Traceback" not in told
 
 
+@needs_evidence("cases", "hostile")
 def test_cases_found_elsewhere_end_as_they_should():
     """Run the files that reports of faults came with, where they are at hand."""
-    evidence = os.environ.get("NPUGATE_EVIDENCE", ROOT.parent / "shared")  # noqa: TID251 - where it is
-    folder = Path(evidence) / "cases" / "hostile"
-    if not folder.is_dir():
-        pytest.skip(f"no such folder: {folder}")
-    files = sorted(folder.glob("*.onnx"))
+    files = sorted((FOLDER / "cases" / "hostile").glob("*.onnx"))
     assert files
     for command in ("check", "estimate"):
         assert cli.main([command, "--quiet", *map(str, files)]) in {0, 1}

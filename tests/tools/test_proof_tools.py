@@ -38,7 +38,7 @@ def test_a_proof_that_looks_at_nothing_is_told(tmp_path):
     script.write_text(
         f"import sys; sys.path.insert(0, {str(TOOLS)!r})\n"
         "import mutate_proofs\n"
-        "from npugate.report import Verification\n"
+        "from npugate.report.values import Verification\n"
         "mutate_proofs.verify = lambda *_, **__: Verification(equal=True)\n"
         "sys.exit(mutate_proofs.main(['--count', '12'], sys.stdout))\n",
         encoding="utf-8",
