@@ -14,12 +14,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from npugate.api import Example, Facts, Hit, Node, Rule, Severity, Target, Tensor
+from npugate.api import BATCHED, Example, Facts, Hit, Node, Rule, Severity, Target, Tensor
 
-_LAYERS = frozenset(
-    {"Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool", "GlobalAveragePool",
-     "GlobalMaxPool", "GlobalLpPool", "QLinearConv", "ConvInteger"}
-)  # fmt: skip
 # Operators that mix or move axis 0 in a way that the shape alone does not show.
 _MIXING = frozenset(
     {"MatMul", "Gemm", "LSTM", "GRU", "RNN", "Scan", "Loop", "If", "Einsum", "Gather", "Slice",
@@ -52,7 +48,7 @@ def _reached(start: Tensor, batch: int) -> Node | None:
     while waiting:
         tensor = waiting.popleft()
         for node in tensor.consumers:
-            if node.op_type in _LAYERS and node.input(0) is tensor:
+            if node.full_type in BATCHED and node.input(0) is tensor:
                 return node
             for made in node.outputs if _keeps_axis_0(node) else ():
                 if made is not None and made.name not in seen and _leads(made, batch):

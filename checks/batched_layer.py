@@ -12,23 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from npugate.api import Example, Facts, Hit, Rule, Severity, Target
-
-_LAYERS = (
-    "Conv",
-    "ConvTranspose",
-    "DeformConv",
-    "MaxPool",
-    "AveragePool",
-    "LpPool",
-    "GlobalAveragePool",
-    "GlobalMaxPool",
-    "GlobalLpPool",
-    "QLinearConv",
-    "ConvInteger",
-    "com.microsoft.QLinearAveragePool",
-    "com.microsoft.QLinearGlobalAveragePool",
-)
+from npugate.api import BATCHED, Example, Facts, Hit, Rule, Severity, Target
 
 
 def check(facts: Facts, target: Target) -> Iterator[Hit]:
@@ -37,7 +21,7 @@ def check(facts: Facts, target: Target) -> Iterator[Hit]:
     if limit is None:
         return
     for node in facts.nodes:
-        if node.full_type not in _LAYERS:
+        if node.full_type not in BATCHED:
             continue
         data = node.input(0)
         shape = data.shape if data is not None else None

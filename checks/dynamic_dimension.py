@@ -15,9 +15,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from npugate.api import Example, Facts, Hit, Node, Rule, Severity, Shape, Target, Tensor
+from npugate.api import (
+    WINDOW_POOLS,
+    Example,
+    Facts,
+    Hit,
+    Node,
+    Rule,
+    Severity,
+    Shape,
+    Target,
+    Tensor,
+)
 
-_WINDOWED: Final = frozenset({"Conv", "AveragePool", "MaxPool", "LpPool"})
+_WINDOWED: Final = WINDOW_POOLS | {"Conv"}
 
 
 def check(facts: Facts, target: Target) -> Iterator[Hit]:

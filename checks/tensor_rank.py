@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from npugate.api import Example, Facts, Hit, Limit, Rule, Severity, Target, Tensor
+from npugate.api import CONVERSIONS, Example, Facts, Hit, Limit, Rule, Severity, Target, Tensor
 
 
 def check(facts: Facts, target: Target) -> Iterator[Hit]:
@@ -44,7 +44,7 @@ def _runs(tensor: Tensor) -> bool:
 def _is_copy(tensor: Tensor) -> bool:
     """Tell whether it is only the quantised form of a tensor that is judged already."""
     node = tensor.producer
-    if node is None or node.op_type not in {"QuantizeLinear", "DequantizeLinear"}:
+    if node is None or node.op_type not in CONVERSIONS:
         return False
     source = node.input(0)
     return source is not None and source.rank == tensor.rank and not source.is_constant

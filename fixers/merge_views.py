@@ -11,15 +11,11 @@ file declares one.
 
 from __future__ import annotations
 
-from typing import Final
-
-from npugate.api import Applied, Repair, RepairOptions, RepairResult, Skipped, Target
+from npugate.api import RESHAPES, Applied, Repair, RepairOptions, RepairResult, Skipped, Target
 from npugate.surgery import views
 from npugate.surgery.draft import Draft
 from npugate.surgery.linking import is_constant
 from npugate.surgery.node import Node
-
-_VIEWS: Final = ("Squeeze", "Unsqueeze", "Flatten", "Reshape")
 
 
 def apply(draft: Draft, target: Target, options: RepairOptions) -> RepairResult:
@@ -47,7 +43,7 @@ def apply(draft: Draft, target: Target, options: RepairOptions) -> RepairResult:
 
 def _is_open(draft: Draft, node: Node) -> bool:
     """Tell whether a node is a view that can be written more plainly."""
-    if not node.is_a(*_VIEWS) or node.input(0) is None:
+    if not node.is_a(*RESHAPES) or node.input(0) is None:
         return False
     dims = draft.maybe_dims(node.outputs[0])
     if dims is None or 0 in dims:  # in the target of a Reshape, a 0 says "as before"

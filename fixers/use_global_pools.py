@@ -16,13 +16,22 @@ from typing import Final
 
 from onnx import TensorProto
 
-from npugate.api import Applied, Repair, RepairOptions, RepairResult, Skipped, Target
+from npugate.api import (
+    CONVOLUTIONS,
+    WINDOW_POOLS,
+    Applied,
+    Repair,
+    RepairOptions,
+    RepairResult,
+    Skipped,
+    Target,
+)
 from npugate.surgery.draft import Draft
 from npugate.surgery.node import Node, Value
 
 _POOLS: Final = {"ReduceMean": "GlobalAveragePool", "ReduceMax": "GlobalMaxPool"}
 _RANKS: Final = (3, 4, 5)
-_SPATIAL: Final = ("Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool")
+_SPATIAL: Final = CONVOLUTIONS | WINDOW_POOLS
 _BETWEEN: Final = ("Relu", "BatchNormalization", "LeakyRelu", "Clip", "Sigmoid", "HardSwish", "Elu")
 _FLOATS: Final = (TensorProto.FLOAT, TensorProto.FLOAT16)
 

@@ -3,15 +3,17 @@
 from npugate.estimate.assemble import board_of, memory, timed
 from npugate.facts import Array, Dim, Facts, Graph, Node, Shape, Tensor
 from npugate.facts.control import settled
-from npugate.facts.quantization import (
+from npugate.facts.operators import (
+    BATCHED,
+    CONVERSIONS,
+    CONVOLUTIONS,
+    RESHAPES,
     VIEWS,
     WEIGHTED,
-    dequantize,
-    float_groups,
-    weight,
-    weight_source,
+    WINDOW_POOLS,
 )
 from npugate.facts.scales import scale_axis, scale_positions
+from npugate.facts.quantization import dequantize, float_groups, weight, weight_source
 from npugate.findings.values import Hit, Location, Problem, Severity
 from npugate.relations import contradictions, explained
 from npugate.report.estimate import Fit, Interval, Memory
@@ -24,8 +26,13 @@ from npugate.target.values import Target
 from npugate.units import show_size
 
 __all__ = [
+    "BATCHED",
+    "CONVERSIONS",
+    "CONVOLUTIONS",
+    "RESHAPES",
     "VIEWS",
     "WEIGHTED",
+    "WINDOW_POOLS",
     "Applied",
     "Array",
     "Constraint",

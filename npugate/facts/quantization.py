@@ -13,10 +13,10 @@ from typing import Final
 from msgspec import Struct, field
 from onnx import TensorProto
 
+from npugate.facts.elements import swish_gate
 from npugate.facts.graph import Node, Tensor
+from npugate.facts.operators import CONVERSIONS, FUSED, VIEWS, WEIGHTED
 
-WEIGHTED: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
-VIEWS: Final = frozenset({"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Identity"})
 _DYNAMIC: Final = frozenset({"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"})
 _QOPERATOR: Final = frozenset({"QLinearConv", "QLinearMatMul"})
 _BITS: Final[Mapping[int, int]] = {
@@ -111,13 +111,6 @@ def dequantize(tensor: Tensor | None) -> Node | None:
     return None
 
 
-# Activations that the compiler computes together with the operator before them.
-_FUSED: Final = frozenset(
-    {"Relu", "Clip", "LeakyRelu", "PRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Elu"}
-)
-_CONVERSIONS: Final = frozenset({"QuantizeLinear", "DequantizeLinear"})
-
-
 def float_groups(nodes: Iterable[Node]) -> list[list[Node]]:
     """Return the operators of a QDQ model that run in float, in connected groups, in file order.
 
@@ -128,7 +121,7 @@ def float_groups(nodes: Iterable[Node]) -> list[list[Node]]:
     quantised: set[int] = set()
     loose: list[Node] = []
     for node in nodes:
-        if node.op_type in _CONVERSIONS or node.op_type in VIEWS or not computes_float(node):
+        if node.op_type in CONVERSIONS or node.op_type in VIEWS or not computes_float(node):
             continue
         if _reads_quantised(node, quantised):
             quantised.add(id(node))
@@ -156,30 +149,19 @@ def _reads_quantised(node: Node, quantised: set[int]) -> bool:
     if all(dequantize(tensor) is not None for tensor in runtime):
         return True
     makers = [_maker(tensor) for tensor in runtime]
-    if node.op_type in _FUSED:
-        return all(maker is not None and id(maker) in quantised for maker in makers)
-    return node.op_type == "Mul" and _is_swish(runtime, quantised)
+    if node.op_type in FUSED:
+        return all(made is not None and id(made) in quantised for made in makers)
+    gate = swish_gate(node)
+    return gate is not None and id(gate) in quantised
 
 
 def _maker(tensor: Tensor) -> Node | None:
-    """Return the operator that makes a value, looking through views."""
+    """Return the operator that makes a value in the same form, looking through views."""
     node = tensor.producer
     while node is not None and node.op_type in VIEWS:
         source = node.input(0)
         node = source.producer if source is not None else None
     return node
-
-
-def _is_swish(runtime: list[Tensor], quantised: set[int]) -> bool:
-    if len(runtime) != 2:  # noqa: PLR2004 - a product has two factors
-        return False
-    for gate, value in (runtime, runtime[::-1]):
-        node = gate.producer
-        if node is not None and node.op_type in {"Sigmoid", "HardSigmoid"}:
-            same = node.input(0) is value
-            ready = dequantize(gate) is not None or id(node) in quantised
-            return same and ready
-    return False
 
 
 def connected(nodes: Iterable[Node]) -> list[list[Node]]:
@@ -188,9 +170,9 @@ def connected(nodes: Iterable[Node]) -> list[list[Node]]:
     order: list[list[Node]] = []
     for node in nodes:
         near = [
-            group[id(maker)]
+            group[id(made)]
             for tensor in node.inputs
-            if tensor is not None and (maker := _maker(tensor)) is not None and id(maker) in group
+            if tensor is not None and (made := _maker(tensor)) is not None and id(made) in group
         ]
         home = near[0] if near else []
         if not near:

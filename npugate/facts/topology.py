@@ -10,11 +10,11 @@ from msgspec.structs import replace
 from onnx import NodeProto, TensorProto
 
 from npugate.facts.graph import Graph, Node, Tensor
+from npugate.facts.operators import CONVERSIONS
 from npugate.report.graph_view import MOST_NODES, GraphView, ViewEdge, ViewNode
 
 _SCOPES_KEY: Final = "pkg.torch.onnx.name_scopes"
 _QUOTED: Final = re.compile(r"'([^']*)'|\"([^\"]*)\"")
-_QUANTISERS: Final = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _LONGEST: Final = 4_096  # characters of a name or a list of scopes that are looked at
 
 
@@ -48,7 +48,7 @@ def _adopt(nodes: list[ViewNode], edges: Iterable[ViewEdge]) -> None:
     """Give what a quantiser put in the module of what it quantises: it writes no scopes."""
     pairs = sorted((edge.source, edge.target) for edge in edges)
     for source, target in pairs:
-        if not nodes[target].scope and nodes[target].op_type in _QUANTISERS:
+        if not nodes[target].scope and nodes[target].op_type in CONVERSIONS:
             nodes[target] = replace(nodes[target], scope=nodes[source].scope)
     for source, target in reversed(pairs):
         if not nodes[source].scope and nodes[source].is_constant:

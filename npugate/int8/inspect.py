@@ -10,9 +10,8 @@ from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 from npugate.facts import Facts, Node
 from npugate.facts.graph import Array
+from npugate.facts.operators import CONVERSIONS, VIEWS, WEIGHTED
 from npugate.facts.quantization import (
-    VIEWS,
-    WEIGHTED,
     computes_float,
     connected,
     dequantize,
@@ -27,7 +26,6 @@ from npugate.surgery import structure
 _SHOWN = 4  # names in a sentence
 _BIAS_TOLERANCE = 1e-5  # relative: float32 product of two scales
 _WITH_BIAS = 3  # inputs
-_PAIR = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _MERGED = frozenset({"Relu", "Clip"})  # computed with the operator before them
 
 
@@ -85,7 +83,7 @@ def _has_float_weight(node: Node) -> bool:
 
 def _makes_float(node: Node) -> bool:
     """Tell whether what an operator makes is read by anything but a QuantizeLinear."""
-    if node.op_type in _PAIR or node.op_type in VIEWS or not computes_float(node):
+    if node.op_type in CONVERSIONS or node.op_type in VIEWS or not computes_float(node):
         return False
     readers = [r for t in node.outputs if t is not None for r in t.consumers]
     if any(tensor.is_output for tensor in node.outputs if tensor is not None) or not readers:

@@ -10,6 +10,7 @@ from typing import Final
 from onnx import ModelProto, NodeProto
 
 from npugate.facts import provenance
+from npugate.facts.operators import CONVERSIONS
 
 _SUFFIXES: Final = (
     "_QuantizeLinear_Output",
@@ -17,7 +18,6 @@ _SUFFIXES: Final = (
     "_DequantizeLinear_Output",
     "_quantized",
 )
-_CONVERSIONS: Final = frozenset({"QuantizeLinear", "DequantizeLinear"})
 
 
 def keep(source: ModelProto, result: ModelProto) -> tuple[int, int]:
@@ -37,13 +37,13 @@ def keep(source: ModelProto, result: ModelProto) -> tuple[int, int]:
     for node in result.graph.node:
         name = _plain(node.output[0]) if node.output else ""
         origin = makers.get(name)
-        if node.op_type in _CONVERSIONS:
+        if node.op_type in CONVERSIONS:
             origin = origin or readers.get(_plain(node.input[0]))
         if origin is not None and not provenance.frames(origin):
             continue  # there was none to keep
         if origin is not None and not provenance.frames(node):
             _copy(origin, node)
-        if node.op_type not in _CONVERSIONS:
+        if node.op_type not in CONVERSIONS:
             had += 1
             kept += bool(provenance.frames(node))
     return (had, kept) if any(provenance.frames(node) for node in source.graph.node) else (0, 0)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from npugate.facts.operators import CONVERSIONS
 from npugate.findings.values import Severity
 from npugate.report.compiled import Asked, Compiled, CompiledRun, Difference, State
 from npugate.report.estimate import Engine, Estimate, Interval, Memory
@@ -17,7 +18,6 @@ _CYCLE_FACTOR: Final = 1.5
 _NAMES: Final = 6
 _WORDS: Final = {Engine.NPU: "NPU", Engine.HYBRID: "hybrid", Engine.CPU: "CPU"}
 # (De)quantisation at the borders is told in the count of epochs; here it would drown the rest.
-_BORDERS: Final = frozenset({"QuantizeLinear", "DequantizeLinear"})
 
 
 def compare(asked: Asked, found: Compiled, rule: str) -> tuple[Difference, ...]:
@@ -88,7 +88,7 @@ def _predicted(estimate: Estimate) -> Mapping[tuple[str, Engine], int]:
         (operator.kind, operator.engine)
         for epoch in estimate.epochs
         for operator in epoch.operators
-        if operator.engine is not Engine.NPU and operator.kind not in _BORDERS
+        if operator.engine is not Engine.NPU and operator.kind not in CONVERSIONS
     )
 
 
@@ -99,7 +99,7 @@ def _compiled(run: CompiledRun) -> Mapping[tuple[str, Engine], int]:
         for epoch in run.epochs
         if epoch.engine is not Engine.NPU
         for name in epoch.operators
-        if _plain(name) not in _BORDERS
+        if _plain(name) not in CONVERSIONS
     )
 
 

@@ -13,8 +13,9 @@ from typing import Final
 import numpy as np
 from msgspec import Struct
 
+from npugate.facts.operators import POOLS
 from npugate.surgery.again import again
-from npugate.surgery.batch.regions import ELEMENTWISE, POOLS, UNARY, Region, connected, pads_by_axis
+from npugate.surgery.batch.regions import ELEMENTWISE, UNARY, Region, connected, pads_by_axis
 from npugate.surgery.batch.tiling import Made, added_bytes, tile
 from npugate.surgery.draft import Draft
 from npugate.surgery.node import Dims, Node, NoFormError, Value

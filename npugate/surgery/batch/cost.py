@@ -13,13 +13,14 @@ from typing import Final
 
 from msgspec import Struct
 
+from npugate.facts.operators import CONVERSIONS, CONVOLUTIONS
 from npugate.surgery.batch.regions import UNARY, Region
 from npugate.surgery.draft import Draft
 from npugate.surgery.node import Node
 from npugate.target.values import Target
 
 _OFF: Final = frozenset({"cpu", "none"})
-_IN_PLACE: Final = UNARY | {"QuantizeLinear", "DequantizeLinear"}
+_IN_PLACE: Final = UNARY | CONVERSIONS
 
 
 class Cost(Struct, frozen=True):
@@ -54,7 +55,7 @@ def macs(draft: Draft, region: Region) -> int:
 
 
 def _macs(draft: Draft, node: Node) -> int:
-    if not node.is_a("Conv", "ConvTranspose"):
+    if not node.is_a(*CONVOLUTIONS):
         return 0
     kernel = draft.dims(node.inputs[1])
     over = node.outputs[0] if node.op == "Conv" else node.inputs[0]

@@ -7,13 +7,10 @@ from typing import Final
 
 from msgspec import Struct
 
+from npugate.facts.operators import CONVERSIONS, LAYERS, OTHER_LAYERS, RESHAPES, WEIGHTED
 from npugate.surgery.draft import Draft
 from npugate.surgery.node import Dims, Node, Value
 
-POOLS: Final = frozenset(
-    {"MaxPool", "AveragePool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"}
-)
-LAYERS: Final = POOLS | {"Conv", "ConvTranspose"}
 UNARY: Final = frozenset(
     {
         "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BitwiseNot", "Cast", "Ceil",
@@ -30,7 +27,6 @@ ELEMENTWISE: Final = frozenset(
         "Or", "PRelu", "Pow", "Sub", "Sum", "Where", "Xor",
     }
 )  # fmt: skip
-_VIEWS: Final = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 _BY_AXIS: Final[Mapping[str, int]] = {
     "Softmax": -1,
     "LogSoftmax": -1,
@@ -39,15 +35,8 @@ _BY_AXIS: Final[Mapping[str, int]] = {
     "LayerNormalization": -1,
 }
 _AXIS_BEFORE_13: Final = 1
-_NO_FORM: Final = frozenset(
-    {
-        "ConvInteger", "DeformConv", "QLinearAveragePool", "QLinearConv",
-        "QLinearGlobalAveragePool",
-    }
-)  # fmt: skip
-_TWO: Final = frozenset(
-    {"Conv", "ConvTranspose", "Gemm", "MatMul", "QuantizeLinear", "DequantizeLinear"}
-)
+_NO_FORM: Final = frozenset(name.rpartition(".")[2] for name in OTHER_LAYERS)
+_TWO: Final = WEIGHTED | CONVERSIONS
 """Operators that are no operators without a second input."""
 
 
@@ -176,7 +165,7 @@ def _test_of(node: Node) -> Test | None:
     op_type = str(node.op)
     if op_type in LAYERS | UNARY:
         return _always
-    if op_type in _VIEWS:
+    if op_type in RESHAPES:
         return _view
     if op_type in _BY_AXIS:
         return _axis

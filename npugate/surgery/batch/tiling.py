@@ -7,6 +7,7 @@ from math import prod
 import numpy as np
 
 from npugate.facts.graph import Array
+from npugate.facts.operators import CONVERSIONS
 from npugate.surgery.draft import Draft
 from npugate.surgery.node import Node, NoFormError, Value
 
@@ -65,7 +66,7 @@ def tile(draft: Draft, value: Value, axis: int, samples: int, made: Made) -> Val
 
 def _wrapper(draft: Draft, value: Value) -> Node:
     maker = draft.producer(value)
-    if maker is None or not maker.is_a("DequantizeLinear", "QuantizeLinear", "Identity"):
+    if maker is None or not maker.is_a(*CONVERSIONS, "Identity"):
         raise NoFormError(f"{value.name!r} is not constant")
     return maker
 

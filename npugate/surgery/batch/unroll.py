@@ -12,12 +12,12 @@ from math import prod
 
 from msgspec import Struct, field
 
+from npugate.facts.operators import RESHAPES
 from npugate.surgery.again import again
 from npugate.surgery.batch.regions import Region, is_read_outside
 from npugate.surgery.draft import Draft
 from npugate.surgery.node import Dims, Node, NoFormError, Value
 
-_VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 _SLICE_HAS_INPUTS = 10
 
 
@@ -109,7 +109,7 @@ class _Work(Struct):
                 values.append(self._part(value, part))
             else:
                 values.append(None if value.is_empty() else value)
-        if node.op in _VIEWS:
+        if node.op in RESHAPES:
             view = values[0]
             assert view is not None, "the first input of a view is batched"  # noqa: S101 - regions
             return self.draft.reshape(view, dims)

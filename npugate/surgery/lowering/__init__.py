@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from npugate.facts.operators import CONVERSIONS, GLOBAL_POOLS
 from npugate.surgery.draft import Draft
 from npugate.surgery.einsum import split
 from npugate.surgery.lowering import along, elementwise, gather, matmul, moves, norms, reduce
@@ -26,10 +27,10 @@ LOWERINGS: Final[Mapping[str, Lower]] = {
     **dict.fromkeys(reduce.NEXT, reduce.reduce),
     **dict.fromkeys(("ArgMax", "ArgMin"), along.arg),
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), along.softmax),
-    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear"), along.quantize),
+    **dict.fromkeys(CONVERSIONS, along.quantize),
     **dict.fromkeys(("GatherElements", "ScatterElements"), gather.elements),
     **dict.fromkeys(("BatchNormalization", "InstanceNormalization", "LRN"), norms.channelwise),
-    **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"), norms.global_pool),
+    **dict.fromkeys(GLOBAL_POOLS, norms.global_pool),
     "Concat": moves.concat,
     "CumSum": along.cumsum,
     "Dropout": elementwise.dropout,
