@@ -30,8 +30,8 @@ _ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(_ROOT)]
 
 from npugate.compilers.stedgeai import info, text  # noqa: E402 - as above
+from npugate.estimate import assemble  # noqa: E402 - as above
 from npugate.estimate.counting import compiler_macs, plain_macs  # noqa: E402 - as above
-from npugate.estimate.placement import place  # noqa: E402 - as above
 from npugate.facts import Facts  # noqa: E402 - as above
 from npugate.limits import Limits  # noqa: E402 - as above
 from npugate.model.reader import load  # noqa: E402 - as above
@@ -153,7 +153,7 @@ def _row(
     assert run.counts is not None, name  # noqa: S101 - see _run
     facts = _facts(model)
     target = profiles.load("stm32n6", toolchain)
-    epochs = place(facts, target)
+    epochs = assemble.epochs(facts, target)
     found = Counter(
         _name(operator.kind)
         for epoch in epochs

@@ -6,7 +6,9 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 from npugate.estimate import chip, timing
+from npugate.estimate.compiled_graph import CompiledGraph, compile_graph
 from npugate.estimate.counting import compiler_macs, plain_macs
+from npugate.estimate.memory import lower_bound as memory_bound
 from npugate.estimate.memory import plan
 from npugate.estimate.placement import place
 from npugate.facts import Facts
@@ -18,6 +20,7 @@ from npugate.target.values import Target
 MOST_NODES: Final = 8_000
 """Larger graphs are not estimated: a plan compares every buffer with every other."""
 _Key = tuple[str, str, Board]
+_GRAPHS: Final[WeakKeyDictionary[Facts, dict[_Key, CompiledGraph]]] = WeakKeyDictionary()
 _EPOCHS: Final[WeakKeyDictionary[Facts, dict[_Key, tuple[Epoch, ...]]]] = WeakKeyDictionary()
 _MEMORY: Final[WeakKeyDictionary[Facts, dict[_Key, Memory | None]]] = WeakKeyDictionary()
 
@@ -27,13 +30,27 @@ def board_of(target: Target) -> Board:
     return target.board or boards.load(boards.DEFAULT_BOARD)
 
 
+def compiled(facts: Facts, target: Target) -> CompiledGraph:
+    """Return what becomes of each node; computed once for each model and target."""
+    known = _GRAPHS.setdefault(facts, {})
+    key = _key(target)
+    if key not in known:
+        known[key] = compile_graph(facts, target)
+    return known[key]
+
+
 def epochs(facts: Facts, target: Target) -> tuple[Epoch, ...]:
     """Return the epochs of a model; computed once for each model and target."""
     known = _EPOCHS.setdefault(facts, {})
     key = _key(target)
     if key not in known:
-        known[key] = place(facts, target)
+        known[key] = place(compiled(facts, target))
     return known[key]
+
+
+def lower_bound(facts: Facts, target: Target) -> int:
+    """Return the bytes alive at the peak; a tensor of unknown shape counts as nothing."""
+    return memory_bound(compiled(facts, target))
 
 
 def memory(facts: Facts, target: Target) -> Memory | None:
@@ -96,7 +113,7 @@ def is_known(facts: Facts) -> bool:
 def _memory(facts: Facts, target: Target) -> Memory | None:
     if not target.npu or len(facts.main.nodes) > MOST_NODES or not is_known(facts):
         return None
-    return plan(epochs(facts, target), facts, board_of(target), target.toolchain)
+    return plan(compiled(facts, target), epochs(facts, target), board_of(target))
 
 
 def _key(target: Target) -> _Key:

@@ -46,7 +46,7 @@ def work(window: Window, units: Units) -> Work:
     fan_in = max(stored, units.inputs) if grouped else stored
     if grouped and window.kernel[1] <= units.inflated_width:
         stored = fan_in
-    tiles = _tiles(window, units)
+    tiles = parts(window.kernel, window.strides, units)
     batches = ceil(fan_in / units.inputs) * tiles
     weights = window.channels_out * stored * taps
     pixels = prod(window.size_in)
@@ -92,12 +92,16 @@ def _finish(window: Window, cycles: float, passes: int, rounds: int, weights: in
     return Work(max(cycles, made), passes, reads, writes, held, weights)
 
 
-def _tiles(window: Window, units: Units) -> int:
-    height, width, strided = units.tile
-    if window.kernel[0] == 1:
+def parts(kernel: tuple[int, int], strides: tuple[int, int], units: Units) -> int:
+    """Return the passes that a kernel is split into; 1 where the unit takes it whole.
+
+    A kernel of height 1 may have any width (ST's guide to the accelerator).
+    """
+    if kernel[0] == 1:
         return 1
-    across = strided if min(window.strides) > 1 else width
-    return ceil(window.kernel[0] / height) * ceil(window.kernel[1] / across)
+    height, width, strided = units.tile
+    across = strided if max(strides) > 1 else width
+    return ceil(kernel[0] / height) * ceil(kernel[1] / across)
 
 
 def _chained(batches: int, alone: float, weights: float, units: Units) -> int:

@@ -14,13 +14,15 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from npugate.estimate.lowering import parts
-from npugate.estimate.model_size import macs
-from npugate.facts import Facts, Node
+from npugate.estimate.lowering import parts_of
+from npugate.facts import Facts, Node, Tensor
+from npugate.facts.elements import is_folded
+from npugate.facts.operators import COMPILED_TO_CONV, MULTIPLYING
 from npugate.target.values import Target
 
+_RANK_3: Final = 3
+_MOST: Final = 2**63 - 1  # a hostile shape has products that no report can hold
 _FILE: Final = Path(__file__).parent / "data" / "counting.toml"
-_CONVOLUTIONS: Final = frozenset({"Conv", "Gemm", "MatMul", "QLinearConv"})
 
 
 class Count(Struct, frozen=True):
@@ -63,11 +65,7 @@ def compiler_macs(facts: Facts, target: Target) -> int:
 
 def plain_macs(facts: Facts) -> int:
     """Return the multiply-accumulates of one inference of the main graph."""
-    return sum(macs(node) for node in facts.main.nodes if not _is_folded(node))
-
-
-def _is_folded(node: Node) -> bool:
-    return all(made is None or made.is_constant for made in node.outputs)
+    return sum(macs(node) for node in facts.main.nodes if not is_folded(node))
 
 
 def _of(node: Node, count: Count) -> float:
@@ -76,11 +74,53 @@ def _of(node: Node, count: Count) -> float:
         return 0.0
     total = 0.0 if node.op_type in count.skipped else float(macs(node))
     elements = made.elements or 0
-    if node.op_type in _CONVOLUTIONS and total:
+    if node.op_type in COMPILED_TO_CONV and total:
         total += count.conv_channel * made.static_shape[min(1, len(made.static_shape) - 1)]
-        total += count.conv_element * elements * parts(node)
+        total += count.conv_element * elements * parts_of(node)
     total += count.per_output.get(node.op_type, 0.0) * elements
     if data is not None:
         total += count.per_input.get(node.op_type, 0.0) * (data.elements or 0)
     taps = prod(node.ints_attribute("kernel_shape") or (1,))
     return total + count.per_tap.get(node.op_type, 0.0) * elements * taps
+
+
+def total_macs(facts: Facts) -> int:
+    """Return the multiply-accumulates of one run."""
+    return min(sum(macs(node) for node in facts.nodes), _MOST)
+
+
+def macs(node: Node) -> int:
+    """Return the multiply-accumulates of a node; 0 where there are none or a shape is unknown."""
+    if node.op_type not in MULTIPLYING:
+        return 0
+    result, data = node.output(), node.input(0)
+    if result is None or data is None or not result.elements or not data.elements:
+        return 0
+    shape = data.static_shape or (0,)
+    match node.op_type:
+        case "Conv" | "QLinearConv":
+            count = result.elements * _taps(node, 1 if node.op_type == "Conv" else 3)
+        case "ConvTranspose":
+            count = data.elements * _taps(node, 1)
+        case "Gemm":
+            count = result.elements * shape[0 if node.int_attribute("transA", 0) else -1]
+        case "MatMul" | "MatMulInteger" | "QLinearMatMul":
+            count = result.elements * shape[-1]
+        case _:
+            count = _recurrent(node, data)
+    return count
+
+
+def _taps(node: Node, position: int) -> int:
+    """Return the products that make one element: the weights without their leading axis."""
+    weight = node.input(position)
+    dims = weight.static_shape if weight is not None else None
+    return prod(dims[1:]) if dims else 0
+
+
+def _recurrent(node: Node, data: Tensor) -> int:
+    weights, recurrent = node.input(1), node.input(2)
+    shape = data.static_shape or ()
+    if weights is None or recurrent is None or len(shape) != _RANK_3:
+        return 0
+    return shape[0] * shape[1] * ((weights.elements or 0) + (recurrent.elements or 0))

@@ -13,42 +13,19 @@ from typing import Final
 from onnx import TensorProto
 
 from npugate.facts import Facts, Node, Tensor
-from npugate.facts.quantization import VIEWS, dequantize
+from npugate.facts.elements import maker, runs, source, swish_gate
+from npugate.facts.operators import (
+    ARITHMETIC,
+    FUSED,
+    GATES,
+    MOVED,
+    WEIGHTED,
+)
+from npugate.facts.quantization import dequantize
 
-FUSED: Final = frozenset(
-    {"Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Elu", "Selu"}
-)
-"""Activation functions that are computed together with the operator before them."""
-MOVED: Final = frozenset(
-    {"Concat", "Split", "Slice", "Transpose", "DepthToSpace", "SpaceToDepth", "MaxPool", "Resize"}
-    | {"Pad", "Gather", "Tile", "Expand", "Upsample", "GlobalMaxPool", "ReduceMax"}
-)
-"""Operators whose results are elements of what they read: the type is that of the elements."""
-CONVERSIONS: Final = frozenset({"QuantizeLinear", "DequantizeLinear"})
-_ARITHMETIC: Final = frozenset({"Add", "Sub", "Mul", "Div", "Max", "Min", "Pow", "PRelu"})
 _FLOATS: Final = frozenset(
     {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16}
 )
-
-
-def runs(node: Node) -> bool:
-    """Tell whether an operator is left at run time: not folded, no view, no conversion."""
-    if node.op_type in VIEWS - {"Transpose"} or node.op_type in CONVERSIONS:
-        return False
-    if node.op_type in {"Dropout", "Constant", "Shape"}:
-        return False
-    return any(made is not None and not made.is_constant for made in node.outputs)
-
-
-def source(tensor: Tensor) -> Tensor:
-    """Return the tensor whose elements a value is, looking through views and conversions."""
-    at = tensor
-    while at.producer is not None and not runs(at.producer) and not at.is_constant:
-        before = at.producer.input(0)
-        if before is None or before.is_constant:
-            break
-        at = before
-    return at
 
 
 def integer_nodes(facts: Facts) -> frozenset[int]:
@@ -84,8 +61,8 @@ def _is_integer_value(tensor: Tensor, integer: set[int]) -> bool:
     """Tell whether a value has a scale: dequantised, or inside of what is fused to one operator."""
     if dequantize(tensor) is not None:
         return True
-    maker = source(tensor).producer
-    if maker is not None and id(maker) in integer:
+    made = maker(tensor)
+    if made is not None and id(made) in integer:
         return True
     return tensor.is_graph_input or source(tensor).is_graph_input
 
@@ -93,9 +70,9 @@ def _is_integer_value(tensor: Tensor, integer: set[int]) -> bool:
 def _is_integer_constant(node: Node, position: int, tensor: Tensor) -> bool:
     if dequantize(tensor) is not None or tensor.elements == 1:
         return True  # a scalar is given a scale by the compiler
-    if node.op_type in _ARITHMETIC:
+    if node.op_type in ARITHMETIC:
         return False
-    return position > 1 or node.op_type not in {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+    return position > 1 or node.op_type not in WEIGHTED
 
 
 def _writes(node: Node) -> bool:
@@ -115,9 +92,5 @@ def _writes(node: Node) -> bool:
 
 
 def _is_gate(node: Node, reader: Node) -> bool:
-    """Tell whether a product is the second half of ``x * sigmoid(x)``."""
-    if reader.op_type != "Mul":
-        return False
-    makers = [tensor.producer for tensor in reader.inputs if tensor is not None]
-    gates = [m for m in makers if m is not None and m.op_type in {"Sigmoid", "HardSigmoid"}]
-    return any(gate.input(0) in reader.inputs for gate in gates) or node in gates
+    """Tell whether a value stays inside of ``x * sigmoid(x)``."""
+    return reader.op_type == "Mul" and (node.op_type in GATES or swish_gate(reader) is not None)

@@ -15,22 +15,18 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from npugate.estimate import chip
+from npugate.estimate.convolution import parts
 from npugate.facts import Facts, Tensor
+from npugate.facts.operators import FUSED
 from npugate.report.estimate import Access, Buffer, Engine, Epoch
 
-_IN_PLACE: Final = frozenset(
-    {"Relu", "LeakyRelu", "Clip", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Elu", "Selu"}
-)
 OWN: Final = "#"
 """In the name of a tensor that the compiler makes; what it could do without is no lower bound."""
 MOST_BYTES: Final = 1 << 60
 """A hostile shape has products that no float can hold; nothing real comes near."""
 _BYTE: Final = 8
-_HEIGHT: Final = 3
-_WIDTH: Final = 6
-_WIDTH_STRIDED: Final = 12
-"""Largest kernel that the unit takes whole (ST's guide to the accelerator)."""
-_CHAINED: Final = 2
+CHAINED: Final = 2
 """Parts that are added within one epoch (5x5 kernels in reports of Core 2.2)."""
 _MOST_PARTS: Final = 5
 """Sums alive at once: 5 of the 6 of a 7x7 kernel with stride 1 (report of Core 2.2)."""
@@ -73,9 +69,8 @@ def partial_sums(epoch: Epoch) -> Iterator[Access]:
     if window is None or epoch.engine is not Engine.NPU or not epoch.macs or len(epoch.writes) != 1:
         return
     made = epoch.writes[0]
-    width = _WIDTH_STRIDED if min(window.strides) > 1 else _WIDTH
-    count = -(-window.kernel[0] // _HEIGHT) * -(-window.kernel[1] // width)
-    if count <= _CHAINED or made.bits != _BYTE:
+    count = parts(window.kernel, window.strides, chip.units())
+    if count <= CHAINED or made.bits != _BYTE:
         return
     shape = (1, window.channels_out, *window.size_out)
     for number in range(min(count, _MOST_PARTS)):
@@ -170,7 +165,7 @@ def _share(epoch: Epoch, time: int, lives: _Lives) -> None:
     """Let a CPU epoch that is one activation function write over its dying input."""
     if epoch.engine is not Engine.CPU or len(epoch.writes) != 1:
         return
-    if any(operator.kind not in _IN_PLACE for operator in epoch.operators):
+    if any(operator.kind not in FUSED for operator in epoch.operators):
         return
     sources = [lives.root(access.tensor) for access in epoch.reads if not access.is_weight]
     made = lives.found.get(epoch.writes[0].tensor)

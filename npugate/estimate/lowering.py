@@ -15,8 +15,17 @@ from typing import Final
 
 from msgspec import Struct
 
-from npugate.estimate.integers import FUSED, source
+from npugate.estimate import chip
+from npugate.estimate.convolution import parts
+from npugate.estimate.window import window_of
 from npugate.facts import Array, Node, Tensor
+from npugate.facts.elements import maker, readers, source, swish_gate
+from npugate.facts.operators import (
+    COMPILED_TO_CONV,
+    FUSED,
+    RESIZES,
+    SUMMED,
+)
 from npugate.facts.quantization import dequantize
 from npugate.report.estimate import Engine
 from npugate.target.constraints import broken
@@ -24,8 +33,8 @@ from npugate.target.values import Target
 
 _FILE: Final = Path(__file__).parent / "data" / "placement.toml"
 _LAYOUTS: Final = frozenset({(0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (1, 0)})
-_HEIGHT, _WIDTH, _WIDTH_STRIDED = 3, 6, 12
-"""The largest kernel that the convolution unit takes whole (ST's guide to the accelerator)."""
+_POOLED: Final = 3
+"""The largest window of a pool that runs in the epoch of the convolution before it."""
 _IMAGE: Final = 4
 _MOST: Final = 1024  # operators made of one node; only an absurd shape asks for more
 
@@ -77,7 +86,7 @@ def lower(node: Node, target: Target, *, is_integer: bool) -> tuple[Made, ...]:
     """Return the operators that a node becomes, in order.
 
     Args:
-        node: that runs, see ``integers.runs``.
+        node: that runs, see ``elements.runs``.
         target: its toolchain decides.
         is_integer: see ``integers.integer_nodes``.
     """
@@ -139,7 +148,7 @@ def _kind(node: Node) -> str:
         return "AveragePool"
     if node.op_type == "ReduceMean" and _is_spatial(node):
         return "GlobalAveragePool"
-    return {"Gemm": "Conv", "MatMul": "Conv", "QLinearConv": "Conv"}.get(node.op_type, node.op_type)
+    return "Conv" if node.op_type in COMPILED_TO_CONV else node.op_type
 
 
 def _is_spatial(node: Node) -> bool:
@@ -156,48 +165,28 @@ def _joins(node: Node) -> bool:
     if node.op_type in FUSED:
         return True
     if node.op_type == "Mul":
-        return _is_swish(node)
+        return swish_gate(node) is not None
     if node.op_type in {"Add", "Sub"}:
-        makers = [_maker(t) for t in node.inputs if t is not None and not t.is_constant]
-        return len(makers) > 1 and any(m is not None and m.op_type in _SUMMED for m in makers)
+        makers = [maker(t) for t in node.inputs if t is not None and not t.is_constant]
+        return len(makers) > 1 and any(m is not None and m.op_type in SUMMED for m in makers)
     if node.op_type in {"AveragePool", "GlobalAveragePool"}:
         return True
     if node.op_type == "MaxPool":
-        return max(node.ints_attribute("kernel_shape") or (1,)) <= _HEIGHT
+        return max(node.ints_attribute("kernel_shape") or (1,)) <= _POOLED
     return False
-
-
-_SUMMED: Final = frozenset({"Conv", "Mul", "Gemm", "MatMul"})
-
-
-def _is_swish(node: Node) -> bool:
-    values = [source(t) for t in node.inputs if t is not None]
-    gates = [t.producer for t in values if t.producer is not None]
-    gates = [g for g in gates if g.op_type in {"Sigmoid", "HardSigmoid"}]
-    read = [g.input(0) for g in gates]
-    return any(t is not None and source(t) in values for t in read)
-
-
-def _maker(tensor: Tensor) -> Node | None:
-    return source(tensor).producer
 
 
 def _epochs(node: Node) -> int:
     """Return the epochs of an operator on the NPU: of a large window, one a part but the last."""
     if node.op_type == "Gemm":
         return 2
-    return min(max(1, parts(node) - 1), _MOST) if node.op_type == "Conv" else 1
+    return min(max(1, parts_of(node) - 1), _MOST) if node.op_type == "Conv" else 1
 
 
-def parts(node: Node) -> int:
+def parts_of(node: Node) -> int:
     """Return the passes that a convolution's kernel is split into; 1 where the unit takes it."""
-    weight = node.input(1)
-    kernel = weight.static_shape[2:] if weight is not None and weight.static_shape else ()
-    if not kernel:
-        return 1
-    height = kernel[0] if len(kernel) > 1 else 1
-    width = _WIDTH_STRIDED if _stride(node) > 1 else _WIDTH
-    return -(-height // _HEIGHT) * -(-kernel[-1] // width)
+    window = window_of(node)
+    return 1 if window is None else parts(window.kernel, window.strides, chip.units())
 
 
 def _stride(node: Node) -> int:
@@ -245,7 +234,7 @@ def _matmul(node: Node, target: Target) -> Iterator[Made]:
     shape = second.static_shape or (1, 1)
     heads = min(prod(shape[:-2]), _MOST)
     is_second = any(
-        (maker := _maker(t)) is not None and maker.op_type == "Softmax"
+        (before := maker(t)) is not None and before.op_type == "Softmax"
         for t in node.inputs[:1]
         if t is not None
     )
@@ -280,26 +269,12 @@ def _is_copied(tensor: Tensor, node: Node) -> bool:
     It cannot where a program on the CPU makes it, or where it lies in another Concat already and
     needs no new scale, for which the NPU would write it anew.
     """
-    root = source(tensor)
-    maker = root.producer
-    if maker is not None and maker.op_type in {"Resize", "Upsample", "DepthToSpace"}:
+    before = maker(tensor)
+    if before is not None and before.op_type in RESIZES | {"DepthToSpace"}:
         return True
     if _scale(tensor) != _result_scale(node):
         return False
-    return any(reader.op_type in {"Resize", "Upsample"} for reader in _readers(root))
-
-
-def _readers(root: Tensor) -> Iterator[Node]:
-    """Yield the operators that read a tensor, through conversions."""
-    todo, seen = [root], {id(root)}
-    while todo:
-        for reader in todo.pop().consumers:
-            yield reader
-            made = reader.output()
-            is_conversion = reader.op_type in {"QuantizeLinear", "DequantizeLinear"}
-            if is_conversion and made is not None and id(made) not in seen:
-                seen.add(id(made))
-                todo.append(made)
+    return any(reader.op_type in RESIZES for reader in readers(source(tensor)))
 
 
 def _scale(tensor: Tensor) -> float | None:

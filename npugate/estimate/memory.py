@@ -17,11 +17,11 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from npugate.estimate.compiled_graph import CompiledGraph
 from npugate.estimate.lives import OWN, Step, buffers, steps
 from npugate.estimate.parameters import parameter_bytes
-from npugate.estimate.plain import outline
 from npugate.estimate.planner import Plan, live, place
-from npugate.facts import Facts
+from npugate.estimate.writing import writing_epochs
 from npugate.report.estimate import Buffer, Epoch, Fit, Interval, Memory, Pool
 from npugate.target.memories import Board
 
@@ -43,18 +43,16 @@ class Ratios(Struct, frozen=True):
         )
 
 
-def plan(epochs: tuple[Epoch, ...], facts: Facts, board: Board, toolchain: str = "") -> Memory:
+def plan(graph: CompiledGraph, epochs: tuple[Epoch, ...], board: Board) -> Memory:
     """Estimate the memory of a model.
 
     Args:
-        epochs: as placed; the result speaks of them. What they read and write is not asked for:
-            memory has an outline of its own, which knows what is written in between.
-        facts: of the model.
+        graph: what becomes of each node; its toolchain says how weights are packed.
+        epochs: as placed; the result speaks of them.
         board: whose memories are filled.
-        toolchain: version whose packing of the weights is taken; the newest by default.
     """
-    detail = outline(facts, toolchain, epochs)
-    epochs = epochs or detail
+    facts, toolchain = graph.facts, graph.target.toolchain
+    detail = writing_epochs(graph)
     order = steps(detail)
     needed = buffers(detail, order, facts)
     order = _placed(order, detail, epochs)
@@ -82,11 +80,11 @@ def plan(epochs: tuple[Epoch, ...], facts: Facts, board: Board, toolchain: str =
     )
 
 
-def lower_bound(facts: Facts, toolchain: str = "") -> int:
+def lower_bound(graph: CompiledGraph) -> int:
     """Return the bytes alive at the peak; a tensor of unknown shape counts as nothing."""
-    detail = outline(facts, toolchain)
+    detail = writing_epochs(graph)
     order = steps(detail)
-    return _bound(buffers(detail, order, facts), len(order))
+    return _bound(buffers(detail, order, graph.facts), len(order))
 
 
 def _placed(

@@ -18,6 +18,7 @@ from msgspec import Struct
 from onnx import TensorProto
 
 from npugate.facts import Facts, Node, Tensor
+from npugate.facts.operators import CONVERSIONS, CONVOLUTIONS
 from npugate.facts.quantization import dequantize
 
 _FILE: Final = Path(__file__).parent / "data" / "memory.toml"
@@ -37,11 +38,10 @@ _BITS: Final[Mapping[int, int]] = {
 }
 _MOST: Final = 1 << 60  # a hostile shape has products that no float can hold
 _FLOAT_BITS: Final = 32
-_CONVOLUTIONS: Final = frozenset({"Conv", "ConvTranspose"})
 # Their constants say how, not what: shapes, axes, bounds, scales.
-_WITHOUT: Final = frozenset(
+_WITHOUT: Final = CONVERSIONS | frozenset(
     {"Reshape", "Resize", "Upsample", "Slice", "Pad", "Squeeze", "Unsqueeze", "Expand", "Tile"}
-    | {"Clip", "QuantizeLinear", "DequantizeLinear", "Split", "TopK", "ConstantOfShape", "Range"}
+    | {"Clip", "Split", "TopK", "ConstantOfShape", "Range"}
     | {"ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "OneHot", "CumSum"}
 )
 _TAP: Final = 3
@@ -79,7 +79,7 @@ def parameter_bytes(facts: Facts, toolchain: str) -> int:
     for node in facts.nodes:
         if node.op_type in _WITHOUT or all(t is None or t.is_constant for t in node.outputs):
             continue
-        if node.op_type in _CONVOLUTIONS:
+        if node.op_type in CONVOLUTIONS:
             total += _growth(node, packing)
         for tensor in _constants(node):
             if id(tensor) not in counted:
@@ -101,7 +101,7 @@ def _constants(node: Node) -> Iterator[Tensor]:
     for position, tensor in enumerate(node.inputs):
         if tensor is None or not tensor.is_constant:
             continue
-        if node.op_type in _CONVOLUTIONS and position > 1:
+        if node.op_type in CONVOLUTIONS and position > 1:
             continue  # its bias is part of its vectors
         if tensor.dtype == TensorProto.INT64 and node.op_type != "Gather":
             continue  # a shape

@@ -9,22 +9,18 @@ from typing import Final
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from npugate.estimate.integers import integer_nodes, runs, source
-from npugate.estimate.lowering import Made, lower, of_row
-from npugate.estimate.model_size import macs
-from npugate.facts import Facts, Node, Tensor
+from npugate.estimate.compiled_graph import CompiledGraph, CompiledNode
+from npugate.estimate.lives import OWN
+from npugate.estimate.lowering import Made, of_row
+from npugate.facts import Node, Tensor
+from npugate.facts.elements import readers, source
+from npugate.facts.operators import WINDOWED
 from npugate.facts.quantization import dequantize
 from npugate.facts.topology import scope_of
 from npugate.report.estimate import Access, Engine, Epoch, Operator, Window
 from npugate.target.values import Target
 
-_OWN: Final = "#"  # in the names of the compiler's own tensors
 _BITS: Final = {True: 8, False: 32}
-_IMAGE: Final = 4
-_WINDOWED: Final = frozenset(
-    {"Conv", "QLinearConv", "ConvTranspose", "MaxPool", "AveragePool", "QLinearAveragePool"}
-    | {"GlobalAveragePool", "GlobalMaxPool", "Gemm", "MatMul"}
-)
 
 
 class _Draft(Struct):
@@ -40,51 +36,42 @@ class _Draft(Struct):
 
 
 class _Builder(Struct):
-    """The epochs so far, and which of them wrote a tensor."""
+    """The epochs so far, and which of them a node runs in."""
 
-    facts: Facts
-    target: Target
+    graph: CompiledGraph
     integer: frozenset[int]
     epochs: list[_Draft] = field(default_factory=list)
-    made_in: dict[int, int] = field(default_factory=dict)
-    converted: set[int] = field(default_factory=set)
+    places: dict[int, int] = field(default_factory=dict)
 
-    def add(self, node: Node) -> None:
+    def add(self, item: CompiledNode) -> None:
         """Append what a node becomes."""
-        is_integer = id(node) in self.integer
-        operators = lower(node, self.target, is_integer=is_integer)
-        converts = not is_integer or any(o.rule in _CONVERTED for o in operators)
-        if converts and self.facts.quantization.form != "float":
-            self._dequantise(node)
+        if item.is_converted:
+            self._dequantise(item.node)
         first = len(self.epochs)
-        for made in operators:
-            self._place(node, made, is_integer=is_integer)
+        for made in item.operators:
+            self._place(item, made)
         if len(self.epochs) > first + 1:
-            self._chain(node, first)
-        if converts and self.facts.quantization.form != "float":
-            self._quantise(node)
+            self._chain(item.node, first)
+        if item.is_converted:
+            self._quantise(item.node)
 
-    def _place(self, node: Node, made: Made, *, is_integer: bool) -> None:
+    def _place(self, item: CompiledNode, made: Made) -> None:
+        node = item.node
         operator = Operator(
             made.kind, made.engine, node.location(), scope_of(node.proto), made.reason, made.advice,
             made.rule,
         )  # fmt: skip
-        home = self._home(node) if made.joins else None
-        reads = list(_reads(node, is_integer=is_integer))
-        writes = list(_writes(node, is_integer=is_integer))
-        work = macs(node) if made.is_main else 0
-        window = window_of(node) if made.is_main else None
-        if home is not None:
-            self._join(home, operator, reads, writes, work)
-            at = home
-        else:
-            for number in range(made.epochs):
-                share = work // made.epochs + (work % made.epochs if not number else 0)
-                self.epochs.append(_Draft(made.engine, [operator], reads, writes, share, window))
-            at = len(self.epochs) - 1
-        for tensor in node.outputs:
-            if tensor is not None:
-                self.made_in[id(tensor)] = at
+        reads = list(_reads(node, is_integer=item.is_integer))
+        writes = list(_writes(node, is_integer=item.is_integer))
+        work = item.macs if made.is_main else 0
+        if item.lead is not None and item.lead is not node:
+            self._join(self.places[id(item.lead)], operator, reads, writes, work)
+            return
+        window = item.window if made.is_main else None
+        for number in range(made.epochs):
+            share = work // made.epochs + (work % made.epochs if not number else 0)
+            self.epochs.append(_Draft(made.engine, [operator], reads, writes, share, window))
+        self.places[id(node)] = len(self.epochs) - 1
 
     def _join(
         self, at: int, operator: Operator, reads: list[Access], writes: list[Access], work: int
@@ -99,22 +86,8 @@ class _Builder(Struct):
         epoch.macs += work
 
     def _is_inner(self, access: Access, inner: set[str]) -> bool:
-        tensor = self.facts.main.tensors.get(access.tensor)
+        tensor = self.graph.facts.main.tensors.get(access.tensor)
         return access.tensor in inner or (tensor is not None and source(tensor).name in inner)
-
-    def _home(self, node: Node) -> int | None:
-        """Return the epoch that a fused operator runs in: the last that makes what it reads.
-
-        Nothing else may read what that epoch makes, or it has to be written out.
-        """
-        roots = [source(t) for t in node.inputs if t is not None and not t.is_constant]
-        places = [(self.made_in[id(root)], root) for root in roots if id(root) in self.made_in]
-        if not places or len(places) != len(roots):
-            return None
-        at, root = max(places, key=lambda item: item[0])
-        if self.epochs[at].engine is not Engine.NPU:
-            return None
-        return at if _only_reader(root, node) else None
 
     def _dequantise(self, node: Node) -> None:
         seen: set[int] = set()
@@ -140,20 +113,20 @@ class _Builder(Struct):
 
     def _uses(self, made: Tensor) -> Iterator[int]:
         """Yield how often each integer operator reads a value: a product of two does so twice."""
-        for reader in _computing_readers(made):
+        for reader in readers(made):
             if id(reader) not in self.integer:
                 continue
             runtime = [t for t in reader.inputs if t is not None and not t.is_constant]
             yield 2 if reader.op_type == "Mul" and len(runtime) > 1 else 1
 
     def _convert(self, rule: str, kind: str, node: Node, root: Tensor) -> None:
-        made = of_row(rule, kind, self.target)
+        made = of_row(rule, kind, self.graph.target)
         operator = Operator(
             kind, made.engine, node.location(), scope_of(node.proto), made.reason, made.advice, rule
         )
         to_float = kind == "DequantizeLinear"
         shape = root.static_shape or (0,)
-        own = f"{root.name}{_OWN}{len(self.epochs)}"
+        own = f"{root.name}{OWN}{len(self.epochs)}"
         reads = [Access(root.name, shape, _BITS[to_float])]
         writes = [Access(own, shape, _BITS[not to_float])]
         self.epochs.append(_Draft(made.engine, [operator], reads, writes))
@@ -168,26 +141,18 @@ class _Builder(Struct):
             if before.operators[0].kind == after.operators[0].kind:
                 continue
             bits = before.writes[0].bits if before.writes else 8
-            between = Access(f"{made.name}{_OWN}{first + number}", made.static_shape, bits)
+            between = Access(f"{made.name}{OWN}{first + number}", made.static_shape, bits)
             before.writes = [between]
             after.reads = [between]
 
 
-_CONVERTED: Final = frozenset({"division"})
-
-
-def place(facts: Facts, target: Target) -> tuple[Epoch, ...]:
-    """Return the epochs of the main graph, in running order.
-
-    Args:
-        facts: of the model; operators of unknown shape get no multiply-accumulates.
-        target: its table of operators and its toolchain decide the engines.
-    """
-    builder = _Builder(facts, target, integer_nodes(facts))
-    for node in facts.main.nodes:
-        if runs(node):
-            builder.add(node)
-    return tuple(_finished(builder.epochs, target))
+def place(graph: CompiledGraph) -> tuple[Epoch, ...]:
+    """Return the epochs of a compiled graph, in running order."""
+    integer = frozenset(id(item.node) for item in graph.nodes if item.is_integer)
+    builder = _Builder(graph, integer)
+    for item in graph.running():
+        builder.add(item)
+    return tuple(_finished(builder.epochs, graph.target))
 
 
 def _finished(drafts: Sequence[_Draft], target: Target) -> Iterator[Epoch]:
@@ -199,36 +164,13 @@ def _finished(drafts: Sequence[_Draft], target: Target) -> Iterator[Epoch]:
         yield epoch if target.npu else replace(epoch, engine=Engine.CPU)
 
 
-def _computing_readers(tensor: Tensor) -> Iterator[Node]:
-    """Yield the operators that read a value, through views and conversions; one for each use."""
-    for reader in tensor.consumers:
-        if runs(reader):
-            yield reader
-            continue
-        for made in reader.outputs:
-            if made is not None and reader.input(0) is tensor:
-                yield from _computing_readers(made)
-
-
-def _only_reader(root: Tensor, node: Node) -> bool:
-    if root.is_output:
-        return False
-    readers = {id(reader) for reader in _computing_readers(root)}
-    if readers == {id(node)}:
-        return True
-    # x * sigmoid(x): the sigmoid and the product read one value, and run in one epoch.
-    others = [reader for reader in _computing_readers(root) if reader is not node]
-    gates = {"Sigmoid", "HardSigmoid", "Mul"}
-    return node.op_type in gates and all(reader.op_type in gates for reader in others)
-
-
 def _reads(node: Node, *, is_integer: bool) -> Iterator[Access]:
     for tensor in node.inputs:
         if tensor is None or tensor.static_shape is None:
             continue
         if not tensor.is_constant:
             yield Access(tensor.name, tensor.static_shape, _BITS[is_integer])
-        elif (tensor.elements or 0) > 1 and node.op_type in _WINDOWED:
+        elif (tensor.elements or 0) > 1 and node.op_type in WINDOWED:
             pair = dequantize(tensor)
             held = pair.input(0) if pair is not None else tensor
             bits = _weight_bits(held, is_integer=is_integer)
@@ -245,54 +187,3 @@ def _writes(node: Node, *, is_integer: bool) -> Iterator[Access]:
     for tensor in node.outputs:
         if tensor is not None and tensor.static_shape is not None:
             yield Access(tensor.name, tensor.static_shape, _BITS[is_integer])
-
-
-def window_of(node: Node) -> Window | None:
-    """Return the geometry of a convolution, pool or matrix product; None for anything else."""
-    data, made = node.input(0), node.output()
-    if node.op_type not in _WINDOWED or data is None or made is None:
-        return None
-    shape, result = data.static_shape, made.static_shape
-    if not shape or not result or min(*shape, *result) < 1:
-        return None
-    if len(shape) < _IMAGE - 1 or len(result) < _IMAGE - 1:
-        return Window(channels_in=shape[-1], channels_out=result[-1])
-    size_in, size_out = _size(shape), _size(result)
-    return Window(
-        _kernel(node, size_in),
-        _pair(node.ints_attribute("strides"), 1),
-        _pair(node.ints_attribute("dilations"), 1),
-        _pads(node),
-        node.int_attribute("group", 1),
-        shape[1],
-        result[1],
-        size_in,
-        size_out,
-    )
-
-
-def _kernel(node: Node, size: tuple[int, int]) -> tuple[int, int]:
-    if node.op_type.startswith("Global"):
-        return size
-    weight = node.input(3 if node.op_type == "QLinearConv" else 1)
-    dims = weight.static_shape if weight is not None else None
-    if node.op_type.endswith("Conv") or node.op_type == "ConvTranspose":
-        return _pair(dims[2:] if dims else None, 1)
-    return _pair(node.ints_attribute("kernel_shape"), 1)
-
-
-def _size(shape: tuple[int, ...]) -> tuple[int, int]:
-    return (shape[2], shape[3]) if len(shape) == _IMAGE else (1, shape[-1])
-
-
-def _pair(values: tuple[int, ...] | None, neutral: int) -> tuple[int, int]:
-    if not values:
-        return (neutral, neutral)
-    return (values[0], values[1]) if len(values) > 1 else (neutral, values[0])
-
-
-def _pads(node: Node) -> tuple[int, int, int, int]:
-    pads = node.ints_attribute("pads") or (0, 0, 0, 0)
-    if len(pads) == _IMAGE:
-        return (pads[0], pads[1], pads[2], pads[3])
-    return (0, pads[0], 0, pads[-1])

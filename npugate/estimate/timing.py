@@ -18,11 +18,10 @@ from npugate.estimate import chip
 from npugate.estimate.chip import Clocks, Rates
 from npugate.estimate.convolution import Work, work
 from npugate.estimate.lives import partial_sums
+from npugate.facts.operators import POOLS, WEIGHTED
 from npugate.report.estimate import Access, Engine, Epoch, Interval, Memory, Time, Window
 
-_CONVOLUTIONS: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _MOVES: Final = frozenset({"Identity", "Concat", "Reshape", "Transpose", "Split", "Slice", "Pad"})
-_POOLS: Final = frozenset({"AveragePool", "GlobalAveragePool", "MaxPool", "GlobalMaxPool"})
 _ON_CHIP: Final = "npuRAM"
 _FLASH: Final = "octoFlash"
 _BYTE: Final = 8
@@ -156,13 +155,13 @@ class Pools(Struct, frozen=True):
 
 
 def _work(epoch: Epoch) -> Work | None:
-    is_convolution = any(o.kind in _CONVOLUTIONS for o in epoch.operators)
+    is_convolution = any(o.kind in WEIGHTED for o in epoch.operators)
     if epoch.window is None or not is_convolution:
         return None
     window, units = epoch.window, chip.units()
     if _parts(epoch) > 1:
         height, width, strided = units.tile
-        across = strided if min(window.strides) > 1 else width
+        across = strided if max(window.strides) > 1 else width
         kernel = min(window.kernel[0], height), min(window.kernel[1], across)
         window = replace(window, kernel=kernel)
     return work(window, units)
@@ -219,7 +218,7 @@ def _streamed(epoch: Epoch) -> Access | None:
 
 def _compute(epoch: Epoch, done: Work | None) -> float:
     """Return cycles of the units; arithmetic takes an element per cycle, moving takes none."""
-    kinds = {operator.kind for operator in epoch.operators} - _MOVES - _CONVOLUTIONS
+    kinds = {operator.kind for operator in epoch.operators} - _MOVES - WEIGHTED
     streams = [*epoch.reads, *epoch.writes] if kinds and not done else list(epoch.writes)
     elements = max((prod(a.shape) for a in streams if not a.is_weight), default=0)
     if done:
@@ -228,7 +227,7 @@ def _compute(epoch: Epoch, done: Work | None) -> float:
 
 
 def _on_cpu(epoch: Epoch, traffic: Mapping[str, float]) -> Load:
-    if epoch.window is not None and epoch.macs and epoch.operators[0].kind in _CONVOLUTIONS:
+    if epoch.window is not None and epoch.macs and epoch.operators[0].kind in WEIGHTED:
         rate = chip.cpu_macs()
         count, real = epoch.macs / rate.compiler, epoch.macs / rate.measured
         return Load(count, traffic, {}, cpu_cycles=real)
@@ -236,7 +235,7 @@ def _on_cpu(epoch: Epoch, traffic: Mapping[str, float]) -> Load:
     kind = epoch.operators[0].kind if epoch.operators else ""
     rate, _ = chip.cpu_rate(kind)
     walked = elements
-    if kind in _POOLS:  # it walks over what it reads
+    if kind in POOLS:  # it walks over what it reads
         walked = max((prod(a.shape) for a in epoch.reads if not a.is_weight), default=elements)
     return Load(elements * rate.compiler, traffic, {}, cpu_cycles=walked * rate.measured)
 
@@ -265,7 +264,7 @@ def _notes(epochs: list[Epoch]) -> tuple[str, ...]:
             f" ({least:,.0f} to {most:,.0f})"
         )
     left = {e.operators[0].kind for e in epochs if e.engine is not Engine.NPU and e.operators}
-    unknown = sorted(kind for kind in left - _CONVOLUTIONS if not chip.cpu_rate(kind)[1])
+    unknown = sorted(kind for kind in left - WEIGHTED if not chip.cpu_rate(kind)[1])
     if unknown:
         notes.append(f"no measured time on the CPU for {', '.join(unknown)}")
     if any(e.bound == "hyperRAM" for e in epochs):

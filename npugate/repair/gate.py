@@ -23,7 +23,8 @@ from msgspec.structs import replace
 from onnx import ModelProto
 
 from npugate import log
-from npugate.estimate.model_size import figures, total_macs
+from npugate.estimate.counting import total_macs
+from npugate.estimate.model_size import figures
 from npugate.facts import Facts
 from npugate.findings.values import Hit, Severity
 from npugate.proof.tally import pairs

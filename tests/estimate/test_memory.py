@@ -9,13 +9,15 @@ from msgspec.structs import replace
 from npugate.commands import dispatch
 from npugate.console import Console
 from npugate.estimate import assemble
+from npugate.estimate.compiled_graph import Fate, compile_graph
 from npugate.estimate.memory import plan
 from npugate.estimate.parameters import parameter_bytes
-from npugate.estimate.plain import outline
+from npugate.estimate.placement import place
+from npugate.estimate.writing import writing_epochs
 from npugate.facts import Facts
 from npugate.limits import Limits
 from npugate.model.reader import load
-from npugate.report.estimate import Access, Engine, Epoch, Fit
+from npugate.report.estimate import Engine, Epoch, Fit
 from npugate.rules import testing
 from npugate.target import boards, profiles
 from npugate.units import Budget, parse_budget, parse_size, parse_time, show_size
@@ -28,6 +30,20 @@ def facts_of(text, folder):
     file = folder / "model.onnx"
     file.write_bytes(testing.model_from_text(HEAD + text).SerializeToString())
     return Facts(load(file, file.name, Limits()))
+
+
+def graph_of(facts, toolchain="4.0"):
+    return compile_graph(facts, replace(profiles.load("stm32n6"), toolchain=toolchain))
+
+
+def planned(facts, board=DK, toolchain="4.0"):
+    graph = graph_of(facts, toolchain)
+    return plan(graph, place(graph), board)
+
+
+def kinds(facts, toolchain="4.0"):
+    """Return the operators of each epoch that writes to memory."""
+    return [[o.kind for o in e.operators] for e in writing_epochs(graph_of(facts, toolchain))]
 
 
 def conv(weight, *, size=8, group=1, strides=1, kind="int8", per_channel=True):
@@ -87,7 +103,7 @@ def test_parameters_are_counted_as_the_compiler_packs_them(title, text, toolchai
 def test_a_view_is_the_memory_of_what_it_views(tmp_path):
     text = """(float[1, 4, 8, 8] x) => (float[1, 256] y) <int64[2] shape = {1, 256}>
         { h = Exp (x)  v = Reshape (h, shape)  y = Sin (v) }"""
-    found = plan((), facts_of(text, tmp_path), DK)
+    found = planned(facts_of(text, tmp_path))
     assert [(b.tensor, b.first, b.last) for b in found.buffers] == [
         ("x", -1, 0),
         ("h", 0, 1),
@@ -108,14 +124,12 @@ def test_an_output_stays_to_the_end_and_a_branch_until_it_is_read(tmp_path):
 
 def test_on_the_cpu_an_activation_function_works_in_place(tmp_path):
     text = "(float[1, 8] x) => (float[1, 8] y) { h = Exp (x)  y = Sigmoid (h) }"
-    facts = facts_of(text, tmp_path)
-    for engine, shares in ((Engine.CPU, "h"), (Engine.NPU, "")):
-        epochs = tuple(
-            replace(e, operators=tuple(replace(o, engine=engine) for o in e.operators))
-            for e in outline(facts)
-        )
-        found = plan(epochs, facts, DK)
-        assert next(b for b in found.buffers if b.tensor == "y").shares == shares
+    found = planned(facts_of(text, tmp_path))
+    assert next(b for b in found.buffers if b.tensor == "y").shares == "h"
+    pooled = planned(
+        facts_of(quantised("g = MaxPool <kernel_shape = [1, 1]> (d)" + AFTER), tmp_path)
+    )
+    assert not any(b.shares for b in pooled.buffers)
 
 
 def quantised(body, shape="1, 8, 16, 16"):
@@ -126,6 +140,7 @@ def quantised(body, shape="1, 8, 16, 16"):
           rq = QuantizeLinear (r, s, z)  y = DequantizeLinear (rq, s, z) }}"""
 
 
+AFTER = """ gq = QuantizeLinear (g, s, z)  gd = DequantizeLinear (gq, s, z)  r = Relu (gd)"""
 GATE = """g = Sigmoid (d)  gq = QuantizeLinear (g, s, z)  gd = DequantizeLinear (gq, s, z)
     r = Mul (d, gd)"""
 KIB2 = 8 * 16 * 16  # one int8 tensor
@@ -142,64 +157,89 @@ KIB2 = 8 * 16 * 16  # one int8 tensor
 )
 def test_what_the_compiler_writes_in_between_is_counted(body, toolchain, own, tmp_path):
     facts = facts_of(quantised(body.replace("'", '"')), tmp_path)
-    found = plan((), facts, DK, toolchain)
+    found = planned(facts, toolchain=toolchain)
     assert [b.size_bytes for b in found.buffers if "#" in b.tensor] == own
 
 
 def test_a_float_operator_between_quantised_ones_works_on_floats(tmp_path):
-    facts = facts_of(quantised("r = Exp (d)"), tmp_path)
-    placed = Epoch(0, Engine.CPU, outline(facts)[0].operators, (), (Access("r", (8,), 32),))
-    found = plan((placed,), facts, DK)
-    assert [b.size_bytes for b in found.buffers if "#" in b.tensor] == [4 * KIB2, 4 * KIB2]
-    assert found.lower_bound == KIB2
+    found = planned(facts_of(quantised("k = Abs (d)  r = Exp (k)"), tmp_path))
+    own = [b for b in found.buffers if "#" in b.tensor]
+    assert [(b.tensor, b.size_bytes) for b in own] == [
+        (f"{name}#float", 4 * KIB2) for name in ("d", "k", "r")
+    ]
+
+
+CHAIN = """(float[1, 4, 16, 16] x) => (float[1, 8, 8, 8] y)
+    <float s = {0.1}, int8 z = {1}, int8[8, 4, 3, 3] w>
+    { q = QuantizeLinear (x, s, z)  d = DequantizeLinear (q, s, z)
+      wd = DequantizeLinear (w, s, z)
+      c = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (d, wd)
+      r = Relu (c)
+      rq = QuantizeLinear (r, s, z)  rd = DequantizeLinear (rq, s, z)
+      p = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (rd)
+      pq = QuantizeLinear (p, s, z)  y = DequantizeLinear (pq, s, z) }"""
 
 
 def test_a_pool_and_a_function_belong_to_the_convolution_before_them(tmp_path):
+    assert kinds(facts_of(CHAIN, tmp_path)) == [["Conv", "Relu", "MaxPool"]]
+    twice = CHAIN.replace("(float[1, 8, 8, 8] y)", "(float[1, 8, 8, 8] y, float[1, 8, 16, 16] rd)")
+    assert kinds(facts_of(twice, tmp_path)) == [["Conv", "Relu"], ["MaxPool"]]
+
+
+def test_what_becomes_of_each_node_is_said_once(tmp_path):
+    graph = graph_of(facts_of(CHAIN, tmp_path))
+    fates = {item.node.label: item.fate for item in graph.nodes}
+    assert fates == {
+        **dict.fromkeys(("q", "d", "rq", "rd", "pq", "y"), Fate.CONVERSION),
+        "wd": Fate.CONSTANT,
+        "c": Fate.OWN,
+        "r": Fate.FUSED,
+        "p": Fate.FUSED,
+    }
+    assert {item.lead.label for item in graph.running()} == {"c"}
+    assert [len(epoch.operators) for epoch in place(graph)] == [3]
+
+
+def test_a_float_operator_has_epochs_of_its_own_in_every_part_of_the_model(tmp_path):
     text = """(float[1, 4, 16, 16] x) => (float[1, 8, 8, 8] y) <float[8, 4, 3, 3] w>
-        { c = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x, w)
-          r = Relu (c)
+        { c = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x, w)  r = Relu (c)
           y = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (r) }"""
-    assert [[o.kind for o in e.operators] for e in outline(facts_of(text, tmp_path))] == [
-        ["Conv", "Relu", "MaxPool"]
-    ]
-    twice = text.replace("(float[1, 8, 8, 8] y)", "(float[1, 8, 8, 8] y, float[1, 8, 16, 16] r)")
-    assert len(outline(facts_of(twice, tmp_path))) == 2
-    again = text.replace("y = Max", "e = Exp (c)  r = Sub (e, c)  y = Max").replace(
-        "r = Relu (c)", "f = Relu (c)"
-    )
-    assert [len(e.operators) for e in outline(facts_of(again, tmp_path))] == [1] * 5
+    facts = facts_of(text, tmp_path)
+    assert kinds(facts) == [["Conv"], ["Relu"], ["MaxPool"]]
+    assert [len(epoch.operators) for epoch in place(graph_of(facts))] == [1] * 3
 
 
 def test_what_is_done_in_float_needs_nothing_beside_it(tmp_path):
     text = """(float[1, 2, 4, 4] x) => (float[1, 2, 8, 8] y) <float[4] up = {1.0, 1.0, 2.0, 2.0}>
         { y = Resize <mode = "nearest"> (x, , up) }"""
-    assert [b.tensor for b in plan((), facts_of(text, tmp_path), DK).buffers] == ["x", "y"]
+    assert [b.tensor for b in planned(facts_of(text, tmp_path)).buffers] == ["x", "y"]
 
 
 def test_the_result_speaks_of_the_epochs_as_placed(tmp_path):
     text = "(float[1, 8] x) => (float[1, 8] y) { h = Exp (x)  i = Sin (h)  y = Cos (i) }"
-    facts = facts_of(text, tmp_path)
-    one, two, three = outline(facts)
+    graph = graph_of(facts_of(text, tmp_path))
+    one, two, three = place(graph)
     joined = replace(two, operators=(*two.operators, *three.operators))
     empty = Epoch(1, Engine.NPU, ())
-    found = plan((one, empty, replace(joined, index=2)), facts, DK)
+    found = plan(graph, (one, empty, replace(joined, index=2)), DK)
     lives = {b.tensor: (b.first, b.last) for b in found.buffers}
     assert lives == {"x": (-1, 0), "h": (0, 2), "i": (1, 2), "y": (2, 2)}
     assert (found.live, found.lower_bound) == ((64, 64, 64), 64)
 
 
 def test_epochs_that_are_computed_as_one_need_the_memory_of_all(tmp_path):
-    text = """(float[1, 1, 8, 8] x) => (float[1, 1, 4, 4] y) <float[1, 1, 1, 1] w = {2.0}>
-        { c = Conv <kernel_shape = [1, 1]> (x, w)  r = Relu (c)
-          p = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (r)  y = Exp (p) }"""
-    facts = facts_of(text, tmp_path)
-    together, last = outline(facts)
+    text = CHAIN.replace("y = Deq", "pd = Deq").replace(
+        "z) }", "z)  u = Exp (pd)  uq = QuantizeLinear (u, s, z)  y = DequantizeLinear (uq, s, z) }"
+    )
+    graph = graph_of(facts_of(text, tmp_path))
+    together, last = place(graph)
     apart = [
         replace(together, index=at, operators=(operator,))
         for at, operator in enumerate(together.operators)
     ]
-    found = plan((*apart, replace(last, index=3)), facts, DK)
-    assert found.live == (320, 320, 320, 128)
+    found = plan(graph, (*apart, replace(last, index=3)), DK)
+    together_bytes, last_bytes = 4 * 256 + 8 * 64, 2 * 8 * 64
+    assert found.live == (together_bytes,) * 3 + (last_bytes,)
     assert (found.peak, [b.tensor for b in found.alive]) == (0, ["x", "p"])
 
 
@@ -210,13 +250,14 @@ def test_epochs_that_are_computed_as_one_need_the_memory_of_all(tmp_path):
 def test_a_large_kernel_needs_memory_for_its_partial_sums(kernel, stride, sums, tmp_path):
     size = 16 // stride
     facts = facts_of(conv((8, 3, *kernel), size=16, strides=stride), tmp_path)
-    found = plan((), facts, DK)
+    found = planned(facts)
     own = [b for b in found.buffers if "#" in b.tensor]
     assert [b.size_bytes for b in own] == [2 * 8 * size * size] * sums
     apart = max(16 * 16 * 3, 8 * size * size)  # a step for the sums, then one for the result
     together = 16 * 16 * 3 + 8 * size * size
     assert found.lower_bound == (apart if sums else together)
-    assert all((b.first, b.last) == (0, 0) for b in own)
+    last = len(place(graph_of(facts))) - 1
+    assert all((b.first, b.last) == (0, last) for b in own)
 
 
 @pytest.mark.parametrize(
@@ -234,15 +275,15 @@ def test_a_large_kernel_needs_memory_for_its_partial_sums(kernel, stride, sums, 
 def test_the_verdict_is_about_the_board(channels, board, fit, tmp_path):
     shape = f"float[1, {channels}, 128, 128]"
     facts = facts_of(f"({shape} x) => ({shape} y) {{ y = Sin (x) }}", tmp_path)
-    assert plan((), facts, boards.load(board)).fit is fit
+    assert planned(facts, boards.load(board)).fit is fit
 
 
 def test_without_flash_the_weights_take_ram(tmp_path):
     facts = facts_of(conv((64, 64, 3, 3)), tmp_path)
     board = boards.load("stm32n6570-dk-noextmem")
-    found = plan((), facts, board)
+    found = planned(facts, board)
     assert sum(pool.weight_bytes for pool in found.pools) == 64 * 64 * 9
-    flash = plan((), facts, DK)
+    flash = planned(facts)
     assert {p.name: p.weight_bytes for p in flash.pools if p.weight_bytes} == {
         "octoFlash": 64 * 64 * 9
     }

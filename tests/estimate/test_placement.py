@@ -7,8 +7,8 @@ from pathlib import Path
 import onnx
 import pytest
 
+from npugate.estimate import assemble
 from npugate.estimate.counting import compiler_macs, plain_macs
-from npugate.estimate.placement import place
 from npugate.facts import Facts
 from npugate.limits import Limits
 from npugate.model.reader import load
@@ -106,6 +106,16 @@ CASES = {
         f"y = Transpose <perm = [0, 3, 1, 2]> (x_d) {q('y')} {END} }}"),
         "2.2", {}, 1,
     ),
+    "a fully connected layer": (
+        (f"(float[1, 8] x) => (float[1, 4] out) <{SCALES}, int8[8, 4] w> {{ {q('x')} "
+        f"t = DequantizeLinear (w, s, o) y = Gemm (x_d, t) {q('y')} {END} }}"),
+        "2.2", {}, 2,
+    ),
+    "a kernel of height 1 has any width": (
+        (f"(float[1, 4, 1, 64] x) => (float[1, 4, 1, 26] out) <{SCALES}, int8[4, 4, 1, 39] w> "
+        f"{{ {q('x')} {conv('x', 'y')} {q('y')} {END} }}"),
+        "4.0", {}, 1,
+    ),
     "a float model": (
         ("(float[1, 3, 8, 8] x) => (float[1, 4, 8, 8] y) <float[4, 3, 1, 1] w> "
         "{ c = Conv (x, w) y = Relu (c) }"),
@@ -124,7 +134,7 @@ def facts_of(text, folder):
 @pytest.mark.parametrize("name", CASES)
 def test_a_pattern_becomes_what_the_compiler_makes_of_it(name, tmp_path):
     text, toolchain, operators, epochs = CASES[name]
-    found = place(facts_of(text, tmp_path), profiles.load("stm32n6", toolchain))
+    found = assemble.epochs(facts_of(text, tmp_path), profiles.load("stm32n6", toolchain))
     off = [o for e in found if e.engine is not Engine.NPU for o in e.operators]
     assert Counter(o.kind for o in off) == operators
     assert len(found) == epochs
@@ -134,12 +144,14 @@ def test_a_pattern_becomes_what_the_compiler_makes_of_it(name, tmp_path):
 
 def test_where_a_pattern_runs_depends_on_the_toolchain(tmp_path):
     facts = facts_of(CASES["nearest resize, 2.2"][0], tmp_path)
-    engines = [place(facts, profiles.load("stm32n6", t))[-1].engine for t in ("2.2", "4.0")]
+    engines = [
+        assemble.epochs(facts, profiles.load("stm32n6", t))[-1].engine for t in ("2.2", "4.0")
+    ]
     assert engines == [Engine.CPU, Engine.HYBRID]
 
 
 def test_an_epoch_reads_and_writes_what_crosses_its_border(tmp_path):
-    (epoch,) = place(facts_of(CASES["swish"][0], tmp_path), profiles.load("stm32n6"))
+    (epoch,) = assemble.epochs(facts_of(CASES["swish"][0], tmp_path), profiles.load("stm32n6"))
     assert [access.tensor for access in epoch.writes] == ["y"]
     assert [(a.tensor, a.size_bytes, a.is_weight) for a in epoch.reads] == [
         ("x_d", 192, False),
@@ -151,7 +163,7 @@ def test_an_epoch_reads_and_writes_what_crosses_its_border(tmp_path):
 
 def test_an_operator_has_the_module_that_the_exporter_wrote():
     file = Path(__file__).parents[1] / "fixtures/models/rppg_4d_fp32_dynamo.onnx"
-    epochs = place(Facts(load(file, file.name, Limits())), profiles.load("stm32n6"))
+    epochs = assemble.epochs(Facts(load(file, file.name, Limits())), profiles.load("stm32n6"))
     found = [epoch.operators[0].scope for epoch in epochs]
     assert {"spatial/1", "temporal/0", "head/2"} <= set(found), found
 

@@ -84,3 +84,8 @@ def test_what_shares_memory_counts_once_for_its_whole_life():
     plan = place([Buffer("a", 64, 0, 1), Buffer("b", 64, 1, 5, shares="a")], small(ram=256))
     assert plan.used == {"ram": 64}
     assert live(plan.buffers, 6) == (64,) * 6
+
+
+def test_what_takes_memory_for_longest_is_placed_first():
+    plan = place([Buffer("large", 160, 5, 5), Buffer("long", 96, 0, 9)], small(ram=512))
+    assert {b.tensor: b.offset for b in plan.buffers} == {"long": 0, "large": 96}
