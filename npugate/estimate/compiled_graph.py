@@ -6,7 +6,7 @@ node vanishes, runs in the epochs of another one or in its own, on which engine,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Final
 
@@ -21,7 +21,7 @@ from npugate.estimate.lowering import Made, lower
 from npugate.estimate.scratch import keeps_products, scratch
 from npugate.estimate.window import window_of
 from npugate.facts import Facts, Node, Tensor
-from npugate.facts.elements import is_folded, is_given_out, maker, readers, runs, source, swish_gate
+from npugate.facts.elements import is_folded, is_given_out, readers, runs, source, swish_gate
 from npugate.facts.operators import CONVERSIONS, FUSED
 from npugate.report.estimate import Access, Engine, Window
 from npugate.target.values import Target
@@ -201,8 +201,3 @@ def _is_only_reader(root: Tensor, node: Node) -> bool:
         gate = swish_gate(node)
         return all(reader is gate for reader in others)
     return all(swish_gate(reader) is node for reader in others)
-
-
-def makers(node: Node) -> Sequence[Node | None]:
-    """Return the operators that compute what a node reads at run time."""
-    return [maker(t) for t in node.inputs if t is not None and not t.is_constant]

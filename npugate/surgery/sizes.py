@@ -11,6 +11,7 @@ from typing import Final
 
 from onnx import ModelProto, NodeProto
 
+from npugate.facts.operators import ARITHMETIC
 from npugate.model.node_label import node_label
 from npugate.surgery import static
 from npugate.surgery.extent import STARVED, starved
@@ -23,7 +24,6 @@ _IMAGE: Final = (224, 256, 320, 640, 48, 32, 64, 112)
 _SEQUENCE: Final = (128, 256, 512, 1024, 16_000)
 _IMAGE_RANK: Final = 4
 _COLOURS: Final = frozenset({1, 3, 4})
-_BROADCASTING: Final = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "PRelu"})
 
 
 def choose(
@@ -125,7 +125,7 @@ def _aligned(
     node: NodeProto, rank: int, dims: tuple[int, ...], *, is_first: bool
 ) -> dict[int, int]:
     """Return the sizes that weights of some shape give the axes of a node's other input."""
-    if node.op_type in _BROADCASTING:
+    if node.op_type in ARITHMETIC:
         return {rank - len(dims) + axis: size for axis, size in enumerate(dims) if size > 1}
     if node.op_type == "Conv" and is_first and len(dims) > 1:
         group = next((item.i for item in node.attribute if item.name == "group"), 1)

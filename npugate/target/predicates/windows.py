@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Final
 
+from npugate.facts.operators import CONVOLUTIONS
 from npugate.target.predicates.predicate import (
     Args,
     Fields,
@@ -28,7 +29,7 @@ _LONGEST: Final = 65_535  # the longest side worth looking at
 def _spatial(node: Node) -> tuple[int, ...] | None:
     """Return the kernel of a convolution or pool, from its weights where it is not written."""
     kernel = node.ints_attribute("kernel_shape")
-    if kernel is None and node.op_type in {"Conv", "ConvTranspose"}:
+    if kernel is None and node.op_type in CONVOLUTIONS:
         weights = shape_of(node.input(1))
         return None if weights is None else weights[2:]
     return kernel
