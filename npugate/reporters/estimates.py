@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
-from typing import Final
 
 from npugate.report.estimate import Engine, Epoch, Estimate, Interval, Memory
 from npugate.reporters import outline
-
-FALLBACKS: Final = 20
-"""Epochs off the NPU that are listed one by one."""
 
 
 def line(now: Estimate, before: Estimate | None = None) -> str:
@@ -45,9 +40,7 @@ def document(found: Estimate) -> dict[str, object]:
             "calibrated": time.is_calibrated,
             "notes": list(time.notes),
         },
-        "fallbacks": [
-            _fallback(epoch) for epoch in islice(found.fallbacks(), FALLBACKS) if epoch.operators
-        ],
+        "fallbacks": [_fallback(epoch) for epoch in found.fallbacks() if epoch.operators],
         "notes": list(found.notes),
     }
 

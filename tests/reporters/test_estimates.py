@@ -25,6 +25,7 @@ from npugate.report.estimate import (
 from npugate.report.values import Against
 from npugate.reporters import estimates, markdown, mermaid, reading
 from npugate.reporters import json as json_report
+from npugate.rules import testing
 from tests.sample_report import CLEAN
 
 SCHEMA = json.loads((Path(npugate.__file__).parent / "report.schema.json").read_bytes())
@@ -141,6 +142,17 @@ def test_check_says_what_a_model_costs(capsys):
     assert found["macs"] > 1_000_000
     assert sum(found["epochs"].values()) > 10
     assert found["fallbacks"][0]["reason"]
+
+
+def test_every_epoch_off_the_npu_is_listed(tmp_path, capsys):
+    steps = "".join(f" v{n + 1} = Abs (v{n})" for n in range(30))
+    text = f"(float[1, 8] v0) => (float[1, 8] v30) {{{steps} }}"
+    file = tmp_path / "long.onnx"
+    model = testing.model_from_text(f'<ir_version: 8, opset_import: ["" : 14]> net {text}')
+    file.write_bytes(model.SerializeToString())
+    cli.main(["check", str(file), "--format", "json"])
+    found = json.loads(capsys.readouterr().out)["models"][0]["estimate"]
+    assert {row["node"] for row in found["fallbacks"]} == {f"v{n + 1}" for n in range(30)}
 
 
 def test_a_target_without_an_accelerator_has_no_estimate(capsys):
