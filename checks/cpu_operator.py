@@ -7,34 +7,64 @@ decide the latency.
 **Fix.** The message names the replacement where there is one; otherwise move the operator to the
 end of the network and cut it off, or accept the cost.
 
-**Limits.** The place is what the compiler's table says for an int8 model; a float model runs on the
-CPU as a whole. "At best" marks an operator that the importer reads and the NPU's table leaves out:
-nothing says what becomes of it.
+**Limits.** The place is what compiles of int8 models show and, where none does, the compiler's
+table; a float model runs on the CPU as a whole, and the finding says what stays there once it is
+quantised. "At best" marks an operator that the importer reads and the NPU's table leaves out:
+nothing says what becomes of it. A condition that sends an operator to the CPU is
+operator-constraint, a value without a scale float-island.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from npugate.api import Example, Facts, Hit, Rule, Severity, Target
+from npugate.api import (
+    Example,
+    Facts,
+    Hit,
+    Node,
+    Operator,
+    OperatorPlace,
+    Place,
+    Rule,
+    Severity,
+    Target,
+    broken,
+    operators,
+)
 
 
 def check(facts: Facts, target: Target) -> Iterator[Hit]:
-    """Yield the nodes whose operator the target's table places on the CPU."""
-    if not target.npu:
-        return
-    for node in facts.nodes:
+    """Yield the nodes that the target's table, or the way they are compiled, puts on the CPU."""
+    for node, found in operators(facts, target) if target.npu else ():
         row = target.operator(node.op_type, node.domain)
-        if row is None or row.runs_on != "cpu":
+        if not found.leaves_npu or row is None:
             continue
-        if all(output is None or output.is_constant for output in node.outputs):
-            continue
-        note = f" ({row.note})" if row.note else ""
-        fix = f"; {row.fix}" if row.fix else ""
-        severity = Severity.WARNING if row.costly else Severity.NOTE
-        at_best = " at best" if row.confidence == "inferred" else ""
-        text = f"{node.full_type} runs on the CPU{at_best}{note}{fix}"
-        yield node.hit(text, severity=severity)
+        if row.runs_on == "cpu":
+            severity = Severity.WARNING if row.costly else Severity.NOTE
+            yield node.hit(_of_table(node, row, found), severity=severity, cost=found.cost)
+        elif found.rule != "float" and not _has_condition(node, target):
+            yield node.hit(_of_pattern(node, found), severity=Severity.NOTE, cost=found.cost)
+
+
+def _of_table(node: Node, row: Operator, found: OperatorPlace) -> str:
+    note = f" ({row.note})" if row.note else ""
+    if found.rule == "float":
+        note = f", in float: {found.reason}"
+    fix = f"; {row.fix}" if row.fix else ""
+    at_best = " at best" if row.confidence == "inferred" else ""
+    return f"{node.full_type} runs on the CPU{at_best}{note}{fix}"
+
+
+def _of_pattern(node: Node, found: OperatorPlace) -> str:
+    where = "partly on the CPU" if found.place is Place.HYBRID else "on the CPU"
+    fix = f"; {found.advice}" if found.advice else ""
+    return f"{node.full_type} runs {where}: {found.reason}{fix}"
+
+
+def _has_condition(node: Node, target: Target) -> bool:
+    """Tell whether operator-constraint says why."""
+    return any(row.effect == "cpu" for row, _ in broken(node, target))
 
 
 RULE = Rule(

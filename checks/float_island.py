@@ -1,10 +1,15 @@
-"""Operators run in float in the middle of a quantised model.
+"""An operator runs in float in the middle of a quantised model.
 
-**Why.** Between integers and floats the compiler puts conversions on the CPU, and the operators
-themselves run there too; each group splits the chain of the accelerator in two.
+**Why.** The compiler looks for a scale at each value by its name. Where one is missing, the
+operator is computed in float on the CPU, with conversions before and after, and splits the chain of
+the accelerator in two.
 
-**Fix.** Quantise the inputs of the operators that are named, or replace them by ones that the
-quantiser knows. What is left at the end of the network can move to the host.
+**Fix.** Give the value that is named a QuantizeLinear and a DequantizeLinear at once, quantise the
+constant that is named, or replace the operator by one that the quantiser knows. What is left at the
+end of the network can move to the host.
+
+**Limits.** A layer that reads quantised data and has float weights is unquantized-weight; an
+operator that the NPU has no unit for is cpu-operator, in float or not.
 """
 
 from __future__ import annotations
@@ -12,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from npugate.api import (
-    VIEWS,
+    WEIGHTED,
     Example,
     Facts,
     Hit,
@@ -20,38 +25,47 @@ from npugate.api import (
     Rule,
     Severity,
     Target,
-    float_groups,
+    dequantize,
+    operators,
+    readers,
+    weight,
 )
-
-_NAMED = 5  # operators of a group that the message lists
 
 
 def check(facts: Facts, target: Target) -> Iterator[Hit]:
-    """Yield one hit for each connected group, at its first operator."""
-    if not target.npu or facts.quantization.form != "qdq":
+    """Yield each operator that is computed in float; a note where only such ones follow."""
+    if not target.npu or facts.quantization.form == "float":
         return
-    for group in float_groups(facts.main.nodes):
-        kinds = list(dict.fromkeys(node.full_type for node in group))
-        listed = ", ".join(kinds[:_NAMED]) + (", ..." if len(kinds) > _NAMED else "")
-        last = all(_ends(node, group) for node in group)
-        where = " at the end of the network" if last else ""
-        count = "1 operator runs" if len(group) == 1 else f"{len(group)} operators run"
-        yield group[0].hit(
-            f"{count} in float{where}: {listed}",
-            severity=Severity.NOTE if last else None,
-            subject="",  # which operators they are may change
-        )
+    placed = operators(facts, target)
+    loose = [(node, found) for node, found in placed if found.rule == "float" and found.leaves_npu]
+    last = _last({id(node): node for node, _ in loose})
+    for node, found in loose:
+        row = target.operator(node.op_type, node.domain)
+        if _has_float_weight(node) or row is None or row.runs_on == "cpu":
+            continue
+        where = " at the end of the network" if id(node) in last else ""
+        text = f"{node.full_type} runs in float on the CPU{where}: {found.reason}"
+        severity = Severity.NOTE if id(node) in last else None
+        yield node.hit(text, severity=severity, cost=found.cost)
 
 
-def _ends(node: Node, group: list[Node]) -> bool:
-    """Tell whether what a node makes goes to its group and the outputs only."""
-    members = {id(member) for member in group}
-    return all(
-        id(reader) in members or reader.op_type in VIEWS
-        for made in node.outputs
-        if made is not None
-        for reader in made.consumers
-    )
+def _last(loose: dict[int, Node]) -> set[int]:
+    """Return the operators whose results go to such operators and the outputs only."""
+    last: set[int] = set()
+    for key, node in reversed(loose.items()):
+        results = [made for made in node.outputs if made is not None]
+        if all(id(reader) in last for made in results for reader in readers(made)):
+            last.add(key)
+    return last
+
+
+def _has_float_weight(node: Node) -> bool:
+    """Tell whether unquantized-weight says why."""
+    constant = weight(node)
+    is_weighted = node.op_type in WEIGHTED or node.op_type == "PRelu"
+    if not is_weighted or constant is None:
+        return False
+    return dequantize(node.input(0)) is not None and dequantize(constant) is None
 
 
 RULE = Rule(
@@ -66,21 +80,27 @@ RULE = Rule(
     check=check,
     examples=(
         Example(
-            title="a logarithm between two quantised layers",
+            title="a mean of the image is taken off between two quantised layers",
             bad="""
                 <ir_version: 8, opset_import: ["" : 14]>
                 net (float[1, 3, 8, 8] x) => (float[1, 3, 8, 8] y)
-                <float s = {0.1}, int8 z = {0}>
+                <float s = {0.1}, int8 z = {0}, float[3, 1, 1] mean>
                 {
                   xq = QuantizeLinear (x, s, z)
                   xd = DequantizeLinear (xq, s, z)
-                  a = Sqrt (xd)
-                  b = Abs (a)
+                  a = Sub (xd, mean)
+                  b = Add (a, xd)
                   bq = QuantizeLinear (b, s, z)
-                  y = DequantizeLinear (bq, s, z)
+                  bd = DequantizeLinear (bq, s, z)
+                  c = Relu (bd)
+                  cq = QuantizeLinear (c, s, z)
+                  y = DequantizeLinear (cq, s, z)
                 }
             """,
-            messages=("1 operator runs in float: Abs",),
+            messages=(
+                "Sub runs in float on the CPU: its constant 'mean' is float",
+                "Add runs in float on the CPU: its input 'a' has no scale",
+            ),
             good="""
                 <ir_version: 8, opset_import: ["" : 14]>
                 net (float[1, 3, 8, 8] x) => (float[1, 4, 8, 8] y)

@@ -8,22 +8,40 @@ several passes, falls back to the CPU, or is refused.
 fallback or an undocumented case, an error a refusal that was seen.
 
 **Limits.** The conditions are rows of the target profile, each with its source; a documented limit
-that a compiled model breaks is a note and names the model.
+that a compiled model breaks is a note and names the model. One that would send an operator to the
+CPU is not reported where compiles show that the operator stays on the NPU.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from npugate.api import Example, Facts, Hit, Rule, Severity, Target, acts_on_batch, broken
+from npugate.api import (
+    Example,
+    Facts,
+    Hit,
+    Place,
+    Rule,
+    Severity,
+    Target,
+    acts_on_batch,
+    broken,
+    operators,
+)
+
+_STAYS = (Place.NPU, Place.FOLDED)
 
 
 def check(facts: Facts, target: Target) -> Iterator[Hit]:
-    """Yield every broken condition that is not about the batch axis."""
-    for node in facts.nodes:
+    """Yield every broken condition that is not about the batch axis.
+
+    A condition that sends an operator to the CPU counts where the operator does leave the NPU.
+    """
+    for node, found in operators(facts, target):
         for row, message in broken(node, target):
-            if not acts_on_batch(row):
-                yield node.hit(message, severity=row.severity, subject=row.id)
+            is_void = row.effect == "cpu" and target.npu and found.place in _STAYS
+            if not is_void and not acts_on_batch(row):
+                yield node.hit(message, severity=row.severity, subject=row.id, cost=found.cost)
 
 
 RULE = Rule(

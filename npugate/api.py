@@ -1,8 +1,9 @@
 """The names a rule or repair file may import; nothing else of npugate is theirs."""
 
-from npugate.estimate.assemble import board_of, memory, timed
+from npugate.estimate.assemble import board_of, memory, operators, timed
 from npugate.facts import Array, Dim, Facts, Graph, Node, Shape, Tensor
 from npugate.facts.control import settled
+from npugate.facts.elements import readers
 from npugate.facts.operators import (
     BATCHED,
     CONVERSIONS,
@@ -16,7 +17,7 @@ from npugate.facts.scales import scale_axis, scale_positions
 from npugate.facts.quantization import dequantize, float_groups, weight, weight_source
 from npugate.findings.values import Hit, Location, Problem, Severity
 from npugate.relations import contradictions, explained
-from npugate.report.estimate import Fit, Interval, Memory
+from npugate.report.estimate import Fit, Interval, Memory, OperatorPlace, Place
 from npugate.report.values import InterfaceChange
 from npugate.rules.values import Example, Repair, Rule
 from npugate.surgery.results import Applied, Declined, RepairOptions, RepairResult, Skipped
@@ -50,6 +51,8 @@ __all__ = [
     "Memory",
     "Node",
     "Operator",
+    "OperatorPlace",
+    "Place",
     "Problem",
     "Repair",
     "RepairOptions",
@@ -69,6 +72,8 @@ __all__ = [
     "explained",
     "float_groups",
     "memory",
+    "operators",
+    "readers",
     "scale_axis",
     "scale_positions",
     "settled",

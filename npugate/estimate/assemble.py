@@ -8,11 +8,12 @@ from weakref import WeakKeyDictionary
 from npugate.estimate import chip, timing
 from npugate.estimate.compiled_graph import CompiledGraph, compile_graph
 from npugate.estimate.counting import compiler_macs, plain_macs
+from npugate.estimate.judgement import forecast, judge
 from npugate.estimate.memory import lower_bound as memory_bound
 from npugate.estimate.memory import plan
 from npugate.estimate.placement import place
-from npugate.facts import Facts
-from npugate.report.estimate import Epoch, Estimate, Memory, Time
+from npugate.facts import Facts, Node
+from npugate.report.estimate import Epoch, Estimate, Memory, OperatorPlace, Time
 from npugate.target import boards
 from npugate.target.memories import Board
 from npugate.target.values import Target
@@ -22,6 +23,12 @@ MOST_NODES: Final = 8_000
 _Key = tuple[str, str, Board]
 _GRAPHS: Final[WeakKeyDictionary[Facts, dict[_Key, CompiledGraph]]] = WeakKeyDictionary()
 _EPOCHS: Final[WeakKeyDictionary[Facts, dict[_Key, tuple[Epoch, ...]]]] = WeakKeyDictionary()
+_PLACES: Final[WeakKeyDictionary[Facts, dict[_Key, tuple[tuple[Node, OperatorPlace], ...]]]] = (
+    WeakKeyDictionary()
+)
+_TIMED: Final[WeakKeyDictionary[Facts, dict[_Key, tuple[tuple[Epoch, ...], Time | None]]]] = (
+    WeakKeyDictionary()
+)
 _MEMORY: Final[WeakKeyDictionary[Facts, dict[_Key, Memory | None]]] = WeakKeyDictionary()
 
 
@@ -95,10 +102,39 @@ def timed(facts: Facts, target: Target) -> tuple[tuple[Epoch, ...], Time | None]
 
     The clocks are those of ST's validation firmware and published figures, the highest.
     """
-    placed, found = epochs(facts, target), memory(facts, target)
-    if found is None:
-        return placed, None
-    return timing.time(placed, found, chip.clocks("overdrive"))
+    known = _TIMED.setdefault(facts, {})
+    key = _key(target)
+    if key not in known:
+        placed, found = epochs(facts, target), memory(facts, target)
+        known[key] = (
+            (placed, None)
+            if found is None
+            else timing.time(placed, found, chip.clocks("overdrive"))
+        )
+    return known[key]
+
+
+def operators(facts: Facts, target: Target) -> tuple[tuple[Node, OperatorPlace], ...]:
+    """Return every node of every graph with its judgement; computed once.
+
+    Of a model that is not quantised it is a forecast, and so it is of a huge graph and of bodies
+    of control flow, which the compiler's model does not follow.
+    """
+    known = _PLACES.setdefault(facts, {})
+    key = _key(target)
+    if key not in known:
+        nodes, main = facts.nodes, facts.main.nodes
+        if facts.quantization.form == "float" or len(main) > MOST_NODES:
+            found = forecast(nodes, target)
+        else:
+            others = (node for node in nodes if node.graph is not facts.main)
+            nodes = (*main, *(node for node in nodes if node.graph is not facts.main))
+            found = (
+                *judge(compiled(facts, target), timed(facts, target)[0]),
+                *forecast(others, target),
+            )
+        known[key] = tuple(zip(nodes, found, strict=True))
+    return known[key]
 
 
 def is_known(facts: Facts) -> bool:

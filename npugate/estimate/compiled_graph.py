@@ -6,7 +6,7 @@ node vanishes, runs in the epochs of another one or in its own, on which engine,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from npugate.estimate import chip
 from npugate.estimate.convolution import parts
 from npugate.estimate.counting import macs
-from npugate.estimate.integers import integer_nodes
+from npugate.estimate.integers import float_reasons
 from npugate.estimate.lives import CHAINED
 from npugate.estimate.lowering import Made, lower
 from npugate.estimate.scratch import keeps_products, scratch
@@ -52,6 +52,7 @@ class CompiledNode(Struct, frozen=True):
         scratch: what is written to memory before its result.
         window: of a convolution, pool or matrix product.
         macs: multiply-accumulates.
+        why_float: what keeps it from integers, in a quantised model.
     """
 
     node: Node
@@ -63,6 +64,7 @@ class CompiledNode(Struct, frozen=True):
     scratch: tuple[Access, ...] = ()
     window: Window | None = None
     macs: int = 0
+    why_float: str = ""
 
     @property
     def runs(self) -> bool:
@@ -109,7 +111,7 @@ def compile_graph(facts: Facts, target: Target) -> CompiledGraph:
         facts: of the model; operators of unknown shape get no multiply-accumulates.
         target: its table of operators and its toolchain decide.
     """
-    builder = _Builder(facts, target, integer_nodes(facts))
+    builder = _Builder(facts, target, float_reasons(facts))
     return CompiledGraph(facts, target, tuple(builder.add(node) for node in facts.main.nodes))
 
 
@@ -128,16 +130,17 @@ class _Builder(Struct):
 
     facts: Facts
     target: Target
-    integer: frozenset[int]
+    reasons: Mapping[int, str]
     chains: dict[int, _Chain] = field(default_factory=dict)
 
     def add(self, node: Node) -> CompiledNode:
         """Return what a node becomes, after all that it reads."""
         if not runs(node):
             return CompiledNode(node, _vanished(node))
-        is_integer = id(node) in self.integer
-        operators = lower(node, self.target, is_integer=is_integer)
         is_quantised = self.facts.quantization.form != "float"
+        why_float = self.reasons.get(id(node), "")
+        is_integer = is_quantised and not why_float
+        operators = lower(node, self.target, is_integer=is_integer)
         is_converted = is_quantised and (
             not is_integer or any(o.rule == _DIVISION for o in operators)
         )
@@ -151,7 +154,7 @@ class _Builder(Struct):
         written = scratch(node, self.target.toolchain, is_float=is_converted)
         return CompiledNode(
             node, fate, is_integer, is_converted, operators, chain.lead,
-            tuple(written) if is_quantised else (), window, macs(node),
+            tuple(written) if is_quantised else (), window, macs(node), why_float,
         )  # fmt: skip
 
     def _chain(self, node: Node) -> _Chain | None:

@@ -8,6 +8,7 @@ between hides the scale (MobileNetV2 exported with ReduceMean and Reshape, Core 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from onnx import TensorProto
@@ -28,33 +29,42 @@ _FLOATS: Final = frozenset(
 )
 
 
-def integer_nodes(facts: Facts) -> frozenset[int]:
-    """Return the ids of the operators of the main graph that are computed in integers."""
-    if facts.quantization.form == "float":
-        return frozenset()
-    if facts.quantization.form == "qoperator":
-        return frozenset(id(node) for node in facts.main.nodes if _is_integer_form(node))
-    found: set[int] = set()
-    for node in facts.main.nodes:
-        if runs(node) and _reads(node, found) and _writes(node):
-            found.add(id(node))
-    return frozenset(found)
+def float_reasons(facts: Facts) -> Mapping[int, str]:
+    """Return why operators of the main graph are computed in float, by the id of the node.
+
+    Those that are missing are computed in integers, and so is none of a model that is not quantised
+    at all, for which there is nothing to say: the answer is empty for it, too.
+    """
+    found: dict[int, str] = {}
+    integer: set[int] = set()
+    form = facts.quantization.form
+    for node in facts.main.nodes if form != "float" else ():
+        if not runs(node):
+            continue
+        why = _float_result(node) if form == "qoperator" else _fault(node, integer)
+        if why:
+            found[id(node)] = why
+        else:
+            integer.add(id(node))
+    return found
 
 
-def _is_integer_form(node: Node) -> bool:
-    return runs(node) and all(made is None or made.dtype not in _FLOATS for made in node.outputs)
+def _float_result(node: Node) -> str:
+    made = next((t for t in node.outputs if t is not None and t.dtype in _FLOATS), None)
+    return "" if made is None else f"its result {made.name!r} is float"
 
 
-def _reads(node: Node, integer: set[int]) -> bool:
+def _fault(node: Node, integer: set[int]) -> str:
+    """Return what keeps an operator from integers; empty when nothing does."""
     for position, tensor in enumerate(node.inputs):
         if tensor is None or tensor.dtype not in _FLOATS:
             continue
         if tensor.is_constant:
             if not _is_integer_constant(node, position, tensor):
-                return False
+                return f"its constant {tensor.name!r} is float"
         elif not _is_integer_value(tensor, integer):
-            return False
-    return True
+            return f"its input {tensor.name!r} has no scale"
+    return _float_write(node)
 
 
 def _is_integer_value(tensor: Tensor, integer: set[int]) -> bool:
@@ -75,20 +85,22 @@ def _is_integer_constant(node: Node, position: int, tensor: Tensor) -> bool:
     return position > 1 or node.op_type not in WEIGHTED
 
 
-def _writes(node: Node) -> bool:
-    """Tell whether every result has a scale of its own, at once or after a fused operator."""
+def _float_write(node: Node) -> str:
+    """Return which result has no scale of its own, at once or after a fused operator."""
     for made in node.outputs:
         if made is None:
             continue
         if made.is_output:
-            return node.op_type in MOVED
+            if node.op_type not in MOVED:
+                return f"its result {made.name!r} is an output of the model"
+            return ""
         for reader in made.consumers:
             if reader.op_type == "QuantizeLinear":
                 continue
             if reader.op_type in FUSED or node.op_type in MOVED or _is_gate(node, reader):
                 continue
-            return False
-    return True
+            return f"its result {made.name!r} is read without a scale by {reader.op_type}"
+    return ""
 
 
 def _is_gate(node: Node, reader: Node) -> bool:

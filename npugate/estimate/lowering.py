@@ -58,6 +58,7 @@ class Made(Struct, frozen=True):
         joins: it runs in the epoch of what it reads, where that runs on the NPU.
         epochs: that it takes when it does not join.
         is_main: it holds the node's multiply-accumulates and its result, or leads to it.
+        evidence: models, reports or documents that show it, where it is not on the NPU.
     """
 
     kind: str
@@ -68,6 +69,7 @@ class Made(Struct, frozen=True):
     joins: bool = False
     epochs: int = 1
     is_main: bool = False
+    evidence: str = ""
 
 
 @cache
@@ -93,11 +95,11 @@ def lower(node: Node, target: Target, *, is_integer: bool) -> tuple[Made, ...]:
     if not is_integer:
         return tuple(_float(node))
     pattern = _PATTERNS.get(node.op_type)
-    if pattern is not None:
-        found = tuple(pattern(node, target))
-        if found:
-            return found
-    return tuple(_plain(node, target))
+    found = tuple(pattern(node, target)) if pattern is not None else ()
+    if any(made.engine is not Engine.NPU for made in found):
+        return found
+    plain = tuple(_plain(node, target))
+    return found if found and plain[0].engine is Engine.NPU else plain
 
 
 def of_row(key: str, kind: str, target: Target, *, epochs: int = 1, is_main: bool = False) -> Made:
@@ -106,7 +108,7 @@ def of_row(key: str, kind: str, target: Target, *, epochs: int = 1, is_main: boo
     engine = row.engines.get(target.toolchain, Engine.CPU)
     if engine is Engine.NPU:
         return Made(kind, epochs=epochs, is_main=is_main)
-    return Made(kind, engine, row.reason, row.advice, key, is_main=is_main)
+    return Made(kind, engine, row.reason, row.advice, key, is_main=is_main, evidence=row.source)
 
 
 def _plain(node: Node, target: Target) -> Iterator[Made]:
@@ -115,12 +117,16 @@ def _plain(node: Node, target: Target) -> Iterator[Made]:
     kind = _kind(node)
     for constraint, text in broken(node, target):
         if constraint.effect == "cpu":
-            yield Made(kind, Engine.CPU, text, constraint.fix, constraint.id, is_main=True)
+            why = constraint.evidence or constraint.source
+            yield Made(
+                kind, Engine.CPU, text, constraint.fix, constraint.id, is_main=True, evidence=why
+            )
             return
     if row is None or row.runs_on in {"cpu", "none"}:
         advice = row.fix if row is not None else ""
         reason = f"the NPU has no {node.op_type}"
-        yield Made(kind, Engine.CPU, reason, advice, "operator", is_main=True)
+        why = (row.evidence or row.source) if row is not None else ""
+        yield Made(kind, Engine.CPU, reason, advice, "operator", is_main=True, evidence=why)
         return
     yield Made(kind, joins=_joins(node), epochs=_epochs(node), is_main=True)
 
@@ -139,7 +145,9 @@ def _float(node: Node) -> Iterator[Made]:
     row = rows()["float"]
     for number, kind in enumerate(kinds, 1):
         last = number == len(kinds)
-        yield Made(kind, Engine.CPU, row.reason, row.advice, "float", is_main=last)
+        yield Made(
+            kind, Engine.CPU, row.reason, row.advice, "float", is_main=last, evidence=row.source
+        )
 
 
 def _kind(node: Node) -> str:

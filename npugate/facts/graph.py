@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
 
 from npugate.facts import provenance
-from npugate.findings.values import Frame, Hit, Location, Severity
+from npugate.findings.values import Cost, Frame, Hit, Location, Severity
 from npugate.model.node_label import label
 
 Array = npt.NDArray[np.generic]
@@ -210,9 +210,10 @@ class Node(Struct, eq=False):
         value: str = "",
         severity: Severity | None = None,
         subject: str | None = None,
+        cost: Cost | None = None,
     ) -> Hit:
         """Make a hit on this node."""
-        return Hit(self.location(value), message, severity, self.frames, subject)
+        return Hit(self.location(value), message, severity, self.frames, subject, cost)
 
 
 class Graph(Struct, eq=False):

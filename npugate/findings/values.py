@@ -49,6 +49,18 @@ class Location(Struct, frozen=True):
         return f"{place}:{self.value}" if place else self.value
 
 
+class Cost(Struct, frozen=True):
+    """What leaving the NPU costs one operator.
+
+    Attributes:
+        microseconds: low, likely and high; None when no time of such an operator was measured.
+        written_bytes: that the CPU writes to memory for it, conversions included.
+    """
+
+    microseconds: tuple[float, float, float] | None
+    written_bytes: int
+
+
 class Frame(Struct, frozen=True):
     """One frame of an exporter's stack trace, as the file carries it.
 
@@ -83,6 +95,7 @@ class Hit(Struct, frozen=True):
         frames: the exporter's stack trace of the node, innermost first; empty when unknown.
         subject: what tells it from another hit of the rule at the same place, as part of its
             fingerprint; None takes the message without its names and figures.
+        cost: of an operator off the NPU.
     """
 
     location: Location
@@ -90,6 +103,7 @@ class Hit(Struct, frozen=True):
     severity: Severity | None = None
     frames: tuple[Frame, ...] = ()
     subject: str | None = None
+    cost: Cost | None = None
 
 
 class Suppression(Struct, frozen=True):
@@ -109,6 +123,7 @@ class Finding(Struct, frozen=True):
         repair: name of the repair that removes it, or None.
         twin: the line of the model's text twin that shows the node, when there is a fresh twin.
         sketch: what is around the node; only the worst findings of a model have one.
+        cost: of an operator off the NPU; None where the finding is about something else.
     """
 
     rule: str
@@ -122,6 +137,7 @@ class Finding(Struct, frozen=True):
     repair: str | None = None
     twin: Source | None = None
     sketch: Sketch | None = None
+    cost: Cost | None = None
 
 
 class Problem(Struct, frozen=True):

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from msgspec import Struct, field
 
-from npugate.findings.values import Location
+from npugate.findings.values import Cost, Location
 
 
 class Engine(StrEnum):
@@ -58,6 +58,46 @@ class Operator(Struct, frozen=True):
     reason: str = ""
     advice: str = ""
     rule: str = ""
+
+
+class Place(StrEnum):
+    """Where an operator of the model runs."""
+
+    NPU = "npu"
+    HYBRID = "hybrid"  # partly on the NPU, or a CPU program that drives it
+    CPU = "cpu"
+    FOLDED = "folded"  # nowhere: the compiler folds it away, or takes it as a view or a scale
+    UNKNOWN = "unknown"  # the target's data does not say, or says that it cannot be compiled
+
+
+class OperatorPlace(Struct, frozen=True):
+    """The judgement of one ONNX operator: where it runs, why, at what cost, what instead.
+
+    Attributes:
+        location: of the node.
+        place: where it runs.
+        reason: why it is not on the NPU; empty there and where nothing runs.
+        advice: what to do instead; empty where nothing helps.
+        rule: key of the data row that decided it; ``float`` for a value without a scale.
+        evidence: models, reports or documents that show it.
+        cost: in time and bytes; None on the NPU, where the operator shares its epoch with others,
+            and for a forecast.
+        is_forecast: it speaks of the model once it is quantised.
+    """
+
+    location: Location
+    place: Place
+    reason: str = ""
+    advice: str = ""
+    rule: str = ""
+    evidence: str = ""
+    cost: Cost | None = None
+    is_forecast: bool = False
+
+    @property
+    def leaves_npu(self) -> bool:
+        """Tell whether any of it runs elsewhere than on the NPU."""
+        return self.place in {Place.CPU, Place.HYBRID}
 
 
 class Access(Struct, frozen=True):

@@ -8,7 +8,7 @@ from msgspec import to_builtins
 
 from npugate import escape
 from npugate.findings.sketch import Sketch
-from npugate.findings.values import Finding, Severity, Source, Suppression
+from npugate.findings.values import Cost, Finding, Severity, Source, Suppression
 from npugate.report.estimate import Estimate
 from npugate.report.values import Against, ModelReport, RepairReport, Report, Verification
 from npugate.reporters import compiler, estimates, outline
@@ -164,7 +164,18 @@ def _finding(finding: Finding) -> dict[str, object]:
         "suppressed": finding.suppression is not None,
         "suppression": _suppression(finding.suppression),
         "repair": finding.repair,
+        **({} if finding.cost is None else {"cost": _cost(finding.cost)}),
         **({} if finding.sketch is None else {"neighbours": _sketch(finding.sketch)}),
+    }
+
+
+def _cost(cost: Cost) -> dict[str, object]:
+    times = cost.microseconds
+    return {
+        "microseconds": None
+        if times is None
+        else dict(zip(("low", "likely", "high"), times, strict=True)),
+        "written_bytes": cost.written_bytes,
     }
 
 

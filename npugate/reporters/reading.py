@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, TypeVar, cast
 
 from npugate.findings.sketch import Link, Sketch, Spot
-from npugate.findings.values import Finding, Location, Severity, Source, Suppression
+from npugate.findings.values import Cost, Finding, Location, Severity, Source, Suppression
 from npugate.report.census import Census
 from npugate.report.estimate import Engine, Epoch, Estimate, Fit, Interval, Memory, Pool, Time
 from npugate.report.values import (
@@ -251,7 +251,15 @@ def _finding(row: Json) -> Finding:
         _optional(row, "repair"),
         _source(twin),
         _sketch(sketch) if sketch else None,
+        _cost(_row(row, "cost")) if "cost" in row else None,
     )
+
+
+def _cost(row: Json) -> Cost:
+    time = _row(row, "microseconds")
+    found = _interval(time)
+    times = (found.low, found.likely, found.high) if time else None
+    return Cost(times, _get(row, "written_bytes", 0))
 
 
 def _suppression(row: Json, *, counts: bool) -> Suppression | None:

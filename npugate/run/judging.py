@@ -124,7 +124,15 @@ def _finding(rule: Rule, hit: Hit, mark: str, checkout: Checkout) -> Finding:
     severity = hit.severity or rule.severity
     source = checkout.source(hit.frames)
     return Finding(
-        rule.id, rule.name, severity, hit.message, hit.location, mark, source, None, rule.repair
+        rule.id,
+        rule.name,
+        severity,
+        hit.message,
+        hit.location,
+        mark,
+        source,
+        repair=rule.repair,
+        cost=hit.cost,
     )
 
 
