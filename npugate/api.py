@@ -14,7 +14,7 @@ from npugate.facts.operators import (
     WINDOW_POOLS,
 )
 from npugate.facts.scales import scale_axis, scale_positions
-from npugate.facts.quantization import dequantize, float_groups, weight, weight_source
+from npugate.facts.quantization import dequantize, weight, weight_source
 from npugate.findings.values import Hit, Location, Problem, Severity
 from npugate.relations import contradictions, explained
 from npugate.report.estimate import Fit, Interval, Memory, OperatorPlace, Place
@@ -70,7 +70,6 @@ __all__ = [
     "contradictions",
     "dequantize",
     "explained",
-    "float_groups",
     "memory",
     "operators",
     "readers",

@@ -13,9 +13,8 @@ from typing import Final
 from msgspec import Struct, field
 from onnx import TensorProto
 
-from npugate.facts.elements import swish_gate
 from npugate.facts.graph import Node, Tensor
-from npugate.facts.operators import CONVERSIONS, FUSED, VIEWS, WEIGHTED
+from npugate.facts.operators import VIEWS, WEIGHTED
 
 _DYNAMIC: Final = frozenset({"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"})
 _QOPERATOR: Final = frozenset({"QLinearConv", "QLinearMatMul"})
@@ -109,50 +108,6 @@ def dequantize(tensor: Tensor | None) -> Node | None:
         tensor = node.input(0)
         seen += 1
     return None
-
-
-def float_groups(nodes: Iterable[Node]) -> list[list[Node]]:
-    """Return the operators of a QDQ model that run in float, in connected groups, in file order.
-
-    An operator is quantised when every value it reads at run time comes through a DequantizeLinear,
-    or, for an activation, from a quantised operator that nothing else reads; ``x * sigmoid(x)``
-    counts as one activation. Views, constants and values that are no float tensors do not count.
-    """
-    quantised: set[int] = set()
-    loose: list[Node] = []
-    for node in nodes:
-        if node.op_type in CONVERSIONS or node.op_type in VIEWS or not computes_float(node):
-            continue
-        if _reads_quantised(node, quantised):
-            quantised.add(id(node))
-        else:
-            loose.append(node)
-    return connected(loose)
-
-
-def computes_float(node: Node) -> bool:
-    """Tell whether a node makes a float tensor at run time."""
-    made = [tensor for tensor in node.outputs if tensor is not None]
-    if not made or all(tensor.is_constant for tensor in made):
-        return False
-    return any(tensor.dtype in _FLOATS for tensor in made)
-
-
-_FLOATS: Final = frozenset(
-    {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16}
-)
-
-
-def _reads_quantised(node: Node, quantised: set[int]) -> bool:
-    runtime = [t for t in node.inputs if t is not None and not t.is_constant]
-    runtime = [t for t in runtime if t.dtype in _FLOATS]
-    if all(dequantize(tensor) is not None for tensor in runtime):
-        return True
-    makers = [_maker(tensor) for tensor in runtime]
-    if node.op_type in FUSED:
-        return all(made is not None and id(made) in quantised for made in makers)
-    gate = swish_gate(node)
-    return gate is not None and id(gate) in quantised
 
 
 def _maker(tensor: Tensor) -> Node | None:

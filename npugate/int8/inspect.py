@@ -8,14 +8,13 @@ import numpy as np
 from msgspec import Struct
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
+from npugate.estimate.integers import float_reasons
 from npugate.facts import Facts, Node
 from npugate.facts.graph import Array
-from npugate.facts.operators import CONVERSIONS, VIEWS, WEIGHTED
+from npugate.facts.operators import WEIGHTED
 from npugate.facts.quantization import (
-    computes_float,
     connected,
     dequantize,
-    float_groups,
     weight,
     weight_source,
 )
@@ -26,7 +25,6 @@ from npugate.surgery import structure
 _SHOWN = 4  # names in a sentence
 _BIAS_TOLERANCE = 1e-5  # relative: float32 product of two scales
 _WITH_BIAS = 3  # inputs
-_MERGED = frozenset({"Relu", "Clip"})  # computed with the operator before them
 
 
 class Subject(Struct, frozen=True):
@@ -60,37 +58,15 @@ def inspect(subject: Subject) -> tuple[Check, ...]:
 def islands(subject: Subject) -> tuple[Island, ...]:
     """Return the operators that run in float, connected ones together.
 
-    The quantiser puts a pair around every value of an operator that it knows; so one that reads or
-    makes a value without a pair, or has float weights, runs in float.
+    They are those for which the compiler finds a value without a scale, as the estimate has it.
     """
-    reading = {id(node) for group in float_groups(subject.facts.nodes) for node in group}
-    loose = [
-        node
-        for node in subject.facts.nodes
-        if id(node) in reading or _has_float_weight(node) or _makes_float(node)
-    ]
+    reasons = float_reasons(subject.facts)
     found: list[Island] = []
-    for group in connected(loose):
+    for group in connected(node for node in subject.facts.main.nodes if id(node) in reasons):
         names = tuple(node.label for node in group)
         kinds = tuple(dict.fromkeys(node.full_type for node in group))
         found.append(Island(names, kinds, all(name in subject.excluded for name in names)))
     return tuple(found)
-
-
-def _has_float_weight(node: Node) -> bool:
-    return node.op_type in WEIGHTED and weight(node) is not None and weight_source(node) is None
-
-
-def _makes_float(node: Node) -> bool:
-    """Tell whether what an operator makes is read by anything but a QuantizeLinear."""
-    if node.op_type in CONVERSIONS or node.op_type in VIEWS or not computes_float(node):
-        return False
-    readers = [r for t in node.outputs if t is not None for r in t.consumers]
-    if any(tensor.is_output for tensor in node.outputs if tensor is not None) or not readers:
-        return True
-    if len(readers) == 1 and readers[0].op_type in _MERGED:
-        return _makes_float(readers[0])
-    return any(reader.op_type != "QuantizeLinear" for reader in readers)
 
 
 Look = Callable[[Subject], tuple[str, str]]  # (fault or "", what is told when there is none)
