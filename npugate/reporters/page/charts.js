@@ -135,7 +135,7 @@
     const { estimate } = side(), found = estimate && estimate.memory;
     if (!found) return fill("memory-body", el("p", { class: "muted" }, estimate ? "Memory is not estimated for this model; the notes above say why." : "Memory is not estimated."));
     const steps = found.live.length, host = el("div", { class: "plot", "aria-label": "RAM in use at each step; arrow keys move along the steps" }), list = el("div");
-    fill("memory-body", el("p", {}, `The peak is ${bytes(found.lower)} alive at step ${found.peak} (${epochName(found.peak)}); with the planner's gaps and copies `, el("strong", {}, bytes(found.activations[1])), ` (${between(found.activations, bytes)}).`),
+    fill("memory-body", el("p", {}, `The peak is ${bytes(found.live[found.peak] ?? found.lower)} alive at step ${found.peak} (${epochName(found.peak)}); with the planner's gaps and copies `, el("strong", {}, bytes(found.activations[1])), ` (${between(found.activations, bytes)}).`),
       el("div", { class: "legend" }, el("span", {}, el("i", { class: "e-npu" }), "alive at the step"), el("span", {}, el("i", { class: "e-cpu" }), "of it in external memory"), el("span", {}, el("i", { class: "line" }), "memories on the chip, filled in this order")),
       host, el("div", { class: "columns" }, el("div", {}, el("h3", {}, "Memories"), poolTable(found)), list));
     const atPeak = alive(found, found.peak);

@@ -48,7 +48,7 @@
       line(`${count(found.macs)} MACs, ${count(found.compiler_macs)} by the compiler's count`), change((e) => e.npu_macs, percent)));
     if (found.memory) {
       const memory = found.memory, [word, kind] = FIT[memory.fit];
-      shown.push(card("RAM at the peak", bytes(memory.activations[1]), kind, line(word), line(`likely ${between(memory.activations, bytes)}; at least ${bytes(memory.lower)}`), change((e) => e.memory && e.memory.activations[1], bytes)));
+      shown.push(card("RAM needed", bytes(memory.activations[1]), kind, line(word), line(`likely ${between(memory.activations, bytes)}; at least ${bytes(memory.lower)}`), change((e) => e.memory && e.memory.activations[1], bytes)));
       shown.push(card("Weights in flash", bytes(memory.weights[1]), "", line(`likely ${between(memory.weights, bytes)}`), change((e) => e.memory && e.memory.weights[1], bytes)));
     } else shown.push(card("Memory", "not estimated", ""));
     if (found.time) {
@@ -114,7 +114,7 @@
   const FIGURES = [["nodes", "Nodes", count], ["max_rank", "Largest rank", count], ["batched_layers", "Layers on more than one sample", count], ["weight_bytes", "Weights as stored", bytes], ["macs", "MACs", count], ["activation_bytes", "Tensors alive at once, at most", bytes]];
   function estimateRows(before, after) {
     if (!before || !after) return [];
-    const rows = [["NPU share of MACs", (e) => e.npu_macs, percent, 1], ["Epochs", (e) => e.epochs.length, count, -1], ["RAM at the peak", (e) => e.memory && e.memory.activations[1], bytes, -1], ["Weights in flash", (e) => e.memory && e.memory.weights[1], bytes, -1], ["One inference", (e) => e.time && e.time.us[1], micros, -1]];
+    const rows = [["NPU share of MACs", (e) => e.npu_macs, percent, 1], ["Epochs", (e) => e.epochs.length, count, -1], ["RAM needed", (e) => e.memory && e.memory.activations[1], bytes, -1], ["Weights in flash", (e) => e.memory && e.memory.weights[1], bytes, -1], ["One inference", (e) => e.time && e.time.us[1], micros, -1]];
     return rows.map(([label, pick, show, good]) => [label, pick(before), pick(after), show, good]).filter((row) => row[1] !== null && row[2] !== null);
   }
   function compared([label, before, after, show, good]) {
