@@ -87,6 +87,11 @@ CASES = {
         f"y = Concat <axis = -1> (x_d, x_d) {q('y')} {END} }}"),
         "2.2", {"Concat": 1}, 1,
     ),
+    "concat of the rows": (
+        (f"(float[1, 4, 8, 8] x) => (float[1, 4, 16, 8] out) <{SCALES}> {{ {q('x')} "
+        f"y = Concat <axis = 2> (x_d, x_d) {q('y')} {END} }}"),
+        "2.2", {"Concat": 1}, 1,
+    ),
     "two heads": (
         (f"(float[1, 2, 4, 4] x) => (float[1, 2, 4, 4] out) <{SCALES}> {{ {q('x')} "
         f"y = MatMul (x_d, x_d) {q('y')} {END} }}"),
