@@ -13,8 +13,8 @@ from npugate.facts.operators import (
     WEIGHTED,
     WINDOW_POOLS,
 )
-from npugate.facts.scales import scale_axis, scale_positions
 from npugate.facts.quantization import dequantize, weight, weight_source
+from npugate.facts.scales import scale_axis, scale_positions
 from npugate.findings.values import Hit, Location, Problem, Severity
 from npugate.relations import contradictions, explained
 from npugate.report.estimate import Fit, Interval, Memory, OperatorPlace, Place
