@@ -10,3 +10,11 @@ is known of it once, ``check`` runs the rules of ``checks/`` over the facts, ``r
 """
 
 __version__ = "0.1.0"
+
+SITE: str = ""
+"""Address of the documentation's site, such as ``https://OWNER.github.io/npugate/``.
+
+The one setting for it: the reports link below it, and the site is built for it. Empty as long as
+the site stands nowhere: the action then links to the repository that it was taken from, and every
+other report names ``npugate explain RULE``.
+"""

@@ -1,7 +1,7 @@
 # Sourced by the scripts that run a container. Finds the engine and the image; what goes wrong is told
 # by the caller's give_up.
 #
-# Reads: GITHUB_ACTION_PATH, INPUT_IMAGE, NPUGATE_RELEASED_IMAGE
+# Reads: GITHUB_ACTION_PATH, INPUT_IMAGE, NPUGATE_RELEASED_IMAGE, NPUGATE_ACTION_REPOSITORY and _REF
 # shellcheck shell=bash
 action=${GITHUB_ACTION_PATH:?}
 
@@ -13,6 +13,15 @@ choose_engine() { # sets engine
   else
     give_up 'this runner has no container engine that answers (docker or podman)'
   fi
+}
+
+# The runner may name an action around this one instead, and names none to a step of a composite action
+# by itself (actions/runner issue 2473). So it is believed where the path says the same: a runner unpacks
+# what it downloads to _actions/OWNER/NAME/REVISION.
+action_source() { # sets action_repository and action_ref, both empty where they are not known
+  action_repository=${NPUGATE_ACTION_REPOSITORY:-${GITHUB_ACTION_REPOSITORY-}}
+  action_ref=${NPUGATE_ACTION_REF:-${GITHUB_ACTION_REF-}}
+  [[ ${action%/} = */_actions/"$action_repository/$action_ref" ]] || action_repository='' action_ref=''
 }
 
 digest() { # of everything that the build reads

@@ -4,7 +4,7 @@
 # here. Ends with 0 whatever comes out: the gate is a later step, after the uploads.
 #
 # Reads: INPUT_* (the action's inputs), NPUGATE_STATE (the folder of list-models.sh), GITHUB_*,
-# NPUGATE_RELEASED_IMAGE (of action.yml)
+# NPUGATE_RELEASED_IMAGE, NPUGATE_ACTION_REPOSITORY and NPUGATE_ACTION_REF (of action.yml)
 # Every value stays in a variable; no text from a model, a path or an input becomes shell.
 set -uo pipefail
 
@@ -21,6 +21,7 @@ give_up() {
 # shellcheck source-path=SCRIPTDIR source=engine.sh
 source "$(dirname "${BASH_SOURCE[0]}")/engine.sh"
 choose_engine
+action_source
 
 # ST's compiler, where it was asked for and this runner has it: its folder is shown read-only, and
 # programs may run from /tmp, where it unpacks itself. It needs more of a system than our image has, so
@@ -72,6 +73,8 @@ run=(
   --env "GITHUB_OUTPUT=$out/output" --env "GITHUB_STEP_SUMMARY=$out/summary.md"
   # Of these the page and the comment make links to source lines.
   --env GITHUB_SERVER_URL --env GITHUB_REPOSITORY --env GITHUB_SHA
+  # And of these to the pages about the rules.
+  --env "GITHUB_ACTION_REPOSITORY=$action_repository" --env "GITHUB_ACTION_REF=$action_ref"
   --env GITHUB_WORKSPACE --env GITHUB_EVENT_NAME --env GITHUB_ACTIONS --env CI --env RUNNER_DEBUG
   --env INPUT_MODELS --env INPUT_TARGET --env INPUT_TOOLCHAIN --env INPUT_BOARD
   --env INPUT_CONFIG

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from npugate.github import comment
+from npugate.github import comment, places
+from npugate.report.documentation import Documentation
 from npugate.report.values import Report
 from npugate.reporters import REPORTERS
 from tests.github.test_client import Time, no_proxy
@@ -67,5 +68,6 @@ def api():
 
 
 @pytest.fixture
-def step(api, tmp_path):
+def step(api, tmp_path, monkeypatch):
+    monkeypatch.setattr(places, "OF_SITE", Documentation())  # whatever the setting is
     return Step(api, tmp_path)

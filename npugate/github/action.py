@@ -88,6 +88,7 @@ def _check(chosen: Inputs, environment: Mapping[str, str], stdout: TextIO, run: 
         report = replace(report, models=tuple(_as_found(m, folder) for m in report.models))
     else:
         report = run(("check", *_drawn(chosen), *plan.arguments))
+    report = replace(report, documentation=places.documentation(environment))
     if not opening:
         return report
     return replace(report, notices=(opening, *report.notices), opens=True)

@@ -92,7 +92,9 @@ def _report(environment: Mapping[str, str]) -> Report:
         elif path.stat().st_size > reading.MAX_BYTES:
             reason = "the report is too long to be read"
         else:
-            return reading.read(path.read_bytes())
+            report = reading.read(path.read_bytes())
+            # Nor a link to where that container wishes: this step knows the place of the pages.
+            return replace(report, documentation=places.documentation(environment))
     except OSError as error:
         reason = f"the report cannot be read: {error.strerror}"
     except reading.UntrustedReportError as error:

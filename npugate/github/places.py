@@ -6,10 +6,15 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from npugate.report.documentation import FILE_SUFFIX, OF_SITE, Documentation
+
 _SERVER: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?")
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40,64}")
 _NUMBER: Final = re.compile(r"[0-9]{1,20}")
+_REVISION: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*")
+# An action on a server of one's own may come from that server or from here: nothing says which.
+_PUBLIC: Final = "https://github.com"
 _BELOW: Final = re.compile(r"(/[A-Za-z0-9_.-]+)+")
 
 
@@ -42,6 +47,24 @@ def artifact(environment: Mapping[str, str]) -> str:
     if not here or not given.startswith(here) or not _BELOW.fullmatch(given[len(here) :]):
         return ""
     return "" if {".", ".."} & set(given.split("/")) else given
+
+
+def documentation(environment: Mapping[str, str]) -> Documentation:
+    """Return where the pages of rules and repairs are: on the site, else where the action is from.
+
+    They are nowhere where the action stands in the checkout (``uses: ./``), and where the input
+    ``image`` runs a program that may be of another revision.
+    """
+    if OF_SITE.base:
+        return OF_SITE
+    name = environment.get("GITHUB_ACTION_REPOSITORY", "")
+    revision = environment.get("GITHUB_ACTION_REF", "")
+    known = _REPOSITORY.fullmatch(name) and "/." not in f"/{name}"
+    if not known or not _REVISION.fullmatch(revision) or environment.get("INPUT_IMAGE"):
+        return Documentation()
+    if environment.get("GITHUB_SERVER_URL") != _PUBLIC:
+        return Documentation()
+    return Documentation(f"{_PUBLIC}/{name}/blob/{revision}/docs/", FILE_SUFFIX)
 
 
 def _here(environment: Mapping[str, str]) -> str:

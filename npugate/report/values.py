@@ -10,6 +10,7 @@ from npugate.findings import rule_names
 from npugate.findings.values import Finding, Severity
 from npugate.report.census import Census
 from npugate.report.compiled import Compiled
+from npugate.report.documentation import Documentation
 from npugate.report.estimate import Estimate
 from npugate.report.graph_view import GraphView
 
@@ -258,6 +259,7 @@ class Report(Struct, frozen=True):
         may_leave: False makes the run fail when there are any.
         crashed: True when a rule raised; the run then ends with 3.
         failure: exit code of a run that came to no verdict; its reason is the only notice.
+        documentation: where the pages of the rules and repairs can be seen.
     """
 
     version: str
@@ -272,6 +274,7 @@ class Report(Struct, frozen=True):
     opens: bool = False
     departed: tuple[Departed, ...] = ()
     may_leave: bool = True
+    documentation: Documentation = field(default_factory=Documentation)
 
     @classmethod
     def failure_of(cls, version: str, reason: str, exit_code: int) -> Report:

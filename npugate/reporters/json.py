@@ -41,6 +41,11 @@ def render(report: Report) -> str:
                 for rule in outline.rules_of(report).values()
             },
             "notices": [_text(notice) for notice in report.notices],
+            **(
+                {"documentation": to_builtins(place)}
+                if (place := report.documentation).base
+                else {}
+            ),
             **({"opens": True} if report.opens else {}),
             **({"departed": _departed(report)} if report.departed else {}),
             **({} if report.may_leave else {"may_leave": False}),

@@ -83,11 +83,16 @@ def _cases(model: ModelReport, report: Report, level: Severity) -> Iterator[Test
     }
     for rule in outline.rules_of(report).values():
         if rule.id in by_rule or not model.unreadable:
-            yield _case(model, rule, by_rule.get(rule.id, ()), level)
+            more = outline.more_about(report, rule.id)
+            yield _case(model, rule, by_rule.get(rule.id, ()), level, more)
 
 
 def _case(
-    model: ModelReport, rule: RuleInfo, findings: tuple[Finding, ...], level: Severity
+    model: ModelReport,
+    rule: RuleInfo,
+    findings: tuple[Finding, ...],
+    level: Severity,
+    more: str,
 ) -> TestCase:
     counted = [finding for finding in findings if finding.suppression is None]
     failing = [finding for finding in counted if finding.severity >= level]
@@ -105,7 +110,8 @@ def _case(
         stdout=_lines(others) if others else None,
     )
     if failing:
-        case.add_failure_info(_title(failing), _lines(failing), failing[0].severity.label)
+        told = f"{_lines(failing)}\nmore: {escape.xml(more)}"
+        case.add_failure_info(_title(failing), told, failing[0].severity.label)
     elif findings and not counted:
         case.add_skipped_info(_reason(findings))
     return case

@@ -26,7 +26,7 @@ _SECTIONS_SHOWN: Final = 5  # the same for the models that there is something to
 _NOTICES_SHOWN: Final = 5  # when nothing failed
 _ITEMS: Final = (20, 5, 1)  # findings listed for a model: as many as the budget allows
 _EDITS_SHOWN: Final = 5
-_RESERVE: Final = 400  # bytes kept free for the sentence about what is left out
+_RESERVE: Final = 500  # bytes kept free for the sentences at the end
 _MARKS: Final = {"pass": "\u2705", "fail": "\u274c", "unreadable": "\u2753"}
 _LEVELS: Final = {
     Severity.ERROR: "\U0001f6d1 error",
@@ -63,8 +63,17 @@ def render(report: Report, *, budget: int = COMMENT_BYTES, blob: str = "") -> st
     if not report.failed and len(sections) > _SECTIONS_SHOWN:
         title = f"what there is to say of {len(sections)} models"
         sections = [f"\n<details><summary>{title}</summary>\n", *sections, "\n</details>\n"]
-    parts += [*sections, *_left_out(len(models) - rows, left_out)]
+    parts += [*sections, *_left_out(len(models) - rows, left_out), *_more(report)]
     return "".join(parts)
+
+
+def _more(report: Report) -> list[str]:
+    """Say how to learn more of a rule, where its name is no link."""
+    for finding in (finding for model in report.models for finding in outline.counted(model)):
+        if not outline.page_of(report, finding.rule):
+            command = escape.markdown_code(outline.more_about(report, finding.rule))
+            return [f"\nMore about a rule: {command}\n"]
+    return []
 
 
 def _sections(models: Sequence[ModelReport], page: _Page, room: int) -> tuple[list[str], int]:
@@ -260,7 +269,9 @@ def _sketch(groups: Sequence[outline.Group]) -> Iterator[str]:
 def _item(number: int, group: outline.Group, page: _Page, explained: set[str]) -> Iterator[str]:
     first = group.first
     pad = " " * len(f"{number}. ")  # what is indented less is no part of the item
-    kind = f"{_LEVELS[first.severity]} **{escape.markdown(f'{first.rule} {first.name}')}**"
+    title = escape.markdown(f"{first.rule} {first.name}")
+    title = _linked(title, outline.page_of(page.report, first.rule))
+    kind = f"{_LEVELS[first.severity]} **{title}**"
     many = f"{len(group)} equal findings, the first: " if len(group) > 1 else ""
     yield f"{number}. {kind}: {many}{escape.markdown(first.message)}\n"
     found = group.findings[: outline.PLACES]
@@ -272,7 +283,9 @@ def _item(number: int, group: outline.Group, page: _Page, explained: set[str]) -
         text = escape.markdown_code(source.text.strip())
         yield f"{pad}- made by {_line(source, page.blob)}: {text}\n"
     if first.repair:
-        yield f"{pad}- repairable by {escape.markdown_code(first.repair)}\n"
+        address = page.report.documentation.repair(first.repair)
+        repair = _linked(escape.markdown_code(first.repair), address)
+        yield f"{pad}- repairable by {repair}\n"
     fix = "" if first.rule in explained else outline.fix_of(page.report.rules.get(first.rule))
     explained.add(first.rule)
     if fix:
@@ -286,6 +299,10 @@ def _line(source: Source, blob: str) -> str:
     if not blob or {"", ".", ".."} & set(parts) or len(source.file) > escape.DATA_LIMIT:
         return text
     return f"[{text}]({blob}/{escape.uri(source.file)}#L{source.line})"
+
+
+def _linked(text: str, address: str) -> str:
+    return f"[{text}]({address})" if address else text
 
 
 def _compiled(found: Compiled) -> Iterator[str]:

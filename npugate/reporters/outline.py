@@ -95,6 +95,17 @@ def fix_of(rule: RuleInfo | None) -> str:
     return sentence[1] if sentence else text
 
 
+def page_of(report: Report, rule: str) -> str:
+    """Return the address of the page of a rule that ran; empty where none is known."""
+    info = report.rules.get(rule)
+    return report.documentation.rule(info.name) if info else ""
+
+
+def more_about(report: Report, rule: str) -> str:
+    """Return where there is more about a rule: the address of its page, else the command."""
+    return page_of(report, rule) or f"npugate explain {rule}"
+
+
 def plural(count: int, noun: str) -> str:
     """Return for example ``1 error`` or ``2 errors``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

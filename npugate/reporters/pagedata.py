@@ -49,9 +49,11 @@ def page(report: Report, sources: str) -> dict[str, object]:
                 "name": rule.name,
                 "summary": _text(rule.summary),
                 "fix": _text(outline.fix_of(rule)),
+                "link": outline.page_of(report, rule.id),
             }
             for rule in outline.rules_of(report).values()
         },
+        "repairs": _repairs(report),
         "models": models,
     }
 
@@ -59,6 +61,14 @@ def page(report: Report, sources: str) -> dict[str, object]:
 def _departed(report: Report) -> list[str]:
     title, rows = outline.departed(report)
     return [f"{title}: {path}: {reason}" for path, reason in rows]
+
+
+def _repairs(report: Report) -> dict[str, str]:
+    """Return the address of the page of each repair that is named, where it is known."""
+    named = {rule.repair for rule in outline.rules_of(report).values() if rule.repair}
+    tried = {o.repair for m in report.models if m.repair is not None for o in m.repair.outcomes}
+    pages = {name: report.documentation.repair(name) for name in sorted(named | tried)}
+    return {name: page for name, page in pages.items() if page}
 
 
 def _views(model: ModelReport) -> list[GraphView]:

@@ -16,6 +16,7 @@ from typing import Final, TypeVar, cast
 from npugate.findings.sketch import Link, Sketch, Spot
 from npugate.findings.values import Cost, Finding, Location, Severity, Source, Suppression
 from npugate.report.census import Census
+from npugate.report.documentation import Documentation
 from npugate.report.estimate import Engine, Epoch, Estimate, Fit, Interval, Memory, Pool, Time
 from npugate.report.values import (
     Against,
@@ -114,7 +115,14 @@ def _report(value: Json) -> Report:
             for row in _rows(value, "departed")
         ),
         may_leave=_get(value, "may_leave", default=True),
+        documentation=_documentation(_row(value, "documentation")),
     )
+
+
+def _documentation(row: Json) -> Documentation:
+    if not row:
+        return Documentation()
+    return Documentation(_get(row, "base", ""), _get(row, "suffix", ""))
 
 
 def _rule(key: str, row: Json) -> RuleInfo:

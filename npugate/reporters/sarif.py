@@ -75,23 +75,28 @@ def _driver(report: Report, rules: Mapping[str, RuleInfo]) -> dict[str, object]:
         "name": "npugate",
         "version": report.version,
         "semanticVersion": report.version,
-        "rules": [_rule(rule, report.target) for rule in rules.values()],
+        **({"informationUri": home} if (home := report.documentation.home) else {}),
+        "rules": [_rule(rule, report) for rule in rules.values()],
     }
 
 
-def _rule(rule: RuleInfo, target: str) -> dict[str, object]:
+def _rule(rule: RuleInfo, report: Report) -> dict[str, object]:
     summary = escape.clip(rule.summary, _MAX_TEXT)
+    page = outline.page_of(report, rule.id)
+    text = rule.doc.strip()
+    more = "" if page else f"\n\nMore: `npugate explain {rule.id}`."
     return {
         "id": rule.id,
         "name": escape.visible(rule.name, _MAX_NAME - 55),  # room for the note about the cut
         "shortDescription": {"text": summary},
         "fullDescription": {"text": summary},
-        "help": {"text": rule.doc.strip(), "markdown": rule.doc.strip()},
+        "help": {"text": f"{text}{more}", "markdown": f"{text}{more}"},
+        **({"helpUri": page} if page else {}),
         "defaultConfiguration": {"level": rule.severity.label},
         "properties": {
             "precision": "high",
             "problem.severity": _PROBLEM[rule.severity],
-            "tags": ["onnx", "npu", escape.visible(target)],
+            "tags": ["onnx", "npu", escape.visible(report.target)],
         },
     }
 

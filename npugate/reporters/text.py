@@ -170,10 +170,14 @@ class _Page:
         if finding.repair:
             yield from _wrapped(escape.visible(f"repairable by {finding.repair}"), indent, indent)
         rule: RuleInfo | None = self._report.rules.get(finding.rule)
-        fix = "" if finding.rule in explained else outline.fix_of(rule)
+        known = finding.rule in explained
+        fix = "" if known else outline.fix_of(rule)
+        page = "" if known else outline.page_of(self._report, finding.rule)
         explained.add(finding.rule)
         if fix:
             yield from _wrapped(escape.visible(fix), f"{indent}fix: ", f"{indent}     ")
+        if page:
+            yield f"{indent}more: {page}"
 
     def _suppressed(self, model: ModelReport) -> Iterator[str]:
         hidden = outline.suppressed(model)

@@ -17,6 +17,7 @@ from npugate.errors import UsageError
 from npugate.facts.inference import prepare
 from npugate.findings.values import Severity
 from npugate.report.compiled import Answer
+from npugate.report.documentation import OF_SITE
 from npugate.report.values import Departed, ModelReport, RepairReport, Report, RuleInfo
 from npugate.repository import git
 from npugate.repository.base_revision import Base
@@ -196,6 +197,7 @@ def _report(
         notices,
         crashed=crashed,
         may_leave=options.may_leave and all(judge.settings.may_leave for judge in options.judges),
+        documentation=OF_SITE,
     )
 
 

@@ -70,6 +70,7 @@ def test_the_container_gets_every_input_and_nothing_secret():
     allowed = {"HOME", "CI", "RUNNER_DEBUG", "GITHUB_ACTIONS", "GITHUB_EVENT_NAME"}
     allowed |= {"GITHUB_EVENT_PATH", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"}
     allowed |= {"GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_SHA"}  # for links
+    allowed |= {"GITHUB_ACTION_REPOSITORY", "GITHUB_ACTION_REF"}
     allowed |= {"NPUGATE_FOLDER", "NPUGATE_TRACKED", "NPUGATE_CHANGES", "NPUGATE_BASE_FOLDER"}
     allowed |= {
         "NPUGATE_INDEX",

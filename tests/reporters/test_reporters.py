@@ -260,8 +260,9 @@ def test_junit_writes_out_a_hundred_findings_of_a_rule():
     failure = root.find(".//failure")
     assert failure is not None
     assert failure.text is not None
-    *listed, last = failure.text.splitlines()
-    assert (len(listed), last) == (100, "... and 3 more")
+    *listed, more, page = failure.text.splitlines()
+    assert (len(listed), more) == (100, "... and 3 more")
+    assert page == "more: npugate explain NPU104"
 
 
 def test_junit_has_no_attribute_that_the_jenkins_schema_refuses():

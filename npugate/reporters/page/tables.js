@@ -71,24 +71,26 @@
     cards();
   }
 
+  const linked = (shown, link) => (link ? el("a", { href: link, rel: "noopener noreferrer", target: "_blank" }, shown) : shown);
   function sourceLine(source, text) {
     if (!source) return null;
     const place = `${source.file}:${source.line}`;
-    const shown = source.link ? el("a", { href: source.link, rel: "noopener noreferrer", target: "_blank" }, el("code", {}, place)) : el("code", {}, place);
+    const shown = linked(el("code", {}, place), source.link);
     return el("p", {}, `${text} `, shown, source.text ? el("pre", { class: "mono" }, source.text) : null);
   }
   function nodeButton(finding) {
     return finding.node < 0 ? el("code", {}, finding.place) : el("button", { type: "button", class: "link mono", onclick: () => npugate.graph.show(finding.node, true) }, finding.place);
   }
   function findingBox(finding) {
-    const rule = data.rules[finding.rule] || { fix: "", summary: "" };
+    const rule = data.rules[finding.rule] || { fix: "", summary: "", link: "" };
     return el("article", { class: `finding ${finding.counts ? finding.severity : "quiet"}` },
-      el("p", {}, el("span", { class: `tag ${finding.severity}` }, finding.severity), " ", el("strong", { title: rule.summary }, `${finding.rule} ${finding.name}`), " ",
+      el("p", {}, el("span", { class: `tag ${finding.severity}` }, finding.severity), " ", el("strong", { title: rule.summary }, linked(`${finding.rule} ${finding.name}`, rule.link)), " ",
         finding.new ? el("span", { class: "tag quiet" }, "new") : null, finding.counts ? null : el("span", { class: "tag quiet" }, `suppressed: ${finding.suppressed}`)),
       el("p", {}, finding.message),
-      el("p", { class: "small" }, "at ", nodeButton(finding), finding.repair ? el("span", { class: "muted" }, ` · npugate fix has ${finding.repair}`) : null),
+      el("p", { class: "small" }, "at ", nodeButton(finding), finding.repair ? el("span", { class: "muted" }, " · npugate fix has ", linked(finding.repair, data.repairs[finding.repair])) : null),
       sourceLine(finding.source, "from"), sourceLine(finding.twin, "text twin"),
-      rule.fix ? el("p", { class: "muted small" }, "What to do: ", prose(rule.fix)) : null);
+      rule.fix ? el("p", { class: "muted small" }, "What to do: ", prose(rule.fix)) : null,
+      rule.link ? null : el("p", { class: "muted small" }, "More: ", el("code", {}, `npugate explain ${finding.rule}`)));
   }
   function findings() {
     const here = side(), groups = new Map();
@@ -139,7 +141,7 @@
       el("div", { class: "columns" },
         el("div", {}, el("h3", {}, "Before and after"), el("table", {}, el("thead", {}, el("tr", {}, el("th", {}, ""), el("th", { class: "number" }, "before"), el("th", { class: "number" }, "after"))),
           el("tbody", {}, [...rows, ...estimateRows(model.before.estimate, found.after.estimate)].map(compared)))),
-        el("div", {}, el("h3", {}, "What was tried"), el("table", {}, el("tbody", {}, found.outcomes.map((outcome) => el("tr", {}, el("td", { class: "name" }, el("code", {}, outcome.repair)), el("td", {}, outcome.state),
+        el("div", {}, el("h3", {}, "What was tried"), el("table", {}, el("tbody", {}, found.outcomes.map((outcome) => el("tr", {}, el("td", { class: "name" }, linked(el("code", {}, outcome.repair), data.repairs[outcome.repair])), el("td", {}, outcome.state),
           el("td", {}, outcome.reason, outcome.edits.map((edit) => el("div", { class: "small" }, edit)), outcome.interface.map(([name, old, now]) => el("div", { class: "small" }, `${name}: ${old} is now ${now}`))))))))),
       found.diff.length ? el("details", {}, el("summary", {}, `Nodes that differ (${found.diff.length + found.diff_left_out})`), el("pre", { class: "diff mono" }, found.diff.join("\n"))) : null);
   }
