@@ -1,7 +1,7 @@
 # The same commands on a laptop, in our CI and on GitHub. The first call makes .venv from the locks.
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help gate test lint format docs validate bench accuracy demo demo-networks lock locks-check clean venv
+.PHONY: help gate test lint format docs site validate bench accuracy demo demo-networks lock locks-check clean venv
 
 # The first Python that the locks are for and that can make a virtual environment; PYTHON=… names another.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -16,6 +16,7 @@ GATE := $(VENV)/.gate
 DEV := $(VENV)/.dev
 VALIDATE := .venv-validate
 SOLVER := .venv-lock
+SITE := .venv-site
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USER := 0
 
@@ -69,6 +70,9 @@ format: $(DEV) ## rewrite the code as the formatter has it
 docs: $(DEV) ## rewrite the generated pages
 	$(BIN)/python -m npugate.docgen
 
+site: $(SITE)/.installed ## build the documentation's site into build/site; a warning fails it
+	NO_MKDOCS_2_WARNING=1 $(SITE)/bin/python -m mkdocs build --strict --clean
+
 validate: $(DEV) $(VALIDATE)/.installed ## what needs heavy or system tools
 	tools/validate_repo.sh $(VALIDATE)/bin
 	$(BIN)/python tools/validate_page.py || [ $$? -eq 77 ]  # 77: there is no browser, as it says
@@ -108,7 +112,7 @@ accuracy: $(DEV) ## estimates against real reports: make accuracy EVIDENCE=DIR
 	$(BIN)/python tools/accuracy.py $(EVIDENCE)
 
 lock: $(SOLVER)/.installed ## solve requirements/*.in again. UPGRADE=2026-11-01 takes what was new that day
-	for name in pip build run dev validate release lock; do \
+	for name in pip build run dev validate release lock site; do \
 	  $(SOLVE) --generate-hashes requirements/$$name.in --output-file requirements/$$name.lock || exit 1; \
 	done
 	$(SOLVE) -c requirements/dev.lock requirements/export.in --output-file requirements/export.lock
@@ -121,7 +125,7 @@ locks-check: ## install each lock anew with the oldest and the newest pip, then 
 	$(PYTHON) tools/check_locks.py
 
 clean: ## remove what make made
-	rm -rf $(VENV) $(VALIDATE) $(SOLVER) build dist .coverage .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VALIDATE) $(SOLVER) $(SITE) build dist .coverage .mypy_cache .pytest_cache .ruff_cache
 
 HAVE_PYTHON = @test -n "$(PYTHON)" && \
   $(PYTHON) -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' || \
@@ -143,7 +147,7 @@ $(VENV)/.export: $(DEV) requirements/export.in requirements/export.lock
 	$(BIN)/python -m pip install --quiet -r requirements/export.in -c requirements/export.lock
 	@touch $@
 
-$(VALIDATE)/.installed $(SOLVER)/.installed: %/.installed: requirements/pip.lock
+$(VALIDATE)/.installed $(SOLVER)/.installed $(SITE)/.installed: %/.installed: requirements/pip.lock
 	$(HAVE_PYTHON)
 	$(PYTHON) -m venv --clear $*
 	tools/install_locks.sh $* $(LOCK)
@@ -152,3 +156,5 @@ $(VALIDATE)/.installed: LOCK := validate
 $(VALIDATE)/.installed: requirements/validate.lock
 $(SOLVER)/.installed: LOCK := lock
 $(SOLVER)/.installed: requirements/lock.lock
+$(SITE)/.installed: LOCK := site
+$(SITE)/.installed: requirements/site.lock

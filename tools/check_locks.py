@@ -35,7 +35,7 @@ FIRST_PIPS: Final = {
     (3, 14): ("25.2", "6d67a2b4e7f14d8b31b8b52648866fa717f45a1eb70e83002f4331d07e953717"),
 }
 # What is installed together, in this order, by the Makefile and the workflows.
-TOGETHER: Final = (("build", "run", "dev"), ("validate",), ("release",), ("lock",))
+TOGETHER: Final = (("build", "run", "dev"), ("validate",), ("release",), ("lock",), ("site",))
 # What `make validate` has set for itself and a make in a clone must not take over.
 _OF_MAKE: Final = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MODELS"}
 _MOST_OUTPUT: Final = 4000  # characters of a command that failed

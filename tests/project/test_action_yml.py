@@ -13,7 +13,10 @@ COMPOSITE = ROOT / "action.yml"
 DOCKER = ROOT / "docker" / "action.yml"
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 SCRIPTS = sorted((ROOT / "scripts").glob("*.sh"))
-WRITES = {("locks.yml", "propose"): {("contents", "write"), ("pull-requests", "write")}}
+WRITES = {
+    ("locks.yml", "propose"): {("contents", "write"), ("pull-requests", "write")},
+    ("site.yml", "publish"): {("pages", "write"), ("id-token", "write")},
+}
 PINNED = re.compile(r"[\w.-]+(/[\w.-]+)+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 
 
