@@ -1,4 +1,4 @@
-"""Begin a rule: ``python tools/new_rule.py NAME FAMILY [REPAIR]``.
+"""Begin a rule: ``.venv/bin/python tools/new_rule.py NAME FAMILY [REPAIR]``, after ``make venv``.
 
 NAME says what is wrong, as ``reshape-allowzero`` does; FAMILY is the hundreds of its id. The file
 gets the next free id and an example that fails until the rule is written.
@@ -70,10 +70,10 @@ RULE = Rule(
 _NEXT: Final = Template("""wrote checks/$stem.py as $id
 next:
   1. write the docstring, check(), the sources and the example; nothing else names the rule
-  2. pytest tests/checks/test_examples.py -k $id    (it fails until the example holds)
+  2. .venv/bin/pytest tests/checks/test_examples.py -k $id    (it fails until the example holds)
   3. break check() on purpose and see the example fail
   4. a row in npugate/target/data/*.toml where a number or the level depends on the chip
-  5. a line in CHANGELOG.md: a new rule can turn a build red
+  5. a line in CHANGELOG.md that names $id: a new rule can turn a build red
   6. make docs, then make test; tools/corpus.py runs it over models of your own
 """)
 

@@ -16,7 +16,7 @@ from npugate.commands import check, dispatch, reports
 from npugate.commands.arguments import SHELLS
 from npugate.console import Console
 from npugate.findings.values import Severity
-from npugate.reporters import REPORTERS
+from npugate.reporters import FILES, REPORTERS
 from npugate.repository.discover import Search
 from npugate.rules import registry, testing
 from npugate.run import pipeline
@@ -27,14 +27,7 @@ HEAD = '<ir_version: 8, opset_import: ["" : 14]> net '
 CLEAN = HEAD + "(float[1, 8] x) => (float[1, 8] y) { y = Relu (x) }"
 WARNS = HEAD + "(float[1, 8] a, float[1, 8] b) => (float[2, 8] y) { y = Concat <axis = 0> (a, b) }"
 FAILS = HEAD + "(float[N, 8, C] x) => (float[N, 8, C] y) { y = Relu (x) }"
-FORMS = {
-    "text": "x.txt",
-    "json": "x.json",
-    "junit": "x.xml",
-    "sarif": "x.sarif",
-    "markdown": "x.md",
-    "gitlab": "gl.json",
-}
+FORMS = {form: file for form, file in FILES.items() if form != "html"}
 FLOAT = ("--ignore", "float-model")  # every model here is one; it is not what is looked at
 
 
@@ -171,7 +164,7 @@ def test_every_report_is_written_whatever_the_outcome(here, arguments, status):
     assert ended.out == ""
     written = {path.name: path.read_text() for path in (here / "out").iterdir()}
     assert set(written) == set(FORMS.values())
-    parsed = json.loads(written["x.json"])
+    parsed = json.loads(written["npugate.json"])
     jsonschema.validate(parsed, SCHEMA)
     assert parsed["exit_code"] == status
     assert all(written.values())

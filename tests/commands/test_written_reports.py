@@ -15,10 +15,11 @@ import pytest
 
 from npugate import atomic_write, cli
 from npugate.errors import UsageError
+from npugate.reporters import FILES
 from tests.commands.test_check import CLEAN, FAILS, run, save
 
 PROGRAM = [sys.executable, "-m", "npugate"]
-FORMS = ("text", "json", "junit", "sarif", "markdown", "gitlab", "html")
+FORMS = tuple(FILES)
 FULL = Path("/dev/full")
 
 

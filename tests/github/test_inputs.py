@@ -3,6 +3,9 @@ import pytest
 from npugate.errors import UsageError
 from npugate.github import inputs
 from npugate.github.inputs import INPUTS, Inputs
+from npugate.reporters import FILES
+
+FORMATS = list(FILES)
 
 
 def test_without_any_input_the_defaults_of_action_yml_hold():
@@ -66,7 +69,7 @@ def test_the_json_report_is_always_among_the_reports(given, formats):
         ("artifact", "1", "true or false"),
         ("changed-only", "sometimes", "true or false"),
         ("comment", "sometimes", "true, failures or false"),
-        ("reports", "pdf", "a list of text, json, junit, sarif, markdown, gitlab or html"),
+        ("reports", "pdf", f"a list of {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"),
         ("name", "a/b", "at most 64 letters, digits, dots, hyphens and underscores"),
         ("name", "a" * 65, "at most 64 letters, digits, dots, hyphens and underscores"),
     ],

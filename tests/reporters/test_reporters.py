@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from npugate.findings.values import Location, Severity
 from npugate.report.values import ModelReport, Report
-from npugate.reporters import REPORTERS, markdown, text
+from npugate.reporters import FILES, REPORTERS, markdown, text
 from tests.sample_report import (
     ALL_HOSTILE,
     BATCH,
@@ -30,14 +30,8 @@ from tests.sample_report import (
 SCHEMA = json.loads(
     (Path(__file__).parents[2] / "npugate" / "report.schema.json").read_text(encoding="utf-8")
 )
-SUFFIXES = {  # the page holds its libraries and so has no snapshot: tests/reporters/test_html.py
-    "text": "txt",
-    "json": "json",
-    "junit": "xml",
-    "sarif": "sarif",
-    "markdown": "md",
-    "gitlab": "gitlab.json",
-}
+# The page holds its libraries and so has no snapshot: tests/reporters/test_html.py.
+SUFFIXES = {n: file.removeprefix("npugate.") for n, file in FILES.items() if n != "html"}
 
 
 def render(name, report):
