@@ -20,7 +20,7 @@ from npugate.surgery.shapes import InferenceRefusedError
 
 
 def apply(model: ModelProto, target: Target, options: RepairOptions) -> RepairResult:
-    """Mend the message in place."""
+    """Correct the message in place."""
     advised = target.limit("opset_recommended")
     wanted = advised.value if advised is not None and isinstance(advised.value, int) else 14
     try:

@@ -16,7 +16,7 @@ from npugate.target.values import Target
 _MOST: Final = 2**63 - 1  # a hostile shape has products that no report can hold
 
 
-def figures(facts: Facts, target: Target) -> ModelSize:
+def model_size(facts: Facts, target: Target) -> ModelSize:
     """Count a model.
 
     Args:

@@ -50,12 +50,12 @@ class Comparison:
             )
         )
         try:
-            self._before = Session(models.original, self._shown, lender=models.lender)
+            self._before = Session(models.original, self._shown, shared=models.weights)
         except CannotRunError as error:
             raise CannotRunError(f"onnxruntime refuses the original: {error}") from error
         try:
             shown = [pair.repaired for pair in pairs] + list(models.cuts)
-            self._after = Session(models.repaired, shown, lender=models.lender)
+            self._after = Session(models.repaired, shown, shared=models.weights)
         except CannotRunError as error:
             raise UnequalError(f"the repaired model does not load: {error}") from error
         self._apart: tuple[Session, dict[str, str]] | None = None
@@ -240,14 +240,14 @@ class Comparison:
         *,
         optimised: bool = False,
     ) -> tuple[Session, dict[str, str]]:
-        copy, own = quantized.apart(model, known) if known else (model, {})
-        lender = None if optimised else self._models.lender
-        return Session(copy, [*shown, *own.values()], optimised=optimised, lender=lender), own
+        copy, own = quantized.with_inputs(model, known) if known else (model, {})
+        shared = None if optimised else self._models.weights
+        return Session(copy, [*shown, *own.values()], optimised=optimised, shared=shared), own
 
     def _noisy(self, feeds: Results, before: Results) -> Results:
         """Run the original with other kernels, every stretch between quantisers by itself."""
         if self._other is None:
-            whole = self._models.lender.whole(self._models.original)
+            whole = self._models.weights.whole(self._models.original)
             known = self._models.known[0]
             names = dict.fromkeys(cut.original for cut in self._models.cuts.values())
             static = {n: known[n] for n in names if n in known and known[n].static is not None}
@@ -260,7 +260,7 @@ class Comparison:
 
     def _otherwise(self, feeds: Results) -> Results:
         """Run the whole original with other kernels."""
-        whole = self._models.lender.whole(self._models.original)
+        whole = self._models.weights.whole(self._models.original)
         return Session(whole, self._shown, optimised=True).run(feeds)
 
     def _still(self, sample: Sample, number: int, before: Results) -> None:

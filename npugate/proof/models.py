@@ -10,7 +10,7 @@ from onnx import ModelProto
 from npugate.facts.graph import Array
 from npugate.proof import quantized
 from npugate.proof.samples import Port
-from npugate.proof.shared_weights import Lender
+from npugate.proof.shared_weights import SharedWeights
 from npugate.proof.tally import Pair
 from npugate.surgery.shapes import InferenceRefusedError, Known, infer, known_of
 
@@ -23,7 +23,7 @@ class Models:
     Attributes:
         original, repaired: as they are.
         per_sample: samples of the original's batch, when the repaired model takes one at a time.
-        lender: has the large weights.
+        weights: the large weights of both.
         known: types and shapes of both, where both are quantised.
         cuts: quantised tensors of the repaired model that the original has, too.
         loose: tensors of the repaired model that hang on sums in another order.
@@ -37,7 +37,7 @@ class Models:
         repaired: ModelProto,
         pairs: Sequence[Pair],
         per_sample: int,
-        lender: Lender,
+        weights: SharedWeights,
     ) -> None:
         """Look at both graphs.
 
@@ -46,10 +46,10 @@ class Models:
             repaired: the model to be proved.
             pairs: inner tensors that hold the same elements under whatever name.
             per_sample: size of the batch that the repaired model no longer has; else 1.
-            lender: holds large weights.
+            weights: the large weights of both.
         """
         self.original, self.repaired = original, repaired
-        self.per_sample, self.lender = per_sample, lender
+        self.per_sample, self.weights = per_sample, weights
         is_quantised = all(map(quantized.computes_in_integers, (original, repaired)))
         self.known: tuple[Mapping[str, Known], Mapping[str, Known]] = ({}, {})
         if is_quantised:

@@ -140,8 +140,8 @@ def _with_source(
     return Cut(cut.repaired, cut.original, cut.dims, cut.dtype, maker.input[0], wide)
 
 
-def apart(model: ModelProto, names: Mapping[str, Known]) -> tuple[ModelProto, dict[str, str]]:
-    """Return a copy in which some tensors are fed, and under what name it shows its own.
+def with_inputs(model: ModelProto, names: Mapping[str, Known]) -> tuple[ModelProto, dict[str, str]]:
+    """Return a copy in which some tensors are inputs, and the names of what it computed for them.
 
     Args:
         model: unchanged.

@@ -9,7 +9,7 @@ import onnxruntime as ort
 from onnx import ModelProto, ValueInfoProto
 
 from npugate.facts.graph import Array
-from npugate.proof.shared_weights import PLACE, Lender
+from npugate.proof.shared_weights import EXTERNAL_FILE, SharedWeights
 
 _QUIET = 4
 _PROTOBUF_BYTES = 2**31 - 1
@@ -28,7 +28,7 @@ class Session:
         shown: Sequence[str] = (),
         *,
         optimised: bool = False,
-        lender: Lender | None = None,
+        shared: SharedWeights | None = None,
     ) -> None:
         """Load a model.
 
@@ -36,18 +36,18 @@ class Session:
             model: unchanged afterwards.
             shown: inner tensors to return beside the outputs.
             optimised: with onnxruntime's optimisations; the same maths by other kernels.
-            lender: holds large weights that other sessions have, too; not for optimised ones, which
-                look into the weights.
+            shared: weights that other sessions use, too; not for optimised sessions, which read
+                the elements of weights while they load.
 
         Raises:
             CannotRunError: onnxruntime refuses it.
         """
         with _showing(model, shown):
             try:
-                if lender is None:
+                if shared is None:
                     self._session = _made(_serial(model), _options(optimised=optimised))
                 else:
-                    self._session, self._lent = _borrowing(model, lender)
+                    self._session, self._held = _sharing(model, shared)
             except CannotRunError:
                 raise
             except Exception as error:
@@ -82,24 +82,24 @@ def _made(data: bytes, options: ort.SessionOptions) -> ort.InferenceSession:
     return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
 
-def _borrowing(
-    model: ModelProto, lender: Lender
+def _sharing(
+    model: ModelProto, shared: SharedWeights
 ) -> tuple[ort.InferenceSession, list[ort.OrtValue]]:
-    """Make a session that uses weights where they are; with it, what must live as long."""
-    lent = lender.lend(model)
-    if not lent.weights:
-        return _made(lent.data, _options()), []
-    values = [ort.OrtValue.ortvalue_from_numpy(array) for array in lent.weights.values()]
+    """Make a session that does not copy its weights; with it, the values that must outlive it."""
+    external = shared.externalize(model)
+    if not external.weights:
+        return _made(external.data, _options()), []
+    values = [ort.OrtValue.ortvalue_from_numpy(array) for array in external.weights.values()]
     options = _options()
-    for name, value in zip(lent.weights, values, strict=True):
+    for name, value in zip(external.weights, values, strict=True):
         options.add_initializer(name, value)
     folder = "session.model_external_initializers_file_folder_path"
-    options.add_session_config_entry(folder, str(PLACE.parent))
+    options.add_session_config_entry(folder, str(EXTERNAL_FILE.parent))
     options.add_session_config_entry("session.disable_prepacking", "1")  # packs a copy
     try:
-        return _made(lent.data, options), values
-    except Exception:  # noqa: BLE001 - it wants a weight itself: the same session, in more memory
-        return _made(_serial(lender.whole(model)), _options()), []
+        return _made(external.data, options), values
+    except Exception:  # noqa: BLE001 - it reads a weight while loading: hold a copy
+        return _made(_serial(shared.whole(model)), _options()), []
 
 
 @contextmanager

@@ -1,8 +1,8 @@
-"""Large weights, held once and lent to the sessions of both models.
+"""Large weights, held once for the onnxruntime sessions of both models.
 
-onnxruntime keeps the weights of every session for itself, and needs twice their size on the way:
-two models of 100 MB took 600 MB. A weight that is lent stands in the message as one in another
-file, which nobody reads; sessions of one proof share the array.
+onnxruntime copies the weights of every session, and needs twice their size while it loads: two
+models of 100 MB took 600 MB. So a large initializer is declared as external data, in a file that
+is never read, and all sessions of one proof are given the same array for it.
 """
 
 from __future__ import annotations
@@ -28,34 +28,34 @@ _PLAIN: Final = frozenset(
         *(TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32, TensorProto.UINT64),
     }
 )
-PLACE: Final = Path(__file__).resolve().parents[1] / "py.typed"
-"""The file that lent weights are said to be in: onnxruntime wants one that exists."""
+EXTERNAL_FILE: Final = Path(__file__).resolve().parents[1] / "py.typed"
+"""The file that external initializers name: onnxruntime demands that it exists."""
 
 
-class Lent(Struct, frozen=True):
-    """A model without its large weights, and the weights.
+class ExternalWeights(Struct, frozen=True):
+    """A model whose large initializers are external data, and their elements.
 
     Attributes:
-        data: the message.
-        weights: by name; views of bytes that they keep alive.
+        data: the model as protobuf writes it.
+        weights: elements by name; views of bytes that they keep alive.
     """
 
     data: bytes
     weights: dict[str, Array]
 
 
-class Lender(Struct):
-    """The weights of the models that were lent so far."""
+class SharedWeights(Struct):
+    """The large weights of all models that were externalized, each held once."""
 
     store: WeightStore | None = None
     _held: dict[str, Array] = field(default_factory=dict)
 
     def whole(self, model: ModelProto) -> ModelProto:
-        """Return a model with the weights that it has tickets for."""
+        """Return a model with its weights in it."""
         return model if self.store is None else self.store.whole(model)
 
-    def lend(self, model: ModelProto) -> Lent:
-        """Take the large weights out of a model; it is left as it is."""
+    def externalize(self, model: ModelProto) -> ExternalWeights:
+        """Return a model with its large weights as external data; the model itself is unchanged."""
         copy = ModelProto()
         for item, value in model.ListFields():
             if item.name != "graph":
@@ -73,14 +73,14 @@ class Lender(Struct):
                 name=tensor.name, data_type=tensor.data_type, dims=tensor.dims
             )
             stub.data_location = TensorProto.EXTERNAL
-            stub.external_data.add(key="location", value=PLACE.name)
+            stub.external_data.add(key="location", value=EXTERNAL_FILE.name)
             weights[tensor.name] = array
-        return Lent(copy.SerializeToString(), weights)
+        return ExternalWeights(copy.SerializeToString(), weights)
 
     def _array(self, tensor: TensorProto) -> Array | None:
-        """Return the elements of a weight to be lent; None of one that stays in the message."""
+        """Return the elements of a large weight; None when the weight stays in the message."""
         stored = None if self.store is None else self.store.array(tensor)
-        if stored is not None or not _is_lent(tensor):
+        if stored is not None or not _is_large(tensor):
             return stored
         data = tensor.raw_data
         kind = helper.tensor_dtype_to_np_dtype(tensor.data_type)
@@ -92,7 +92,7 @@ class Lender(Struct):
         return held if is_same and held.tobytes() == data else array
 
 
-def _is_lent(tensor: TensorProto) -> bool:
+def _is_large(tensor: TensorProto) -> bool:
     if tensor.data_type not in _PLAIN or tensor.data_location == TensorProto.EXTERNAL:
         return False
     size = prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize

@@ -24,7 +24,7 @@ from npugate.proof.models import Models
 from npugate.proof.quantized import MOST_STEPS
 from npugate.proof.samples import KINDS, SEEDS, Port, Sample
 from npugate.proof.sessions import CannotRunError
-from npugate.proof.shared_weights import Lender
+from npugate.proof.shared_weights import SharedWeights
 from npugate.proof.tally import Pair, Tally, UnequalError
 from npugate.report.values import Verification
 from npugate.surgery.shapes import known_of
@@ -54,12 +54,12 @@ def verify(  # noqa: PLR0913 - two models and their proof; only the repairs give
         data: a user's inputs, by name; used beside the generated ones.
         per_sample: samples of the original's batch, when the repaired model takes one at a time.
         work: multiply-accumulates of one run; a large model gets fewer samples, never none.
-        store: has the weights that the models have tickets for.
+        store: holds the weights that the models refer to.
 
     Returns:
         ``equal`` is None when nothing could be compared; ``reason`` then says why.
     """
-    models = Models(original, repaired, pairs, per_sample, Lender(store))
+    models = Models(original, repaired, pairs, per_sample, SharedWeights(store))
     try:
         ports = _ports(models)
         chosen = _chosen(ports, _count(work), data, 1 if per_sample == 1 else 2 * per_sample)

@@ -1,4 +1,4 @@
-"""What the repairs of one model are given and judged by; free of onnxruntime and graphsurgeon."""
+"""What the repairs of one model are given; free of onnxruntime and graphsurgeon."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from npugate.target.values import Target
 
 
 class RepairContext(Struct, frozen=True):
-    """What the repairs of one model are judged by.
+    """What the repairs of one model are checked with.
 
     Attributes:
         rules: every rule, by id.

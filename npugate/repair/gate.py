@@ -24,7 +24,7 @@ from onnx import ModelProto
 
 from npugate import log
 from npugate.estimate.counting import total_macs
-from npugate.estimate.model_size import figures
+from npugate.estimate.model_size import model_size
 from npugate.facts import Facts
 from npugate.findings.values import Hit, Severity
 from npugate.proof.tally import pairs
@@ -82,12 +82,12 @@ def repair_model(
         original: with its weights; taken over, as its large ones leave it.
         facts: of the original.
         hits: what the rules found in it.
-        context: by what it is judged.
+        context: rules, target, limits and what was asked for.
 
     Returns:
         What came of it, and the facts of the repaired model, None when nothing was applied.
     """
-    before = figures(facts, context.target)
+    before = model_size(facts, context.target)
     store = WeightStore()
     original = store.take(original)
     request = replace(context.request, options=replace(context.request.options, store=store))
@@ -106,7 +106,7 @@ def repair_model(
     if not state.applied:
         report = RepairReport(outcomes, verification, (), before, before)
         return Repaired(b"", tuple(hits), report), None
-    after = figures(_facts(state, context), context.target)
+    after = model_size(_facts(state, context), context.target)
     lines = tuple(diff(original, state.model))
     store.keep([state.model])
     report = RepairReport(outcomes, verification, (), before, after, lines)
@@ -129,7 +129,7 @@ def _round(
     fresh = [name for name in row.applied if name not in state.applied]
     if not fresh:
         return row, _hits(row, context), verification
-    verdict = _judge(row, fresh, hits, context)
+    verdict = _accept(row, fresh, hits, context)
     if not isinstance(verdict, str):
         return row, *verdict
     return _one_at_a_time(state, order, hits, context, verification)
@@ -150,7 +150,7 @@ def _one_at_a_time(
         if name not in attempt.applied:
             state.outcomes[name] = attempt.outcomes[name]
             continue
-        verdict = _judge(attempt, [name], hits, context)
+        verdict = _accept(attempt, [name], hits, context)
         if isinstance(verdict, str):
             unverified = verdict.startswith(_UNVERIFIED)
             reason = verdict.removeprefix(_UNVERIFIED)
@@ -164,19 +164,19 @@ def _one_at_a_time(
 _UNVERIFIED: Final = "unverified: "
 
 
-def _judge(
+def _accept(
     state: _State, fresh: Sequence[str], hits: Hits, context: RepairContext
 ) -> tuple[Hits, Verification] | str:
     """Hold a repaired model to its findings and its numbers; return the reason it fails."""
     try:
-        return _judged(state, fresh, hits, context)
+        return _checked_and_proved(state, fresh, hits, context)
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - what cannot be proved is dropped, not the model
         return _crashed("the proof", error)
 
 
-def _judged(
+def _checked_and_proved(
     state: _State, fresh: Sequence[str], hits: Hits, context: RepairContext
 ) -> tuple[Hits, Verification] | str:
     state.draft = None

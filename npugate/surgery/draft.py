@@ -42,7 +42,7 @@ class Draft:
         Args:
             model: ai.onnx imported, no local functions, every node with a name of its own.
             lineage: of an earlier draft of the same original; None when this is the original.
-            store: has the weights that the model has tickets for, and takes new ones.
+            store: holds the weights that the model refers to, and takes new ones.
 
         Raises:
             EditError: it holds what this layer would lose.
@@ -55,7 +55,7 @@ class Draft:
         self.lineage = lineage or Lineage(frozenset(self._names))
         self._known = dict(infer(model))
         self._proto = model
-        self._shelf = store
+        self._store = store
         self.graph = linking.link(model)
         self._held = {item.name: item for item in model.graph.initializer}
         self._made: dict[str, linking.Constant] = {}
@@ -108,7 +108,7 @@ class Draft:
         held = self._held.get(value.name)  # not value.values, which would keep a second copy
         if held is None:
             return value.values
-        stored = None if self._shelf is None else self._shelf.array(held)
+        stored = None if self._store is None else self._store.array(held)
         return np.asarray(numpy_helper.to_array(held)) if stored is None else stored
 
     def ints(self, value: Value | None) -> list[int] | None:
@@ -389,7 +389,7 @@ class Draft:
     def finish(self) -> ModelProto:
         """Return the edited model. The draft must not be used afterwards."""
         kept = {value.name for value in self.graph.outputs} | self.captured
-        linking.write(self._proto, self.nodes, kept, self._made, self.repair, self._shelf)
+        linking.write(self._proto, self.nodes, kept, self._made, self.repair, self._store)
         linking.prune(self._proto.graph, self._changed)
         return self._proto
 

@@ -63,7 +63,7 @@ def fold(model: ModelProto, store: WeightStore | None = None) -> Done:
 
     Args:
         model: to be folded.
-        store: has the weights that the model has tickets for, and takes new ones.
+        store: holds the weights that the model refers to, and takes new ones.
 
     Returns:
         What was done: ``computed Shape``, ``inlined If``, ... -> the nodes it was done to.

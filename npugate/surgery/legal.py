@@ -1,7 +1,7 @@
 """Make a refused file legal without touching a node's meaning: names, order, declarations.
 
-Each function mends one kind of fault of the main graph in place and returns sentences that say what
-it did. None renames a value, changes an attribute or touches a weight.
+Each function corrects one kind of fault of the main graph in place and returns
+sentences that say what it did. None renames a value, changes an attribute or touches a weight.
 """
 
 from __future__ import annotations

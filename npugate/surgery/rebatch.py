@@ -44,7 +44,7 @@ def take_one(model: ModelProto, samples: int, store: WeightStore | None = None) 
     Args:
         model: static, folded; left half done when there is no form: hand a copy.
         samples: that its inputs take, more than one.
-        store: has the weights that the model has tickets for.
+        store: holds the weights that the model refers to.
 
     Raises:
         NoFormError: a node joins the samples, or hides them.

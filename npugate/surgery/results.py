@@ -54,8 +54,8 @@ class RepairOptions(Struct, frozen=True):
         unroll_nodes: most nodes that unrolling may make.
         opset: version of ai.onnx wanted; None converts to the target's advice, and only a model
             whose version the target does not read.
-        store: of the repair that is under way: has the large weights that its message has tickets
-            for. Only what reads the elements of a weight needs it.
+        store: of the repair that is under way: holds the large weights that its message refers
+            to. Only what reads the elements of a weight needs it.
     """
 
     prefer_rank: int | None = None

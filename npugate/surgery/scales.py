@@ -37,7 +37,7 @@ def invented(before: ModelProto, after: ModelProto, store: Shelved = None) -> st
     Args:
         before: the model that was repaired.
         after: the result; a parameter of it may be a part of the original's, or repeat it.
-        store: has the weights that the models have tickets for.
+        store: holds the weights that the models refer to.
     """
     same = {node.SerializeToString() for node in before.graph.node}
     had = [set[float](), set[float]()]

@@ -21,7 +21,7 @@ class Held(Struct):
         tensor: the message that holds it, if any; decoded when first asked for.
         value: its elements, once they are known.
         stored: bytes that the file holds to make it; those of the tensor when there is one.
-        store: where the elements are when the tensor is a ticket.
+        store: holds the elements when the tensor is a reference.
     """
 
     tensor: TensorProto | None = None

@@ -1,9 +1,9 @@
 """Large weights, held once while a model is repaired.
 
 Each repair works on a copy of the message, and with the weights in it a model of 97 MB was copied
-eight times. On the shelf a weight is kept once, for every copy and for the sessions of the proof.
-Its tensor in the message becomes a ticket, which says type and dimensions, and for the elements
-points to a file that does not exist: what reads it without the shelf fails, and never finds zeros.
+eight times. Here each large weight is held once, for every copy and for the sessions of the proof.
+Its tensor in the message becomes a reference: it keeps its type and dimensions, and names an
+external file that does not exist. Code that reads it without the store fails; it never finds zeros.
 """
 
 from __future__ import annotations
@@ -44,21 +44,21 @@ class _Item(Struct, frozen=True):
 
 
 class WeightStore:
-    """The large weights of one model, by ticket. A ticket of another shelf means nothing here."""
+    """The large weights of one model by reference; references of another store are unknown here."""
 
     def __init__(self) -> None:
-        """Make an empty shelf. Its tickets cannot be guessed, so that no file can forge one."""
+        """Make an empty store. Its references cannot be guessed, so that no file can forge one."""
         self._secret = f"npugate-{token_hex(8)}-"
         self._items: dict[str, _Item] = {}
         self._count = 0
         self._is_fresh = False
 
     def take(self, model: ModelProto) -> ModelProto:
-        """Move the large weights of a model here; the message is taken over, too.
+        """Move the large weights of a model into the store; the message now belongs to the store.
 
         Returns:
-            The model with tickets: a copy, as a message gives no memory back, or the same when
-            nothing has come here since the last copy.
+            The model with references: a copy, as a message gives no memory back, or the same when
+            nothing was stored since the last copy.
         """
         for tensor in model.graph.initializer:
             self.put(tensor)
@@ -70,7 +70,7 @@ class WeightStore:
         return copy
 
     def put(self, tensor: TensorProto) -> None:
-        """Make a ticket of a tensor, in place; a small one, or one of a rare type, stays itself."""
+        """Make a tensor a reference, in place; small ones and rare types stay as they are."""
         size = _size_of(tensor)
         payload = tensor.raw_data if size >= LEAST_BYTES else b""
         if len(payload) != size or not payload:
@@ -84,7 +84,11 @@ class WeightStore:
         self._is_fresh = True
 
     def array(self, tensor: TensorProto) -> Array | None:
-        """Return the elements of a ticket, not to be written to; None when it is none."""
+        """Return the elements behind a reference, read-only; None when the tensor is none.
+
+        Returns:
+            any[*dims] of the tensor's own type.
+        """
         item = self._items.get(_key(tensor))
         if item is None:
             return None
@@ -97,9 +101,9 @@ class WeightStore:
         self._items = {key: item for key, item in self._items.items() if key in named}
 
     def size_of(self, model: ModelProto) -> int:
-        """Return the bytes that a model has as a file, or a few more."""
-        tickets = (self._items.get(_key(tensor)) for tensor in model.graph.initializer)
-        payloads = sum(len(item.payload) + _HEAD_BYTES for item in tickets if item is not None)
+        """Return the size of a model's file in bytes, or a few bytes more."""
+        references = (self._items.get(_key(tensor)) for tensor in model.graph.initializer)
+        payloads = sum(len(item.payload) + _HEAD_BYTES for item in references if item is not None)
         return int(model.ByteSize()) + payloads
 
     def serialized(self, model: ModelProto) -> bytes:
@@ -130,7 +134,7 @@ class WeightStore:
             return _Parts(b"").add(tensor.SerializeToString())
         plain = TensorProto()
         plain.CopyFrom(tensor)
-        _redeem(plain, item)
+        _restore(plain, item)
         data: bytes = plain.SerializeToString()
         window = Window(lambda length, at: data[at : at + length], len(data), len(data))
         fields = window.fields(0, len(data))
@@ -148,13 +152,13 @@ class WeightStore:
         for tensor in copy.graph.initializer:
             item = self._items.get(_key(tensor))
             if item is not None:
-                _redeem(tensor, item)
+                _restore(tensor, item)
                 tensor.raw_data = item.payload
         return copy
 
 
 class _Parts:
-    """What a message is written of: its length is known before its bytes are put together."""
+    """The pieces of a message, whose length is known before they are joined."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -178,8 +182,8 @@ class _Parts:
         self.length += body.length
 
 
-def _redeem(tensor: TensorProto, item: _Item) -> None:
-    """Make a ticket say what its tensor said, but for the payload."""
+def _restore(tensor: TensorProto, item: _Item) -> None:
+    """Make a reference the tensor that it was, but for the payload."""
     del tensor.external_data[:]
     tensor.ClearField("data_location")
     if item.is_located:
@@ -193,7 +197,7 @@ def _key(tensor: TensorProto) -> str:
 
 
 def _size_of(tensor: TensorProto) -> int:
-    """Return the bytes that a payload has to have; 0 when no ticket can stand for the tensor."""
+    """Return the size of a payload in bytes; 0 when the tensor cannot become a reference."""
     if (
         tensor.data_type not in _PLAIN
         or tensor.data_location == TensorProto.EXTERNAL

@@ -1,4 +1,4 @@
-"""Large weights are lent to the sessions of a proof, and the proof sees what it saw before."""
+"""The sessions of a proof share large weights, and the proof sees what it saw before."""
 
 import numpy as np
 import onnx
@@ -7,10 +7,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from npugate.proof import shared_weights
 from npugate.proof.sessions import CannotRunError, Session
-from npugate.proof.shared_weights import Lender
+from npugate.proof.shared_weights import SharedWeights
 from npugate.proof.verify import verify
 
-SIZE = 640  # squared, as floats, above the least that is lent
+SIZE = 640  # squared, as floats, above the least that is external
 
 
 def model(weight, *, data_type=None):
@@ -36,13 +36,13 @@ def weight():
 def test_a_lent_model_is_small_and_computes_the_same(weight):
     whole = model(weight)
     before = whole.SerializeToString()
-    lent = Lender().lend(whole)
-    assert len(lent.data) < 20_000
-    assert list(lent.weights) == ["w"]
+    external = SharedWeights().externalize(whole)
+    assert len(external.data) < 20_000
+    assert list(external.weights) == ["w"]
     assert whole.SerializeToString() == before
     feeds = {"x": np.random.default_rng(1).standard_normal((1, SIZE), np.float32)}
     held = Session(whole).run(feeds)["y"]  # it packs the weights, and adds up in another order
-    got = Session(whole, ["h"], lender=Lender()).run(feeds)
+    got = Session(whole, ["h"], shared=SharedWeights()).run(feeds)
     assert np.allclose(got["y"], held, atol=1e-4)
     assert np.array_equal(got["h"] + 1, got["y"])
 
@@ -51,16 +51,16 @@ def test_what_is_lent_is_told_whole(weight):
     whole = model(weight)
     whole.producer_name, whole.graph.doc_string = "p", "d"
     whole.metadata_props.add(key="k", value="v")
-    lent = onnx.ModelProto.FromString(Lender().lend(whole).data)
-    lent.graph.initializer[0].CopyFrom(whole.graph.initializer[0])
-    assert lent == whole
+    external = onnx.ModelProto.FromString(SharedWeights().externalize(whole).data)
+    external.graph.initializer[0].CopyFrom(whole.graph.initializer[0])
+    assert external == whole
 
 
 def test_the_same_weight_is_held_once_and_another_of_its_name_is_not_taken_for_it(weight):
-    lender = Lender()
-    first, second = lender.lend(model(weight)), lender.lend(model(weight.copy()))
-    other = lender.lend(model(weight * np.float32(1.001)))
-    places = [lent.weights["w"].ctypes.data for lent in (first, second, other)]
+    shared = SharedWeights()
+    first, second = shared.externalize(model(weight)), shared.externalize(model(weight.copy()))
+    other = shared.externalize(model(weight * np.float32(1.001)))
+    places = [external.weights["w"].ctypes.data for external in (first, second, other)]
     assert places[0] == places[1] != places[2]
 
 
@@ -76,24 +76,24 @@ def test_a_proof_sees_a_change_in_a_lent_weight(weight):
 def test_types_that_numpy_lacks_stay_in_the_message(weight):
     whole = model(weight)
     whole.graph.initializer[0].data_type = TensorProto.BFLOAT16
-    assert not Lender().lend(whole).weights
+    assert not SharedWeights().externalize(whole).weights
 
 
 def test_a_weight_of_another_size_than_said_is_a_reason_and_no_crash(weight):
     whole = model(weight)
     whole.graph.initializer[0].dims[0] = SIZE + 1
     with pytest.raises(CannotRunError):
-        Session(whole, lender=Lender())
+        Session(whole, shared=SharedWeights())
 
 
 def test_where_lending_does_not_work_the_session_has_its_own_weights(weight, monkeypatch, tmp_path):
-    monkeypatch.setattr(shared_weights, "PLACE", tmp_path / "absent")
-    monkeypatch.setattr("npugate.proof.sessions.PLACE", tmp_path / "absent")
+    monkeypatch.setattr(shared_weights, "EXTERNAL_FILE", tmp_path / "absent")
+    monkeypatch.setattr("npugate.proof.sessions.EXTERNAL_FILE", tmp_path / "absent")
     whole = model(weight)
     feeds = {"x": np.random.default_rng(1).standard_normal((1, SIZE), np.float32)}
-    got = Session(whole, lender=Lender()).run(feeds)["y"]
+    got = Session(whole, shared=SharedWeights()).run(feeds)["y"]
     assert np.array_equal(got, Session(whole).run(feeds)["y"])
 
 
 def test_the_file_that_lent_weights_are_said_to_be_in_exists():
-    assert shared_weights.PLACE.is_file()
+    assert shared_weights.EXTERNAL_FILE.is_file()

@@ -25,7 +25,7 @@ from npugate.surgery.results import RepairOptions
 from npugate.surgery.weight_store import LEAST_BYTES, WeightStore
 from npugate.target import profiles
 
-SIDE = 160  # squared, as floats, above the least that goes to the shelf
+SIDE = 160  # squared, as floats, above the least that goes to the store
 ROOT = Path(__file__).resolve().parents[2]
 UNKNOWN = b"\xfa\x7f\x05hello"  # field 2047, which no schema has
 KINDS = ["float32", "float16", "float64", "int8", "int16", "int32", "int64", "uint8"]
@@ -118,7 +118,7 @@ def test_the_elements_are_those_of_the_tensor(kind):
     assert store.array(tensor).dtype == array.dtype
 
 
-def test_a_ticket_means_nothing_without_its_shelf_and_cannot_be_read_as_zeros():
+def test_a_reference_means_nothing_without_its_store_and_cannot_be_read_as_zeros():
     tensor = numpy_helper.from_array(np.ones(LEAST_BYTES, "f4"), "w")
     WeightStore().put(tensor)
     assert WeightStore().array(tensor) is None
@@ -134,7 +134,7 @@ def test_weights_that_no_model_has_any_more_are_let_go():
     assert store.array(second.graph.initializer[0]) is not None
 
 
-def test_folding_reads_a_ticket_and_leaves_one():
+def test_folding_reads_a_reference_and_leaves_one():
     store, plain = WeightStore(), network(folded=True)
     fold(expected := copy_of(plain))
     light = store.take(plain)
@@ -144,7 +144,7 @@ def test_folding_reads_a_ticket_and_leaves_one():
     assert store.serialized(light) == expected.SerializeToString()
 
 
-def test_a_draft_reads_a_ticket_and_what_it_makes_becomes_one():
+def test_a_draft_reads_a_reference_and_what_it_makes_becomes_one():
     store = WeightStore()
     light = store.take(network())
     draft = Draft(light, store=store)
