@@ -44,10 +44,10 @@ def check(facts: Facts, target: Target) -> Iterator[Hit]:
         for position in scale_positions(node):
             scale = node.input(position)
             if scale is not None:
-                yield from _judge(node, scale)
+                yield from _of_scale(node, scale)
 
 
-def _judge(node: Node, scale: Tensor) -> Iterator[Hit]:
+def _of_scale(node: Node, scale: Tensor) -> Iterator[Hit]:
     if not scale.is_constant:
         if scale.producer is not None and scale.producer.op_type == "DynamicQuantizeLinear":
             return  # named by itself: no compiler takes it

@@ -37,15 +37,15 @@ def check(facts: Facts, target: Target) -> Iterator[Hit]:
     found = memory(facts, target)
     if found is None:
         return
-    yield from _judge(" of RAM", found.activations, budget.ram, show_size)
-    yield from _judge(" of flash", found.weights, budget.flash, show_size)
+    yield from _exceeded(" of RAM", found.activations, budget.ram, show_size)
+    yield from _exceeded(" of flash", found.weights, budget.flash, show_size)
     if budget.latency is not None:
         took = timed(facts, target)[1]
         if took is not None:
-            yield from _judge("", took.microseconds, budget.latency, _show_time)
+            yield from _exceeded("", took.microseconds, budget.latency, _show_time)
 
 
-def _judge(
+def _exceeded(
     name: str, interval: Interval, most: float | None, show: Callable[[float], str]
 ) -> Iterator[Hit]:
     if most is None or interval.high <= most:

@@ -3,8 +3,7 @@
 **Why.** A fault of npugate, or of a rule of your own. The other rules have run, but this model has
 not been fully checked; so the run ends with exit status 3 and never looks like a pass.
 
-**Fix.** Report it with the traceback from the log. Until it is mended, `--ignore RULE` leaves the
-rule out.
+**Fix.** Report it with the traceback from the log. Until then `--ignore RULE` leaves the rule out.
 """
 
 from __future__ import annotations

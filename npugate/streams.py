@@ -14,7 +14,7 @@ _REFUSALS: Final = frozenset(
     {errno.EAGAIN, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
     | {errno.ENOSPC, errno.EROFS}
 )
-"""What a system runs out of: no fault of the program, and nothing that it can mend."""
+"""What a system runs out of: no fault of the program, and nothing that it can correct."""
 
 
 class OutputError(UsageError):

@@ -39,8 +39,8 @@ _MODE: Final = 2  # the input of Dropout that says whether it trains
 Hits = Sequence[tuple[str, Hit]]
 
 
-class Judge(Struct, frozen=True):
-    """By what an attempt is judged."""
+class AttemptContext(Struct, frozen=True):
+    """The target, rules and repairs that an attempt is checked with."""
 
     target: Target
     rules: Mapping[str, Rule]
@@ -79,20 +79,24 @@ class Made(Struct, frozen=True):
     after: Hits = ()
 
 
-def judge(target: Target, limits: Limits) -> Judge:
-    """Return the judge for a target."""
-    return Judge(target, registry.rules(), registry.repairs(), limits)
+def context_of(target: Target, limits: Limits) -> AttemptContext:
+    """Return the context of attempts for a target."""
+    return AttemptContext(target, registry.rules(), registry.repairs(), limits)
 
 
 def finish(
-    written: ModelProto, exporter: str, by: Judge, reference: Reference, asked: tuple[int, bool]
+    written: ModelProto,
+    exporter: str,
+    by: AttemptContext,
+    reference: Reference,
+    asked: tuple[int, bool],
 ) -> Made:
     """Convert, repair, check and verify what an exporter wrote.
 
     Args:
         written: with its weights.
         exporter: its name.
-        by: the judge.
+        by: target, rules and repairs.
         reference: the module in PyTorch.
         asked: how many seeds, and whether to repair.
     """
@@ -113,7 +117,7 @@ def finish(
     pool.stage(f"repairing what {exporter} wrote")
     taken = ModelProto()
     taken.CopyFrom(model)
-    outcome, _ = gate.repair_model(taken, by.facts(model), before, _bench(by))
+    outcome, _ = gate.repair_model(taken, by.facts(model), before, _repair_context(by))
     repaired = outcome.model
     if repaired is None or not _same_interface(model, repaired):
         return plain
@@ -124,7 +128,7 @@ def finish(
     return fixed if fixed.attempt.is_usable else plain
 
 
-def _converted(written: ModelProto, by: Judge) -> tuple[ModelProto | None, str]:
+def _converted(written: ModelProto, by: AttemptContext) -> tuple[ModelProto | None, str]:
     """Return the model in the wanted operator set, or None, and what was done or why not."""
     model = ModelProto()
     model.CopyFrom(written)
@@ -164,7 +168,7 @@ def _is_training(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]
     return mode is None or bool(onnx.numpy_helper.to_array(mode).any())
 
 
-def _held(made: Made, by: Judge, reference: Reference, seeds: int) -> Made:
+def _held(made: Made, by: AttemptContext, reference: Reference, seeds: int) -> Made:
     pool.stage("comparing with PyTorch")
     held: Agreement = agree.agree(made.model, reference, seeds)
     attempt = replace(
@@ -175,7 +179,7 @@ def _held(made: Made, by: Judge, reference: Reference, seeds: int) -> Made:
     return replace(made, attempt=attempt)
 
 
-def _counted(attempt: Attempt, model: ModelProto, hits: Hits, by: Judge) -> Attempt:
+def _counted(attempt: Attempt, model: ModelProto, hits: Hits, by: AttemptContext) -> Attempt:
     cost = assemble.estimate(by.facts(model), by.target)
     return replace(
         attempt,
@@ -191,7 +195,7 @@ def _count(hits: Hits, level: Severity) -> int:
     return sum(1 for _, hit in hits if hit.severity is level)
 
 
-def _calls(hits: Hits, by: Judge) -> bool:
+def _calls(hits: Hits, by: AttemptContext) -> bool:
     """Tell whether a finding of warning and above has a repair."""
     return any(
         by.rules[rule].repair
@@ -200,7 +204,7 @@ def _calls(hits: Hits, by: Judge) -> bool:
     )
 
 
-def _bench(by: Judge) -> RepairContext:
+def _repair_context(by: AttemptContext) -> RepairContext:
     chosen = [key for key, rule in by.rules.items() if rule.name not in _LATER]
     return RepairContext(
         by.rules,

@@ -21,7 +21,7 @@ from onnx import ModelProto, helper
 from npugate import __version__, atomic_write
 from npugate.errors import UsageError
 from npugate.export import advice, attempt, entry, lines
-from npugate.export.attempt import Hits, Judge, Made
+from npugate.export.attempt import AttemptContext, Hits, Made
 from npugate.export.values import EXPORTERS, Attempt, CodeFinding, ExportJob, ExportReport
 from npugate.findings.values import Severity
 from npugate.limits import Limits
@@ -99,7 +99,7 @@ def _work(job: ExportJob, limits: Limits) -> _Result:
         pool.stage("importing torch")
         from npugate.export import pytorch  # noqa: PLC0415 - loads torch, in the child only
 
-        by = attempt.judge(profiles.load(job.target, job.toolchain), limits)
+        by = attempt.context_of(profiles.load(job.target, job.toolchain), limits)
         pool.stage(f"running {job.entry}")
         pytorch.settle()
         subject = pytorch.subject(entry.call(job.entry, job.folder), job.weights, job.input_names)
@@ -113,7 +113,7 @@ def _exporters(job: ExportJob) -> tuple[str, ...]:
     return ("dynamo", "torchscript") if _has_onnxscript() else ("torchscript",)
 
 
-def _tried(job: ExportJob, subject: Subject, exporter: str, by: Judge) -> Made:
+def _tried(job: ExportJob, subject: Subject, exporter: str, by: AttemptContext) -> Made:
     from npugate.export import pytorch  # noqa: PLC0415 - as above
 
     pool.stage(f"exporting with {exporter}")
@@ -131,7 +131,7 @@ def _tried(job: ExportJob, subject: Subject, exporter: str, by: Judge) -> Made:
 
 
 def _result(
-    job: ExportJob, made: Sequence[Made], by: Judge, subject: Subject, version: str
+    job: ExportJob, made: Sequence[Made], by: AttemptContext, subject: Subject, version: str
 ) -> _Result:
     usable = [item for item in made if item.attempt.is_usable]
     best = min(usable, key=_rank) if usable else None

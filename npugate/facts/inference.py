@@ -67,7 +67,7 @@ def infer(skeleton: Skeleton, limits: Limits, stage: Stage, *, propagate: bool =
     """Return the linked graph with every shape and constant that can be known.
 
     Args:
-        skeleton: the mended model; faults are added to its problems.
+        skeleton: the legal copy of the model; faults are added to its problems.
         limits: bounds on what partial evaluation computes.
         stage: told what is being done, so that a crash can be placed.
         propagate: also let onnx propagate symbolic values where shapes stay open; that part of

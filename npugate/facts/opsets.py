@@ -1,4 +1,4 @@
-"""Mend the operator sets of a skeleton: what is imported, and what its opset does not define."""
+"""Make the imports of a skeleton legal, and set undefined operators aside."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EQUATION: Final = re.compile(rb"[A-Za-z,.>\s-]*")
 _ASSUMED_OPSETS: Final = (14, 13, 17, 18, 20, 21, 12, 11, 10, 9, 8, 7)
 
 
-def mend_imports(skeleton: Skeleton) -> None:
+def legalise_imports(skeleton: Skeleton) -> None:
     """Import every domain that is used, once."""
     proto = skeleton.proto
     opsets: dict[str, int] = {}
@@ -83,7 +83,7 @@ def _assume(proto: ModelProto) -> int:
     return _ASSUMED_OPSETS[0]
 
 
-def mend_operators(skeleton: Skeleton) -> None:
+def legalise_operators(skeleton: Skeleton) -> None:
     """Move operators that their opset does not define into a domain nobody checks."""
     known: dict[tuple[str, str], bool] = {}
     for node in nodes_below(skeleton.proto.graph):

@@ -1,4 +1,4 @@
-"""The mended copy of a model that is only looked at, and the ways to walk it."""
+"""The legal copy of a model, which is only looked at, and the ways to walk it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Skeleton(Struct):
         proto: legal copy; weights whose data is not held are declared as inputs.
         inputs: names of the inputs that the user feeds.
         opsets: by domain, ``""`` for ai.onnx.
-        problems: what had to be mended, or cannot be.
+        problems: faults that were corrected in the copy, or cannot be.
         symbolic_batches: input name -> symbol of its leading axis, now 1.
     """
 

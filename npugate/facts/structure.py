@@ -1,6 +1,6 @@
-"""Make a graph legal enough to look at, and name every fault that had to be mended for it.
+"""Make a graph legal enough to look at, and name every fault that had to be corrected for it.
 
-The mended copy (the *skeleton*) is only ever looked at: shape inference and the checker run on it,
+The legal copy (the *skeleton*) is only ever looked at: shape inference and the checker run on it,
 so that one missing name does not hide everything else. The file itself stays as it is.
 """
 
@@ -21,7 +21,7 @@ from onnx import (
 )
 
 from npugate.facts.graph import DATA_TYPES
-from npugate.facts.opsets import mend_imports, mend_operators
+from npugate.facts.opsets import legalise_imports, legalise_operators
 from npugate.facts.provenance import frames
 from npugate.facts.skeleton import Skeleton
 from npugate.findings import rule_names
@@ -33,7 +33,7 @@ _FIRST_SEPARATE_INITIALIZERS: Final = 4  # IR version from which weights need no
 
 
 def legalise(proto: ModelProto) -> Skeleton:
-    """Return the mended copy of a model and the faults found on the way."""
+    """Return the legal copy of a model and the faults found on the way."""
     copy = ModelProto()
     copy.CopyFrom(proto)
     skeleton = Skeleton(copy)
@@ -45,10 +45,10 @@ def legalise(proto: ModelProto) -> Skeleton:
         skeleton.fault(rule_names.UNNAMED_GRAPH, "the graph has no name")
         graph.name = "main"
     _separate_weights(skeleton)
-    _mend_scope(skeleton, graph, "", frozenset())
-    mend_imports(skeleton)
-    mend_operators(skeleton)
-    _mend_types(skeleton)
+    _legalise_scope(skeleton, graph, "", frozenset())
+    legalise_imports(skeleton)
+    legalise_operators(skeleton)
+    _legalise_types(skeleton)
     return skeleton
 
 
@@ -116,8 +116,10 @@ def _weight(name: str, dtype: int, dims: list[int]) -> ValueInfoProto:
     return onnx.helper.make_tensor_value_info(name, dtype, [int(dim) for dim in dims])
 
 
-def _mend_scope(skeleton: Skeleton, graph: GraphProto, path: str, outer: frozenset[str]) -> None:
-    """Mend names and order in one graph, then in the bodies below it."""
+def _legalise_scope(
+    skeleton: Skeleton, graph: GraphProto, path: str, outer: frozenset[str]
+) -> None:
+    """Correct names and order in one graph, then in the bodies below it."""
     known = _unique_declarations(skeleton, graph, path)
     _unique_outputs(skeleton, graph, path, known)
     made = {name for node in graph.node for name in node.output if name}
@@ -130,7 +132,7 @@ def _mend_scope(skeleton: Skeleton, graph: GraphProto, path: str, outer: frozens
                 inner = f"{path}/{node_label(node, index)}.{attribute.name}".lstrip("/")
                 if not attribute.g.name:
                     attribute.g.name = "body"
-                _mend_scope(skeleton, attribute.g, inner, visible)
+                _legalise_scope(skeleton, attribute.g, inner, visible)
 
 
 def _unique_declarations(skeleton: Skeleton, graph: GraphProto, path: str) -> set[str]:
@@ -283,7 +285,7 @@ def _topological(nodes: list[NodeProto]) -> tuple[list[int], list[int]]:
     return order, []
 
 
-def _mend_types(skeleton: Skeleton) -> None:
+def _legalise_types(skeleton: Skeleton) -> None:
     """Forget stale shapes, read a symbolic leading batch as 1, and note outputs without a type."""
     graph = skeleton.proto.graph
     symbols: set[str] = set()

@@ -24,7 +24,7 @@ _MAX_TEXT: Final = 400
 
 
 def check(skeleton: Skeleton, graph: Graph) -> None:
-    """Run the checker on the mended model; name each node that it refuses."""
+    """Run the checker on the legal copy of the model; name each node that it refuses."""
     model = _complete(skeleton.proto, graph)
     try:
         onnx.checker.check_model(model)

@@ -114,13 +114,13 @@ def _check_output(job: QuantizeJob) -> None:
 def _work(job: QuantizeJob, limits: Limits, progress: Progress) -> _Made:
     """Do everything but the writing; called in the child."""
     rules = registry.rules()
-    judge = profiles.load(job.target, job.toolchain)
+    target = profiles.load(job.target, job.toolchain)
     pool.stage("reading the model")
     opened = open_model.open_model(job.model, limits, job.tracked)
     _check_float(opened)
     _check_size(len(opened.facts.nodes), job)
     pool.stage("preparing the model")
-    ready, prepared = prepare.prepare(opened.proto, judge, registry.repairs())
+    ready, prepared = prepare.prepare(opened.proto, target, registry.repairs())
     exclude = _excluded(job, ready)
     pool.stage("reading the calibration data")
     feed = _random(job, opened.ports) if job.is_random else _given(job, opened.ports)
@@ -133,7 +133,7 @@ def _work(job: QuantizeJob, limits: Limits, progress: Progress) -> _Made:
     pool.stage("checking the int8 model")
     facts = Facts(structure.skeleton(made), limits)
     subject = inspect.Subject(ready, made, facts, frozenset(exclude), feed.first, kept)
-    before, after = (_errors(item, rules, judge) for item in (opened.facts, facts))
+    before, after = (_errors(item, rules, target) for item in (opened.facts, facts))
     report = QuantizeReport(
         version=__version__,
         model=str(job.model),
@@ -142,7 +142,7 @@ def _work(job: QuantizeJob, limits: Limits, progress: Progress) -> _Made:
         output=None,
         output_digest="",
         output_bytes=0,
-        target=judge.name,
+        target=target.name,
         calibration=feed.calibration(job),
         prepared=tuple(prepared),
         excluded=exclude,
@@ -276,9 +276,9 @@ def _random(job: QuantizeJob, ports: tuple[Port, ...]) -> _Feed:
     return _Feed(made, first, RANDOM, "", "none", job.samples, job.samples)
 
 
-def _errors(facts: Facts, rules: Mapping[str, Rule], judge: Target) -> Counter[str]:
+def _errors(facts: Facts, rules: Mapping[str, Rule], target: Target) -> Counter[str]:
     chosen = [key for key, rule in rules.items() if rule.severity is not None]
-    hits = check.run(facts, rules, chosen, judge, pool.stage).hits
+    hits = check.run(facts, rules, chosen, target, pool.stage).hits
     return Counter(rules[key].name for key, hit in hits if hit.severity is Severity.ERROR)
 
 

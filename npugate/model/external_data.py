@@ -32,7 +32,7 @@ from npugate.limits import Limits
 from npugate.model import filetype
 from npugate.model.payload import expected_bytes
 from npugate.model.tracked import Beside
-from npugate.model.walk import Place, shown, survey
+from npugate.model.walk import Place, shown, tensors_of
 
 UNSAFE: Final = rule_names.UNSAFE_EXTERNAL_DATA
 MISSING: Final = rule_names.MISSING_EXTERNAL_DATA
@@ -190,7 +190,7 @@ def locations(model: ModelProto, limits: Limits) -> tuple[str, ...]:
     """
     names = {
         entry.value
-        for place in survey(model, limits)
+        for place in tensors_of(model, limits)
         if place.tensor.data_location == TensorProto.EXTERNAL
         for entry in place.tensor.external_data
         if entry.key == "location"

@@ -27,7 +27,7 @@ from npugate.model.diagnose import explain
 from npugate.model.payload import counts_of, drop_large, holds_data, mismatch
 from npugate.model.tracked import Beside, Tracked
 from npugate.model.utf8 import repair_text
-from npugate.model.walk import ANALYSIS_LIMIT, Place, shown, survey
+from npugate.model.walk import ANALYSIS_LIMIT, Place, shown, tensors_of
 from npugate.model.wire import KEEP_BYTES, Counts, Window, WireError
 from npugate.sha256 import hasher, sha256
 
@@ -239,9 +239,9 @@ def _examine(
     beside: Beside | None = None,
 ) -> tuple[Problem, ...]:
     """Find faults of the tensors and drop what is still held of the large ones."""
-    places = survey(proto, limits)
+    places = tensors_of(proto, limits)
     if repair_text(proto):
-        places = survey(proto, limits)  # the places are named after the text
+        places = tensors_of(proto, limits)  # the places are named after the text
     found = [*_payload_problems(places, dropped), *external_data.problems(places, folder, beside)]
     for place in places:
         drop_large(place.tensor)

@@ -104,7 +104,7 @@ def shown(name: str) -> str:
     return repr(name if len(name) <= _NAME_SHOWN else f"{name[:_NAME_SHOWN]}...")
 
 
-def survey(model: ModelProto, limits: Limits) -> list[Place]:
+def tensors_of(model: ModelProto, limits: Limits) -> list[Place]:
     """Return every tensor of a model, wherever it hides.
 
     Raises:

@@ -22,7 +22,7 @@ from npugate.findings import rule_names
 from npugate.limits import Limits
 from npugate.model import external_data, wire
 from npugate.model.reader import UNREADABLE, Model
-from npugate.model.walk import survey
+from npugate.model.walk import tensors_of
 from npugate.model.wire import Range, Window
 
 _BLOCK: Final = 1 << 20
@@ -60,7 +60,7 @@ def digests(model: Model, limits: Limits) -> Digests:
             fields = max(limits.nodes * _FIELDS_PER_NODE, size if size <= _BLOCK else 0)
             window = Window(partial(os.pread, file.fileno()), size, fields)
             _message(window, [(0, size)], ModelProto.DESCRIPTOR, (), found)
-        for place in survey(model.proto, limits):
+        for place in tensors_of(model.proto, limits):
             if place.tensor.data_location == TensorProto.EXTERNAL:
                 found[place.path] = _external(place.tensor, model.file.parent)
     except OSError as error:

@@ -26,7 +26,7 @@ from npugate.model import external_data
 from npugate.model.external_data import UNREAD
 from npugate.model.reader import MISMATCH, Model
 from npugate.model.utf8 import repair_text
-from npugate.model.walk import ANALYSIS_LIMIT, survey
+from npugate.model.walk import ANALYSIS_LIMIT, tensors_of
 
 _PROTOBUF_BYTES: Final = 2**31 - 1
 _BESIDE_BYTES: Final = 1024  # smaller tensors stay in the model file
@@ -86,7 +86,7 @@ def _bytes(file: Path) -> bytes:
 
 def _take_in(model: ModelProto, folder: Path) -> None:
     """Put all external data into the message, wherever its tensors are."""
-    for place in survey(model, Limits()):
+    for place in tensors_of(model, Limits()):
         tensor = place.tensor
         if tensor.data_location == TensorProto.EXTERNAL:
             tensor.raw_data = external_data.payload(tensor, folder)

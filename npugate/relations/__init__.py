@@ -59,7 +59,7 @@ def contradictions(facts: Facts) -> Iterator[Hit]:
     refused = {problem.location for problem in problems}  # those of an output name it, too
     for node in facts.nodes:
         if node.location() not in refused:
-            for message in _judge(Operands(node, facts.opset)):
+            for message in _contradictions(Operands(node, facts.opset)):
                 yield node.hit(message)
     yield from declared(facts)
 
@@ -70,7 +70,7 @@ def explained(facts: Facts, location: Location) -> str:
         message
         for node in facts.nodes
         if node.location() == location
-        for message in _judge(Operands(node, facts.opset))
+        for message in _contradictions(Operands(node, facts.opset))
     ]
     return "; ".join(found)
 
@@ -82,14 +82,14 @@ def unknown(facts: Facts) -> Iterator[str]:
         operands = Operands(node, facts.opset)
         if node.domain or node.proto.domain == UNKNOWN_DOMAIN:
             operands.unknown.append(f"what {node.full_type} is")
-        found = list(_judge(operands))
+        found = list(_contradictions(operands))
         for what in [] if found else operands.unknown:
             if what not in seen:
                 seen.add(what)
                 yield what
 
 
-def _judge(operands: Operands) -> Iterator[str]:
+def _contradictions(operands: Operands) -> Iterator[str]:
     node = operands.node
     if node.domain or node.proto.domain == UNKNOWN_DOMAIN:
         return

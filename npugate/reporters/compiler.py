@@ -32,7 +32,7 @@ def headline(found: Compiled) -> str:
     return f"{text}: {escape.clip(found.reason, _REASON)}" if found.reason else text
 
 
-def figures(found: Compiled) -> list[str]:
+def amounts(found: Compiled) -> list[str]:
     """Return what it told of the network, a line each; a figure that it did not tell is absent."""
     run = found.run
     if run is None:
@@ -114,7 +114,7 @@ def page(found: Compiled | None) -> dict[str, object] | None:
     sentence, _ = compared(found)
     return {
         "headline": escape.visible(headline(found)),
-        "figures": [escape.visible(line) for line in figures(found)],
+        "figures": [escape.visible(line) for line in amounts(found)],
         "compared": sentence,
         "rows": [
             [escape.visible(text) for text in (row.subject, row.predicted, row.compiled)]

@@ -307,7 +307,7 @@ def _linked(text: str, address: str) -> str:
 
 def _compiled(found: Compiled) -> Iterator[str]:
     yield f"\n**Compiler:** {escape.markdown(compiler.headline(found))}\n\n"
-    yield from (f"- {escape.markdown(line)}\n" for line in compiler.figures(found))
+    yield from (f"- {escape.markdown(line)}\n" for line in compiler.amounts(found))
     sentence, differ = compiler.compared(found)
     if sentence:
         yield f"- {escape.markdown(sentence)}\n"
@@ -336,7 +336,7 @@ def _repair(model: ModelReport, repair: RepairReport, threshold: Severity | None
     if repair.verification is not None:
         yield f"- proof: {escape.markdown(repairs.proof(repair.verification))}\n"
     if repair.is_repaired:
-        yield f"- {escape.markdown(', '.join(repairs.figures(repair.before, repair.after)))}\n"
+        yield f"- {escape.markdown(', '.join(repairs.size_changes(repair.before, repair.after)))}\n"
 
 
 def _left_out(rows: int, sections: int) -> list[str]:

@@ -65,7 +65,7 @@ def _steps(verification: Verification) -> str:
     )
 
 
-def figures(before: ModelSize, after: ModelSize) -> Iterator[str]:
+def size_changes(before: ModelSize, after: ModelSize) -> Iterator[str]:
     """Yield what changed, for example ``nodes 26 -> 22``."""
     for label, old, new in (
         ("nodes", before.nodes, after.nodes),

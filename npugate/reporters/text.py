@@ -92,7 +92,7 @@ class _Page:
     def _compiled(self, found: Compiled) -> Iterator[str]:
         yield ""
         yield from _wrapped(escape.visible(compiler.headline(found)), "  COMPILER: ", "    ")
-        for line in compiler.figures(found):
+        for line in compiler.amounts(found):
             yield from _wrapped(escape.visible(line), "    ", "      ")
         sentence, differ = compiler.compared(found)
         yield from ([f"    {sentence}"] if sentence else [])
@@ -114,7 +114,7 @@ class _Page:
             for note in repair.verification.notes:
                 yield from _wrapped(escape.visible(note), "      note: ", "        ")
         if repair.is_repaired:
-            changes = ", ".join(repairs.figures(repair.before, repair.after))
+            changes = ", ".join(repairs.size_changes(repair.before, repair.after))
             yield from _wrapped(changes, "    ", "      ")
             verdict = model.verdict_after(self._report.threshold)
             left = outline.tally_of(repair.findings)

@@ -7,7 +7,7 @@ import pytest
 from npugate.errors import ModelError
 from npugate.limits import Limits
 from npugate.model.reader import holds_data, load
-from npugate.model.walk import survey
+from npugate.model.walk import tensors_of
 from tests.hostile import cases
 
 SECONDS = 1.0  # of processor time: a busy machine must not fail the test
@@ -26,7 +26,7 @@ def test_a_hostile_file_ends_as_the_rule_that_names_it(name, tmp_path):
         model = load(path, "model.onnx", LIMITS)
         rules = sorted({problem.rule for problem in model.problems})
         messages = [problem.message for problem in model.problems]
-        for place in survey(model.proto, LIMITS):
+        for place in tensors_of(model.proto, LIMITS):
             holds_data(place.tensor)
     except ModelError as error:
         rules, messages = [error.rule], [str(error)]

@@ -140,7 +140,7 @@ def _run(settings: Settings, back_end: BackEnd, secrets: tuple[str, ...], asked:
     )
     if settings.record is not None:
         record.save(settings.record, asked.path, output if settings.record_raw else clean)
-    return verdict.judge(asked, clean)
+    return verdict.verdict_of(asked, clean)
 
 
 def _replay(folder: Path, asked: Asked) -> Answer:
@@ -148,4 +148,4 @@ def _replay(folder: Path, asked: Asked) -> Answer:
     if output is None:
         reason = "there is no record of this model"
         output = Output("replay", Ended.NOT_STARTED, reason=reason)
-    return verdict.judge(asked, output)
+    return verdict.verdict_of(asked, output)

@@ -26,7 +26,7 @@ _FILE_IT: Final = (
 )
 
 
-def judge(asked: Asked, output: Output) -> Answer:
+def verdict_of(asked: Asked, output: Output) -> Answer:
     """Return what an output says of a model; everything in it is redacted first."""
     output = replace(
         output,

@@ -91,14 +91,14 @@ def test_an_analysis_is_polled_and_read(server, model):
     assert server.polls == 0
     paths = [path for _, path, _, _ in server.seen]
     assert paths[-1] == "/api/4.0.1/stm32ai/run/run%2F1"
-    answer = verdict.judge(Asked("a", model), output)
+    answer = verdict.verdict_of(Asked("a", model), output)
     assert answer.compiled.state is State.COMPILED
 
 
 def test_a_failure_of_the_cloud_is_judged_as_one_of_the_tool(server, model):
     server.answer = {"state": "error", "message": "INTERNAL ERROR: Mismatch in channel position"}
     output = opened(token(server)).compile(Request(model))
-    answer = verdict.judge(Asked("a", model), output)
+    answer = verdict.verdict_of(Asked("a", model), output)
     assert answer.compiled.state is State.REFUSED
     assert answer.compiled.known == ("channel-position",)
 
@@ -121,7 +121,7 @@ def test_a_board_is_asked_where_one_is_named(server, model):
 def test_a_server_that_fails_is_no_verdict_and_its_words_stay_out(server, model, broken):
     server.broken = broken
     output = opened(token(server)).compile(Request(model))
-    answer = verdict.judge(Asked("a", model), output)
+    answer = verdict.verdict_of(Asked("a", model), output)
     assert answer.compiled.state is State.NOT_RUN
     assert "status 500" in answer.compiled.reason
     assert "stack trace" not in answer.compiled.reason

@@ -241,10 +241,12 @@ def output(name, **more):
 def test_more_on_the_cpu_than_predicted_is_a_warning():
     none = replace(estimate(), epochs=(epoch(0, Engine.NPU, "Conv"),))
     text = output("generate-2.2.txt").stdout.replace(b"which 2 impl", b"which 4 impl")
-    answer = verdict.judge(asked(estimate=none), replace(output("generate-2.2.txt"), stdout=text))
+    answer = verdict.verdict_of(
+        asked(estimate=none), replace(output("generate-2.2.txt"), stdout=text)
+    )
     assert [rule for rule, _ in answer.hits if rule == catalogue.FALLBACK] == [catalogue.FALLBACK]
     assert "4 of 5 epochs on the CPU, 0 were predicted" in answer.hits[-1][1].message
-    answer = verdict.judge(asked(estimate=none), output("generate-2.2.txt"))
+    answer = verdict.verdict_of(asked(estimate=none), output("generate-2.2.txt"))
     assert catalogue.FALLBACK not in dict(answer.hits), "two are within what a model may err"
 
 
@@ -252,7 +254,7 @@ def test_more_on_the_cpu_than_predicted_is_a_warning():
 def test_without_a_prediction_half_of_a_quantised_network_is_too_much(is_quantized, expected):
     text = output("generate-2.2.txt").stdout.replace(b"which 2 impl", b"which 3 impl")
     told = replace(output("generate-2.2.txt"), stdout=text)
-    answer = verdict.judge(asked(is_quantized=is_quantized), told)
+    answer = verdict.verdict_of(asked(is_quantized=is_quantized), told)
     assert (catalogue.FALLBACK in dict(answer.hits)) is expected
 
 
@@ -261,7 +263,7 @@ def test_the_reason_may_stand_beside_the_line_that_ends_the_run():
         b"ST Edge AI Core v4.0.1-20581 7ed50de05\nUnknown dimensions: H\n"
         b"TOOL ERROR: Error in computation of shapes\n"
     )
-    answer = verdict.judge(asked(), Output("cli", Ended.EXIT, 255, text))
+    answer = verdict.verdict_of(asked(), Output("cli", Ended.EXIT, 255, text))
     assert answer.compiled.known == ("einsum-shapes",)
     assert [rule for rule, _ in answer.hits] == ["NPU227"]
 
@@ -270,7 +272,7 @@ def test_weights_without_a_place_are_an_error():
     text = output("generate-2.2.txt").stdout
     for size in (b"1.000 MB /", b"32.000 kB /", b"40.501 kB /"):
         text = text.replace(size, b"0  B /")
-    answer = verdict.judge(asked(), replace(output("generate-2.2.txt"), stdout=text))
+    answer = verdict.verdict_of(asked(), replace(output("generate-2.2.txt"), stdout=text))
     assert "no memory holds them" in dict(answer.hits)[catalogue.MEMORY].message
 
 
