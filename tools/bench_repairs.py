@@ -34,23 +34,27 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the program and its chi
 from pathlib import Path
 sys.path.insert(0, {root!r})
 import onnx
-from npugate import check, isolate, registry, repair, target
-from npugate.bench import Bench
 from npugate.facts import Facts
-from npugate.model import load
-from npugate.report import Verification
-from npugate.types import Limits, RepairOptions
-gc.set_threshold(*isolate.COLLECT_AT)
-rules, limits, profile = registry.rules(), Limits(), target.load("stm32n6")
+from npugate.limits import Limits
+from npugate.model.reader import load
+from npugate.repair import gate
+from npugate.repair.context import RepairContext
+from npugate.report.values import Verification
+from npugate.rules import check, registry
+from npugate.sandbox import pool
+from npugate.surgery.results import RepairOptions
+from npugate.target import profiles
+gc.set_threshold(*pool.COLLECT_AT)
+rules, limits, profile = registry.rules(), Limits(), profiles.load("stm32n6")
 path = Path(sys.argv[1])
 facts = Facts(load(path, "m", limits), limits)
 chosen = tuple(rules)
 hits = check.run(facts, rules, chosen, profile, lambda _stage: None).hits
-repair.verify = lambda *_, **_rest: Verification(equal=True)
-on = Bench(rules, chosen, registry.repairs(), profile, RepairOptions(), limits)
+gate.verify = lambda *_, **_rest: Verification(equal=True)
+on = RepairContext(rules, chosen, registry.repairs(), profile, RepairOptions(), limits)
 model = onnx.load(path)
 start = time.process_time()
-repair.mend(model, facts, hits, on)
+gate.repair_model(model, facts, hits, on)
 Path(sys.argv[2]).write_text(str(time.process_time() - start))
 """
 _ALONE: Final = "alone"  # the file that the surgery writes its own CPU seconds to

@@ -55,9 +55,9 @@ def until(condition, seconds):
 PROGRAM = """
     import os, sys, time
     from pathlib import Path
+    from npugate.limits import Limits
     from npugate.sandbox import task
     from npugate.sandbox.pool import run
-    from npugate.limits import Limits
     def work(n=0):
         file = Path(sys.argv[1]) / f"{n}.tmp"
         file.write_text(str(os.getpid()))
