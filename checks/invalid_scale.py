@@ -66,7 +66,7 @@ def _of_scale(node: Node, scale: Tensor) -> Iterator[Hit]:
 
 
 def _faults(node: Node, scale: Tensor, value: Array) -> Iterator[Hit]:
-    """Yield a hit for each kind of fault among the values, at its first place."""
+    """Yield a hit for each kind of fault among the values T[...] of a scale, at its first place."""
     flat = np.asarray(value, np.float64).reshape(-1)
     with np.errstate(invalid="ignore"):
         kinds = (

@@ -46,7 +46,7 @@ def apply(draft: Draft, target: Target, options: RepairOptions) -> RepairResult:
 
 
 def _known(draft: Draft, node: Node, position: int) -> Array | None:
-    """Return the value of an input that is constant and no initializer yet."""
+    """Return an input as T[*dims] when it is constant and no initializer yet; else None."""
     value = node.inputs[position]
     if value.is_empty() or is_constant(value):
         return None
@@ -60,7 +60,11 @@ def _known(draft: Draft, node: Node, position: int) -> Array | None:
 
 
 def _folded(draft: Draft, value: Value, quantised: bool) -> Array | None:  # noqa: FBT001 - internal
-    """Return the value of a chain of copies of a constant."""
+    """Return the value of a chain of copies of a constant; None when it is no such chain.
+
+    Returns:
+        T[*dims] of the value's dimensions.
+    """
     shape = draft.maybe_dims(value)
     for _ in range(_MOST_STEPS):
         array = draft.array(value)
@@ -79,7 +83,13 @@ def _folded(draft: Draft, value: Value, quantised: bool) -> Array | None:  # noq
 
 
 def _dequantized(draft: Draft, node: Node) -> Array | None:
-    """Return what a DequantizeLinear with one scale makes of a constant."""
+    """Return what a DequantizeLinear with one scale makes of a constant.
+
+        y = (x - zero_point) * scale
+
+    Returns:
+        float32[*dims] of the constant's dimensions; None when an operand is no constant.
+    """
     data, scale = draft.array(node.input(0)), draft.array(node.input(1))
     zero = draft.array(node.input(2))
     if (

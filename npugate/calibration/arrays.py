@@ -66,6 +66,9 @@ class StoredArray:
     def row(self, index: int) -> Array:
         """Return ``array[index]``.
 
+        Returns:
+            T[*shape[1:]] of the stored type.
+
         Raises:
             UsageError: the file ends early or cannot be read.
         """
@@ -74,7 +77,10 @@ class StoredArray:
         return self._read(index * self._row_bytes, self.shape[1:])
 
     def whole(self) -> Array:
-        """Return the array.
+        """Return the whole array.
+
+        Returns:
+            T[*shape] of the stored type.
 
         Raises:
             UsageError: it is larger than 1 GiB, ends early or cannot be read.

@@ -39,7 +39,14 @@ class _Source(Protocol):
         """The sub-folder of each sample, which labels it; else empty."""
 
     def raw(self, index: int) -> tuple[Mapping[str, Array], bool, str]:
-        """Return the arrays by input name, whether they are an image, and the sample's name."""
+        """Return a sample's arrays by input name, whether they are an image, and the sample's name.
+
+        Args:
+            index: from 0 to ``count - 1``.
+
+        Returns:
+            For each input uint8[H, W, C] of an image, or any[...] as the file holds it.
+        """
 
 
 class Dataset(Struct, frozen=True):
@@ -69,6 +76,12 @@ class Dataset(Struct, frozen=True):
     def sample(self, index: int) -> Sample:
         """Read one sample.
 
+        Args:
+            index: from 0 to ``count - 1``.
+
+        Returns:
+            For each port T[*dims] of the port's type and dimensions.
+
         Raises:
             UsageError: it does not fit the model, or holds NaN or infinity.
         """
@@ -88,7 +101,14 @@ class Dataset(Struct, frozen=True):
 
 
 def digest(sample: Sample) -> str:
-    """Return what identifies a sample: a hash of the numbers that the model reads."""
+    """Return what identifies a sample: a hash of the numbers that the model reads.
+
+    Args:
+        sample: feeds any[...] by input name; type, shape and elements count.
+
+    Returns:
+        32 hex digits.
+    """
     made = hashlib.sha256()
     for name in sorted(sample.feeds):
         array = sample.feeds[name]
@@ -194,15 +214,32 @@ def _is_sample(file: Path) -> bool:
 
 
 def _unbatched(array: Array, port: Port) -> Array:
-    """Drop a leading axis of 1 that is the model's batch, so that axes mean what they are named."""
+    """Drop a leading batch axis of 1, so that the other axes mean what they are named.
+
+    Args:
+        array: any[1, *dims] or any[*dims].
+        port: the input, of the dimensions [1, *dims].
+
+    Returns:
+        any[*dims], a view.
+    """
     return array[0] if array.shape == port.dims and port.dims[:1] == (1,) else array
 
 
 def _fitted(array: Array, port: Port, how: Preprocessing, where: str) -> Array:
     """Return a sample as the model reads it.
 
+    Args:
+        array: any[*dims], with or without a leading batch axis of 1.
+        port: the input.
+        how: declares the limits.
+        where: names the sample in an error.
+
+    Returns:
+        T[*port.dims] of the port's type.
+
     Raises:
-        UsageError: another type, another shape, or numbers that cannot be.
+        UsageError: the type or shape does not fit, or a number is not finite or beyond the limits.
     """
     wanted = helper.tensor_dtype_to_np_dtype(port.dtype)
     if array.dtype != wanted and not np.can_cast(array.dtype, wanted, "same_kind"):
@@ -242,7 +279,16 @@ def _check_limits(array: Array, how: Preprocessing, port: Port, where: str) -> N
 
 
 def random_sample(ports: Sequence[Port], seed: int, index: int) -> Sample:
-    """Make up a sample: normal numbers, integers below each port's bound."""
+    """Draw a random sample: normal floats, and integers below each port's bound.
+
+    Args:
+        ports: what to feed.
+        seed: of the random numbers.
+        index: of the sample; each has numbers of its own.
+
+    Returns:
+        For each port T[*dims] of the port's type and dimensions.
+    """
     rng = np.random.default_rng([seed, index])
     feeds: dict[str, Array] = {}
     for port in ports:

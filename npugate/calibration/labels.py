@@ -89,7 +89,14 @@ def _row_each(array: Array) -> Array:
 
 
 def _column(path: Path) -> Array:
-    """Read the last column of a CSV file; a first row that is no number among numbers is a head."""
+    """Read the last column of a CSV file; skip a first row of words above numbers.
+
+    Returns:
+        int64[N] of whole numbers, float64[N] of other numbers, str[N] of words.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
     try:
         with path.open(encoding="utf-8", newline="") as file:
             words = [row[-1].strip() for row in csv.reader(file) if row]

@@ -170,11 +170,18 @@ def image(path: Path, how: Preprocessing) -> Array:
 def apply(array: Array, how: Preprocessing, *, is_image: bool, where: str) -> Array:
     """Bring one sample into the order and the numbers that the model reads.
 
+        y = (scale * x - mean) / std
+
     Args:
-        array: one sample, without a batch axis.
+        array: uint8[H, W, C] of an image, else any[...] without a batch axis; any[C, H, W] or
+            any[H, W, C] where an order is declared.
         how: as declared.
-        is_image: True for what ``image`` returned: [H, W, C].
+        is_image: True for what ``image`` returned.
         where: names the sample in an error.
+
+    Returns:
+        float32[C, H, W] or float32[H, W, C] as ``how.layout`` says; the type is kept where neither
+        scale, mean nor std is declared.
 
     Raises:
         UsageError: the declaration does not fit the sample.

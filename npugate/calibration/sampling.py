@@ -93,7 +93,14 @@ def _shares(available: list[int], wanted: int) -> list[int]:
 
 
 def _strata(labels: Labels) -> tuple[Array, list[str]]:
-    """Return the stratum of each sample, and the names of the strata."""
+    """Return the stratum of each sample, and the names of the strata.
+
+    Returns:
+        int64[N], an index into the names for each of N samples; the names.
+
+    Raises:
+        UsageError: there are several labels for each sample, or all labels are the same.
+    """
     values = labels.values
     if values.ndim != 1:
         raise UsageError("--labels: sampling by labels wants one label for each sample")

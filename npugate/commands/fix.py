@@ -108,7 +108,14 @@ def _selected(chosen: argparse.Namespace, repairs: Mapping[str, Repair]) -> froz
 
 
 def _data(chosen: argparse.Namespace) -> Mapping[str, Array] | None:
-    """Read the user's arrays; pickled objects are refused, for they run code."""
+    """Read the user's arrays; pickled objects are refused, since unpickling runs code.
+
+    Returns:
+        any[...] by input name; None without ``--inputs``.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
     if not chosen.inputs:
         return None
     try:

@@ -41,6 +41,11 @@ class _Seen(Struct):
     broken: set[str] = field(default_factory=set)
 
     def add(self, outputs: Mapping[str, Array]) -> None:
+        """Add the outputs of one run.
+
+        Args:
+            outputs: T[...] by name; numbers of any type.
+        """
         for name, value in outputs.items():
             numbers = np.asarray(value, dtype=np.float64)
             if not np.isfinite(numbers).all():

@@ -65,11 +65,14 @@ def _step(kind: str, value: float) -> Grade:
 
 
 def useless(labels: Array, figures: Sequence[Figure]) -> list[str]:
-    """Tell when the float model is no better than one answer for all, so that no loss can show.
+    """Tell when the float model is no better than one constant answer, so that no loss can show.
 
     Args:
-        labels: one for each sample; empty tells nothing.
+        labels: T[N], one number for each sample; T[0] when there are none, which tells nothing.
         figures: as measured.
+
+    Returns:
+        A sentence for each figure that a constant answer reaches.
     """
     if not labels.size:
         return []

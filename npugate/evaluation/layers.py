@@ -27,7 +27,7 @@ def losses(
         original: the float model.
         facts: of the float model.
         quantised: the int8 model, whose tensors keep their names.
-        samples: at least two, else nothing varies.
+        samples: at least two, else nothing varies; each feeds T[*dims] by input name.
 
     Raises:
         CannotRunError: a model cannot be run with its tensors shown.

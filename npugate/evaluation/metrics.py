@@ -35,7 +35,12 @@ class Measure(Protocol):
     higher_is_better: bool
 
     def add(self, made: Array, truth: Array) -> None:
-        """Take one sample: what a model made, and what is right."""
+        """Take one sample.
+
+        Args:
+            made: T[...], what the model computed.
+            truth: T[...], the label, or what the float model computed.
+        """
 
     def value(self) -> float:
         """Return the metric over all samples."""
@@ -50,7 +55,15 @@ class Error(Struct):
     higher_is_better: bool = False
 
     def add(self, made: Array, truth: Array) -> None:
-        """Take one sample; the truth has as many elements as the output."""
+        """Take one sample.
+
+        Args:
+            made: T[...], n elements.
+            truth: T[...], n elements in the same order.
+
+        Raises:
+            UsageError: the label has another number of elements.
+        """
         if made.size != truth.size:
             raise UsageError(
                 f"an error needs a label for each number: the output has {made.size}, the label "
@@ -74,7 +87,15 @@ class Top(Struct):
     higher_is_better: bool = True
 
     def add(self, made: Array, truth: Array) -> None:
-        """Take one sample; the truth is a class, or scores whose largest is the class."""
+        """Take one sample.
+
+        Args:
+            made: T[...], a score for each of C classes.
+            truth: int64[] or int64[1], a class; or T[...], C scores whose largest is the class.
+
+        Raises:
+            UsageError: there is no such class, or k is not below C.
+        """
         scores = _floats(made)
         wanted = class_of(truth)
         if not 0 <= wanted < scores.size:
@@ -98,7 +119,15 @@ class Overlap(Struct):
     higher_is_better: bool = True
 
     def add(self, made: Array, truth: Array) -> None:
-        """Take one sample: scores [1, C, H, W], and scores or classes [H, W]."""
+        """Take one sample.
+
+        Args:
+            made: float32[1, C, H, W], scores; or [1, C, ...] of other places than pixels.
+            truth: int64[H, W], classes; or scores as ``made``.
+
+        Raises:
+            UsageError: the shapes do not fit, or a class is not below C.
+        """
         if made.ndim < 3 or made.shape[1] < 2:  # noqa: PLR2004 - batch, classes, a place
             raise UsageError(
                 f"miou wants scores of [1, classes, ...], the output is {list(made.shape)}"
@@ -134,7 +163,12 @@ class Custom(Struct):
     higher_is_better: bool
 
     def add(self, made: Array, truth: Array) -> None:
-        """Keep one sample."""
+        """Keep one sample.
+
+        Args:
+            made: T[*dims], the same dimensions for all samples.
+            truth: T[...], the same dimensions for all samples.
+        """
         self.made.append(made)
         self.truths.append(truth)
 
@@ -189,7 +223,11 @@ _KINDS: Mapping[str, Callable[[], Measure]] = {
 
 
 def class_of(truth: Array) -> int:
-    """Return a class: the number itself, or the place of the largest of several."""
+    """Return a class: the number itself, or the position of the largest score.
+
+    Args:
+        truth: int64[] or int64[1], a class; or T[...], a score for each of C classes.
+    """
     if truth.size == 1:
         return int(truth.reshape(-1)[0])
     return int(np.argmax(_floats(truth)))

@@ -6,18 +6,15 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
-from msgspec import Struct, field
 from msgspec.structs import replace
 from onnx import TensorProto
 
 from npugate import __version__
-from npugate.calibration import data, labels, open_model, preprocessing, sampling, sidecar
-from npugate.calibration.data import Dataset
-from npugate.calibration.labels import Labels
-from npugate.calibration.open_model import Opened
+from npugate.calibration import data
 from npugate.calibration.sidecar import Sidecar
 from npugate.errors import UsageError
 from npugate.evaluation import grades, layers, metrics
+from npugate.evaluation.context import EvaluationContext, Tally, context_of
 from npugate.evaluation.metrics import Measure
 from npugate.evaluation.spread import Spread
 from npugate.evaluation.values import (
@@ -37,8 +34,7 @@ from npugate.sandbox import pool, task
 
 _FEW = 30  # samples below which a figure is chance
 _MOST_CLASSES = 64  # of a confusion table
-_BEYOND = 1.25  # evaluation data wider than this times the calibration's range is told of
-_KIND = "npugate.calibration"
+_BEYOND = 1.25  # times the calibration range; a wider range of the data is a notice
 Progress = Callable[[int, int], None]
 
 
@@ -58,54 +54,9 @@ def evaluate(job: EvaluateJob, progress: Progress = lambda _done, _all: None) ->
     return task.run(partial(_work, job, limits, progress), limits, EvaluationReport)
 
 
-class _Tally(Struct):
-    """What is added up over the samples.
-
-    Attributes:
-        pairs: by metric, of the float and of the int8 model; the former None when it is the truth.
-        spreads: by output.
-        truths: spread of what the metrics are held against.
-    """
-
-    pairs: dict[str, tuple[Measure | None, Measure]]
-    spreads: dict[str, Spread]
-    truth: Spread = field(default_factory=Spread)
-    points: list[tuple[float | None, float, float]] = field(default_factory=list)
-    classes: list[tuple[int, int]] = field(default_factory=list)
-    overlap: int = 0
-    lowest: dict[str, float] = field(default_factory=dict)
-    highest: dict[str, float] = field(default_factory=dict)
-
-
-class _Scene(Struct, frozen=True):
-    """Everything that is read before the models run.
-
-    Attributes:
-        output: the one that the metrics read.
-        labels: None without any.
-        side: what the int8 model was calibrated with, or why that is not known.
-        indices: of the samples.
-    """
-
-    job: EvaluateJob
-    original: Opened
-    quantised: Opened
-    output: str
-    dataset: Dataset
-    labels: Labels | None
-    side: Sidecar | str
-    indices: tuple[int, ...]
-
-    @property
-    def kind(self) -> str:
-        """How the int8 model was calibrated: ``data``, ``random`` or ``unknown``."""
-        notes = {entry.key: entry.value for entry in self.quantised.proto.metadata_props}
-        return str(notes.get(_KIND, "unknown" if isinstance(self.side, str) else self.side.kind))
-
-
 def _work(job: EvaluateJob, limits: Limits, progress: Progress) -> EvaluationReport:
     """Do all of it; called in the child."""
-    context = _scene(job, limits)
+    context = context_of(job, limits)
     pool.stage("running both models")
     tally = _tally(context)
     try:
@@ -122,73 +73,7 @@ def _work(job: EvaluateJob, limits: Limits, progress: Progress) -> EvaluationRep
     return _report(context, tally, lost)
 
 
-def _scene(job: EvaluateJob, limits: Limits) -> _Scene:
-    pool.stage("reading the models")
-    original = open_model.open_model(job.float_model, limits, job.tracked)
-    quantised = open_model.open_model(job.int8_model, limits, job.tracked)
-    _check_pair(original, quantised)
-    output = _output(job, original)
-    pool.stage("reading the data")
-    dataset = data.open_data(job.data, original.ports, preprocessing.parse(job.preprocess))
-    known = labels.read(job.labels, dataset)
-    _check_labels(job, known)
-    by = known if job.samples and known is not None and known.values.ndim == 1 else None
-    choice = sampling.choose(dataset.count, job.samples or dataset.count, by, job.seed)
-    side = sidecar.read(job.int8_model, quantised.model.digest)
-    return _Scene(job, original, quantised, output, dataset, known, side, choice.indices)
-
-
-def _check_pair(original: Opened, quantised: Opened) -> None:
-    if quantised.facts.quantization.form == "float":
-        raise UsageError(
-            f"{quantised.path} is not quantised: give the float model first, int8 last"
-        )
-    if original.facts.quantization.form != "float":
-        raise UsageError(f"{original.path} is quantised: give the float model first, the int8 last")
-    mine = {port.name: (port.dtype, port.dims) for port in original.ports}
-    other = {port.name: (port.dtype, port.dims) for port in quantised.ports}
-    if mine != other:
-        raise UsageError(
-            f"the two models do not read the same: {_ports(original)} and {_ports(quantised)}; an "
-            "int8 model with integer inputs is compared before its inputs are changed"
-        )
-    names = [tensor.name for tensor in original.facts.main.outputs]
-    others = [tensor.name for tensor in quantised.facts.main.outputs]
-    if sorted(names) != sorted(others):
-        raise UsageError(f"the two models have other outputs: {names} and {others}")
-
-
-def _ports(opened: Opened) -> str:
-    return ", ".join(
-        f"{port.name} {TensorProto.DataType.Name(port.dtype)}{list(port.dims)}"
-        for port in opened.ports
-    )
-
-
-def _output(job: EvaluateJob, original: Opened) -> str:
-    floats = [t.name for t in original.facts.main.outputs if t.dtype == TensorProto.FLOAT]
-    if job.output and job.output not in floats:
-        raise UsageError(f"--output-name: no float output {job.output!r}; there are: {floats}")
-    if not floats:
-        raise UsageError(f"{original.path}: the model has no float output to compare")
-    return job.output or floats[0]
-
-
-def _check_labels(job: EvaluateJob, known: Labels | None) -> None:
-    for threshold in job.thresholds:
-        if threshold.of == "loss" and known is None:
-            raise UsageError(f"{threshold.text()}: a loss is measured against --labels; give them")
-        name = threshold.metric
-        if name not in {*job.metrics, *metrics.FIDELITY, "grade"}:
-            raise UsageError(f"{threshold.text()}: {name} is not measured; add --metric {name}")
-    if known is not None and known.values.ndim == 1 and len(np.unique(known.values)) == 1:
-        raise UsageError(
-            f"--labels: every label is {known.values[0]}: on one case only no figure means "
-            "anything; add samples of the others"
-        )
-
-
-def _tally(context: _Scene) -> _Tally:
+def _tally(context: EvaluationContext) -> Tally:
     pairs: dict[str, tuple[Measure | None, Measure]] = {}
     for name in context.job.metrics:
         if name in metrics.FIDELITY:
@@ -196,11 +81,15 @@ def _tally(context: _Scene) -> _Tally:
         held = context.labels is not None and name != "agreement"
         pairs[name] = (metrics.measure(name) if held else None, metrics.measure(name))
     outputs = [t for t in context.original.facts.main.outputs if t.dtype == TensorProto.FLOAT]
-    return _Tally(pairs, {tensor.name: Spread() for tensor in outputs})
+    return Tally(pairs, {tensor.name: Spread() for tensor in outputs})
 
 
-def _run(context: _Scene, tally: _Tally, progress: Progress) -> list[Sample]:
-    """Run both models on every sample; return the first ones, for the layers."""
+def _run(context: EvaluationContext, tally: Tally, progress: Progress) -> list[Sample]:
+    """Run both models on every sample; return those that the layers are measured on.
+
+    Returns:
+        Samples that feed T[*dims] by input name, evenly spaced over the data.
+    """
     left = Session(context.original.proto, optimised=True)
     right = Session(context.quantised.proto)
     used = frozenset() if isinstance(context.side, str) else frozenset(context.side.samples)
@@ -219,7 +108,7 @@ def _run(context: _Scene, tally: _Tally, progress: Progress) -> list[Sample]:
     return kept
 
 
-def _refuse_overlap(context: _Scene, sample: Sample) -> None:
+def _refuse_overlap(context: EvaluationContext, sample: Sample) -> None:
     if not context.job.allow_overlap:
         raise UsageError(
             f"{sample.label} was used to calibrate {context.job.int8_model}: a model is good on "
@@ -228,14 +117,26 @@ def _refuse_overlap(context: _Scene, sample: Sample) -> None:
 
 
 def _take(
-    context: _Scene,
-    tally: _Tally,
+    context: EvaluationContext,
+    tally: Tally,
     sample: Sample,
     mine: Mapping[str, Array],
     other: Mapping[str, Array],
     index: int,
 ) -> None:
-    """Add one sample to everything."""
+    """Add one sample to every measure.
+
+    Args:
+        context: of the evaluation.
+        tally: takes the numbers.
+        sample: feeds T[*dims] by input name.
+        mine: T[*dims] by output name, of the float model.
+        other: T[*dims] by output name, of the int8 model.
+        index: of the sample in the data.
+
+    Raises:
+        UsageError: an output is not finite, or a label does not fit.
+    """
     for name, array in sample.feeds.items():
         low, high = float(np.min(array)), float(np.max(array))
         tally.lowest[name] = min(low, tally.lowest.get(name, low))
@@ -263,11 +164,13 @@ def _take(
 
 
 def _scores(array: Array) -> bool:
-    """Tell whether an output is one row of scores."""
+    """Tell whether an output T[..., C, ...] is one row of C scores: all its other axes are 1."""
     return 1 < array.size <= _MOST_CLASSES and array.size in array.shape
 
 
-def _report(context: _Scene, tally: _Tally, lost: tuple[LayerLoss, ...]) -> EvaluationReport:
+def _report(
+    context: EvaluationContext, tally: Tally, lost: tuple[LayerLoss, ...]
+) -> EvaluationReport:
     figures = tuple(_figure(context, name, *pair) for name, pair in tally.pairs.items())
     fidelity = tuple(_fidelity(name, spread) for name, spread in tally.spreads.items())
     first = tally.spreads[context.output]
@@ -303,7 +206,9 @@ def _report(context: _Scene, tally: _Tally, lost: tuple[LayerLoss, ...]) -> Eval
     return replace(report, verdicts=verdicts)
 
 
-def _figure(context: _Scene, name: str, of_float: Measure | None, of_int8: Measure) -> Figure:
+def _figure(
+    context: EvaluationContext, name: str, of_float: Measure | None, of_int8: Measure
+) -> Figure:
     value = of_int8.value()
     better = of_int8.higher_is_better
     unit = context.job.unit if name in {"mae", "rmse"} else ""
@@ -348,7 +253,7 @@ def _verdict(threshold: Threshold, report: EvaluationReport, output: Fidelity) -
     return Verdict(threshold, found, passed)
 
 
-def _confusion(tally: _Tally) -> tuple[tuple[int, ...], ...]:
+def _confusion(tally: Tally) -> tuple[tuple[int, ...], ...]:
     if not tally.classes:
         return ()
     size = 1 + max(max(pair) for pair in tally.classes)
@@ -358,7 +263,7 @@ def _confusion(tally: _Tally) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(int(count) for count in row) for row in table)
 
 
-def _notices(context: _Scene, tally: _Tally) -> tuple[str, ...]:
+def _notices(context: EvaluationContext, tally: Tally) -> tuple[str, ...]:
     found: list[str] = []
     if context.kind == "random":
         found.append("the int8 model was calibrated with random numbers: its accuracy is unknown")
@@ -375,15 +280,19 @@ def _notices(context: _Scene, tally: _Tally) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _truths(context: _Scene) -> Array:
-    """Return one label for each sample; none where labels are pictures or missing."""
+def _truths(context: EvaluationContext) -> Array:
+    """Return one label for each evaluated sample.
+
+    Returns:
+        T[N]; float64[0] where labels are missing, or maps rather than numbers.
+    """
     known = context.labels
     if known is None or known.values.ndim != 1:
         return np.zeros(0)
     return known.values[list(context.indices)]
 
 
-def _beyond(side: Sidecar, tally: _Tally) -> list[str]:
+def _beyond(side: Sidecar, tally: Tally) -> list[str]:
     """Tell of inputs that go well beyond what the ranges were measured on."""
     found: list[str] = []
     for name, (low, high) in side.limits.items():

@@ -33,7 +33,12 @@ class Spread(Struct):
     largest: float = 0.0
 
     def add(self, original: Array, quantised: Array) -> None:
-        """Take one sample of the tensor from each model."""
+        """Take one sample of the tensor from each model.
+
+        Args:
+            original: T[...], n elements, of the float model.
+            quantised: T[...], n elements in the same order, of the int8 model.
+        """
         a = original.astype(np.float64).reshape(-1)
         b = quantised.astype(np.float64).reshape(-1)
         if self.origin is None or self.first is None or self.gaps is None:

@@ -28,16 +28,24 @@ class Reference(Protocol):
     """The module in PyTorch."""
 
     def example(self) -> Sample:
-        """Return the user's own inputs."""
+        """Return the user's own inputs, T[*dims] by name."""
 
     def ports(self) -> list[Port]:
         """Return the inputs."""
 
     def run(self, feeds: Mapping[str, Array]) -> list[Array]:
-        """Return the outputs."""
+        """Return the outputs in order, T[...] each.
+
+        Args:
+            feeds: T[*dims] by input name.
+        """
 
     def noise(self, feeds: Mapping[str, Array]) -> list[float]:
-        """Return the rounding noise of each output."""
+        """Return the rounding noise of each output, an absolute difference.
+
+        Args:
+            feeds: T[*dims] by input name.
+        """
 
 
 def agree(model: ModelProto, reference: Reference, seeds: int) -> Agreement:
@@ -91,7 +99,14 @@ def _noise_of(
     made: list[Array],
     again: Callable[[], list[Array]],
 ) -> Callable[[int], float]:
-    """Return the noise of an output by its position; measured when it is first asked for."""
+    """Return the noise of an output by its position; it is measured when first asked for.
+
+    Args:
+        reference: the module in PyTorch.
+        feeds: T[*dims] by input name.
+        made: T[...], the outputs of the ONNX model.
+        again: returns the outputs as other kernels compute them, T[...] each.
+    """
     measured: list[float] = []
 
     def noise(index: int) -> float:

@@ -49,7 +49,7 @@ class Subject(Struct):
     _double: Any = None
 
     def example(self) -> Sample:
-        """Return the user's own inputs."""
+        """Return the user's own inputs, T[1, ...] by name."""
         arrays = [_array(tensor) for tensor in self.inputs]
         return Sample("example", dict(zip(self.names, arrays, strict=True)))
 
@@ -61,11 +61,22 @@ class Subject(Struct):
         ]
 
     def run(self, feeds: Mapping[str, Array]) -> list[Array]:
-        """Run the module; return its outputs in order."""
+        """Run the module.
+
+        Args:
+            feeds: T[1, ...] by input name.
+
+        Returns:
+            T[...] for each output, in order.
+        """
         return [_array(tensor) for tensor in self._run(self.module, self._tensors(feeds))]
 
     def noise(self, feeds: Mapping[str, Array]) -> list[float]:
-        """Return for each output how far rounding takes it: float32 against float64."""
+        """Return for each output how far rounding takes it: float32 against float64.
+
+        Args:
+            feeds: T[1, ...] by input name.
+        """
         if self._double is None:
             self._double = copy.deepcopy(self.module).double()
         exact = [t.double() if t.is_floating_point() else t for t in self._tensors(feeds)]
@@ -82,7 +93,12 @@ class Subject(Struct):
 
 
 def gap(left: Array, right: Array) -> float:
-    """Return the largest finite difference of two arrays; 0 when their shapes differ."""
+    """Return the largest finite difference of two arrays; 0 when their shapes differ.
+
+    Args:
+        left: T[*dims].
+        right: T[*dims].
+    """
     if left.shape != right.shape or left.size == 0:
         return 0.0
     found = np.abs(left.astype(np.float64) - right.astype(np.float64))

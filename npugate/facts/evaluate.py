@@ -19,6 +19,7 @@ from npugate.facts.graph import Array, Graph, Node, Tensor
 from npugate.model.reader import holds_data
 
 Evaluator = Callable[[Node, list[Array | None], int, int], Array | None]
+"""Takes a node, its inputs T[...], the opset and the most elements to make; returns T[...]."""
 
 _ALL_ELEMENTS: Final = 1 << 24  # computed in one graph: 128 MiB of the widest type
 _AXES_AS_INPUT: Final = 13  # Squeeze, Unsqueeze, Split, ReduceSum
@@ -30,14 +31,8 @@ _LITERALS: Final = (
     ("value_floats", np.float32),
 )
 _RANDOM: Final = frozenset(
-    {
-        "RandomNormal",
-        "RandomUniform",
-        "RandomNormalLike",
-        "RandomUniformLike",
-        "Multinomial",
-        "Bernoulli",
-    }
+    {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike"}
+    | {"Multinomial", "Bernoulli"}
 )
 
 
@@ -76,7 +71,7 @@ def set_initializers(graph: Graph, proto: onnx.GraphProto) -> None:
 
 
 def array_of(item: TensorProto) -> Array | None:
-    """Return a tensor's value; None when its data is not held or does not fit its shape."""
+    """Return a tensor's elements T[*dims]; None when they are not held or do not fit its shape."""
     if not holds_data(item) or item.data_location == TensorProto.EXTERNAL:
         return None
     if item.data_type in {TensorProto.UNDEFINED, TensorProto.STRING}:
@@ -129,7 +124,7 @@ def _outputs(
 
 
 def _split(node: Node, inputs: list[Array | None], opset: int) -> list[Array | None] | None:
-    """Evaluate Split, the one operator of shape chains with several outputs."""
+    """Evaluate Split of data T[...], the one operator of shape chains with several outputs."""
     data, axis = np.asarray(inputs[0]), node.int_attribute("axis", 0)
     sizes = _ints(inputs, 1) if opset >= _AXES_AS_INPUT else node.ints_attribute("split")
     count, total = len(node.outputs), data.shape[axis]
@@ -334,7 +329,7 @@ def _binary(function: Callable[[Array, Array], Array]) -> Evaluator:
 
 
 def _divide(left: Array, right: Array) -> Array:
-    """Divide as ONNX does: integers truncate towards zero, and never by zero."""
+    """Divide T[...] by T[...] as ONNX does: integers truncate towards zero, never by zero."""
     if left.dtype.kind not in "iu":
         return np.divide(left, right)
     if not np.all(right):
@@ -345,7 +340,7 @@ def _divide(left: Array, right: Array) -> Array:
 
 
 def _folded(function: Callable[[Array, Array], Array]) -> Evaluator:
-    """Evaluate Max, Min, Sum: any number of inputs, two at a time."""
+    """Evaluate Max, Min or Sum: any number of inputs T[...], two at a time, broadcast."""
     pair = _binary(function)
 
     def evaluate(node: Node, inputs: list[Array | None], opset: int, bound: int) -> Array | None:

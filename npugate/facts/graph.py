@@ -149,7 +149,11 @@ class Node(Struct, eq=False):
         return self.outputs[position] if position < len(self.outputs) else None
 
     def constant(self, position: int) -> Array | None:
-        """Return the compile-time value of an input, when there is one and it is held."""
+        """Return an input that is known at compile time; None when it is not, or is not held.
+
+        Returns:
+            T[*dims] of the input's type and dimensions.
+        """
         tensor = self.input(position)
         return None if tensor is None else tensor.constant
 
@@ -246,7 +250,11 @@ class Graph(Struct, eq=False):
 
 
 def whole_numbers(value: Array | None) -> tuple[int, ...] | None:
-    """Return the elements of an array of integers, row by row; None for any other array."""
+    """Return the elements of an integer array in row-major order; None for any other array.
+
+    Args:
+        value: int64[...] or another integer type; None is handed through.
+    """
     if value is None or not value.dtype.name.startswith(("int", "uint")):
         return None  # the name, since numpy takes the four-bit integers to be of no kind
     return tuple(int(item) for item in value.reshape(-1).tolist())

@@ -22,7 +22,17 @@ _WITH_BIAS = 3  # inputs
 
 
 def fold_batch_norms(model: ModelProto) -> list[str]:
-    """Fold in place; return the names of the nodes that went away."""
+    """Fold each BatchNormalization into the convolution before it, in place.
+
+        y = (conv(x, w) + b - mean) * rsqrt(var + eps) * scale + bias
+        =>  gain = scale * rsqrt(var + eps),  w' = w * gain,  b' = (b - mean) * gain + bias
+
+    for each output channel, computed in float64 and rounded to float32 once. The convolution must
+    have no other reader, and all of its operands must be float32 initializers.
+
+    Returns:
+        The names of the nodes that were removed.
+    """
     graph = model.graph
     weights = {item.name: item for item in graph.initializer}
     made = {name: node for node in graph.node for name in node.output}
@@ -48,8 +58,10 @@ def fold_batch_norms(model: ModelProto) -> list[str]:
 def fold_gemm_factors(model: ModelProto) -> list[str]:
     """Multiply alpha into the weights of each Gemm and beta into its bias, in place.
 
-    The quantiser gives a bias beside a beta a scale that is not that of the products, which the
-    compiler adds it to.
+        y = alpha * (x @ w) + beta * c  =>  w' = alpha * w,  c' = beta * c,  y = x @ w' + c'
+
+    The quantiser gives a bias with a beta another scale than that of the products, to which the
+    compiler adds it.
 
     Returns:
         The names of the nodes.
@@ -82,7 +94,14 @@ def fold_gemm_factors(model: ModelProto) -> list[str]:
 def _merge(
     before: NodeProto, norm: NodeProto, weights: dict[str, TensorProto], store: list[TensorProto]
 ) -> bool:
-    """Change a convolution so that it does the normalisation too; tell whether it could be."""
+    """Let a convolution compute the normalisation behind it, too; tell whether that was possible.
+
+    Args:
+        before: the convolution, changed in place.
+        norm: the BatchNormalization that reads it.
+        weights: initializers by name; gets the new ones.
+        store: the initializers of the graph; gets the new ones.
+    """
     names = [*before.input[1:], *norm.input[1:]]
     if before.op_type not in _OUT_AXIS or any(name not in weights for name in names):
         return False
@@ -113,7 +132,17 @@ def _merge(
 
 
 def _affine(norm: NodeProto, values: Mapping[str, _Floats]) -> tuple[_Floats, _Floats]:
-    """Return what a normalisation multiplies by and adds, for each channel."""
+    """Return the factor and the summand of a BatchNormalization for each channel.
+
+        y = gain * x + shift,  gain = scale * rsqrt(var + eps),  shift = bias - mean * gain
+
+    Args:
+        norm: the node.
+        values: float64[C], its scale, bias, mean and variance, by name.
+
+    Returns:
+        gain and shift, float64[C] each.
+    """
     scale, bias, mean, variance = (values[name] for name in norm.input[1:5])
     epsilon = next((item.f for item in norm.attribute if item.name == "epsilon"), _EPSILON)
     gain = scale / np.sqrt(variance + epsilon)
@@ -121,7 +150,17 @@ def _affine(norm: NodeProto, values: Mapping[str, _Floats]) -> tuple[_Floats, _F
 
 
 def _scaled(kernel: _Floats, gain: _Floats, node: NodeProto) -> _Floats | None:
-    """Multiply each output channel of a kernel; None for a form that has no such axis."""
+    """Multiply each output channel of a kernel: w'[c] = gain[c] * w[c].
+
+    Args:
+        kernel: float64[C, C_in / group, kH, kW] of a Conv, float64[C_in, C, kH, kW] of a
+            ConvTranspose.
+        gain: float64[C].
+        node: the convolution.
+
+    Returns:
+        float64 of the kernel's shape, a new array; None where no axis has the C channels.
+    """
     axis = _OUT_AXIS[node.op_type]
     group = next((item.i for item in node.attribute if item.name == "group"), 1)
     if axis and group != 1:

@@ -203,7 +203,7 @@ class _Feed(Struct):
     highest: dict[str, float] = field(default_factory=dict)
 
     def feeds(self) -> Iterator[Mapping[str, Array]]:
-        """Yield each sample's arrays."""
+        """Yield each sample, T[*dims] by input name, and note its digest and limits."""
         for sample in self.samples:
             self.digests.append(data.digest(sample))
             for name, array in sample.feeds.items():

@@ -77,7 +77,7 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has n
         self._left = end_index - start_index
 
     def get_next(self) -> Mapping[str, Array] | None:
-        """Return the next sample of the stride; None at its end."""
+        """Return the next sample of the stride, T[*dims] by input name; None at its end."""
         if not self._left or (feeds := next(self._feeds, None)) is None:
             return None
         self._left -= 1
@@ -107,12 +107,14 @@ def quantized(
 ) -> ModelProto:
     """Quantise a copy of a model.
 
+        q = clip(round(x / scale) + zero_point, -128, 127),  x' = (q - zero_point) * scale
+
     Args:
         model: in float, opset 13 or above; unchanged afterwards.
-        feeds: the samples, in order; each is dropped once it was run.
-        count: how many they are.
-        recipe: how.
-        progress: told (done, all) with each sample.
+        feeds: the samples in order, T[*dims] by input name; each is dropped once it was run.
+        count: of the samples.
+        recipe: how ranges are measured.
+        progress: called with (done, all) for each sample.
 
     Raises:
         OSError: the folder for temporary files is full.

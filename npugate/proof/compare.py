@@ -44,10 +44,10 @@ def difference(original: Array, repaired: Array, noise: Callable[[], float]) -> 
     """Compare two tensors element by element, in row-major order, whatever their shapes.
 
     Args:
-        original: reference.
-        repaired: of the same type and number of elements.
-        noise: the model's own noise for this tensor; only asked when rounding alone does not
-            explain the difference.
+        original: T[...], n elements; the reference.
+        repaired: T[...], n elements of the same type.
+        noise: returns the model's own noise for this tensor; only called when rounding alone does
+            not explain the difference.
     """
     if original.dtype != repaired.dtype:
         return Difference(0, 0, f"its type is {repaired.dtype}, not {original.dtype}")
@@ -64,7 +64,7 @@ def difference(original: Array, repaired: Array, noise: Callable[[], float]) -> 
 
 
 def leaves(value: object) -> list[Array]:
-    """Return the arrays of a result in order: a tensor, a sequence, a map, or nothing."""
+    """Return the arrays of a result in order: T[...] each, of a tensor, a sequence or a map."""
     if value is None:
         return []
     if isinstance(value, Mapping):
@@ -75,7 +75,7 @@ def leaves(value: object) -> list[Array]:
 
 
 def is_float(array: Array) -> bool:
-    """Tell whether an array holds numbers that round."""
+    """Tell whether an array any[...] holds floating-point numbers, which round."""
     return array.dtype.kind in "fc" or array.dtype == ml_dtypes.bfloat16
 
 
@@ -91,13 +91,17 @@ def _exact(left: Array, right: Array) -> float:
 
 
 def rounding(array: Array) -> float:
-    """Return what the rounding of its largest element allows a tensor to be off."""
+    """Return the absolute difference that the rounding of the largest element allows.
+
+    Args:
+        array: T[...] of a floating-point type.
+    """
     finite = array[np.isfinite(array)]
     return MARGIN * _unit(array.dtype) * float(np.max(np.abs(finite), initial=0))
 
 
 def any_finite(array: Array) -> bool:
-    """Tell whether an array holds a number that is neither NaN nor infinite."""
+    """Tell whether an array T[...] holds a number that is neither NaN nor infinite."""
     return bool(np.isfinite(array).any())
 
 

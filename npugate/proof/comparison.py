@@ -58,14 +58,15 @@ class Comparison:
             self._after = Session(models.repaired, shown, shared=models.weights)
         except CannotRunError as error:
             raise UnequalError(f"the repaired model does not load: {error}") from error
-        self._apart: tuple[Session, dict[str, str]] | None = None
+        self._fed: tuple[Session, dict[str, str]] | None = None
         self._other: tuple[Session, dict[str, str]] | None = None
 
     def hold(self, sample: Sample, number: int, tally: Tally) -> None:
-        """Run a sample through both and compare.
+        """Run a sample through both models and compare.
 
         Args:
-            sample: twice as many parts as there are samples in the batch; one when there is none.
+            sample: feeds T[*dims] by input name; twice as many parts as there are samples in the
+                batch, one when there is no batch.
             number: of the sample; says which of its parts are changed while others are held.
             tally: takes what was found.
 
@@ -96,7 +97,15 @@ class Comparison:
         noises: tuple[_Noise, _Noise],
         tally: Tally,
     ) -> None:
-        """Compare the results of one sample."""
+        """Compare the results of one sample.
+
+        Args:
+            where: label of the sample, and its index in the batch.
+            run: what the repaired model is fed, T[*dims] by input name; what the original made of
+                it, T[...] by tensor name.
+            noises: of the original, stretch by stretch and as a whole.
+            tally: takes what was found.
+        """
         label, index = where
         part, before = run
         after = _ran(self._after, part, label)
@@ -154,7 +163,16 @@ class Comparison:
         noise: _Noise,
         tally: Tally,
     ) -> None:
-        """Compare the integers that both make of the same inputs."""
+        """Compare the integers that both make of the same inputs.
+
+        Args:
+            cut: the quantised tensor.
+            results: T[...] by tensor name, of the original, and of the repaired model fed with the
+                original's integers.
+            where: label of the sample, and its index in the batch.
+            noise: of the original.
+            tally: takes what was found.
+        """
         label, index = where
         before, alone = results
         got = alone[cut.repaired]
@@ -181,7 +199,15 @@ class Comparison:
         noises: tuple[_Noise, _Noise],
         tally: Tally,
     ) -> None:
-        """Compare an output of the whole models, where an integer before it was a step off."""
+        """Compare an output of the whole models, where an integer before it was a step off.
+
+        Args:
+            pair: the output.
+            results: T[...] by tensor name, of the original and of the repaired model.
+            where: label of the sample, and its index in the batch.
+            noises: of the original, stretch by stretch and as a whole.
+            tally: takes what was found.
+        """
         label, index = where
         wanted, got = leaves(results[0][pair.original]), leaves(results[1][pair.repaired])
         if len(wanted) != len(got):
@@ -201,6 +227,12 @@ class Comparison:
 
         Where floats are computed behind the last quantiser, a step has no size: then allow what
         the original is off itself when other kernels take other steps.
+
+        Args:
+            pair: the output.
+            arrays: T[...], n elements each, of the original and of the repaired model.
+            near: absolute difference that rounding explains.
+            own: returns the original's own noise.
         """
         left, right = (array.reshape(-1).astype(np.float64) for array in arrays)
         gap = np.abs(left - right)
@@ -215,19 +247,29 @@ class Comparison:
         return Difference(float(gap.max()), step * _STEP + near, "", count / gap.size)
 
     def _alone(self, part: Results, before: Results, label: str, index: int) -> Results:
-        """Run the repaired model with the integers of the original in the place of its own."""
+        """Run the repaired model with the original's integers in place of its own.
+
+        Args:
+            part: T[*dims] by input name, of one sample.
+            before: T[...] by tensor name, of the original.
+            label: of the sample.
+            index: of the sample in the batch.
+
+        Returns:
+            T[...] by tensor name.
+        """
         cuts = self._models.cuts
-        if self._apart is None:
+        if self._fed is None:
             shown = [pair.repaired for pair in self._pairs if pair.repaired not in cuts]
             known = {n: Known(cut.dtype, cut.dims) for n, cut in cuts.items()}
-            self._apart = self._loaded(self._models.repaired, known, shown)
+            self._fed = self._loaded(self._models.repaired, known, shown)
         fed = {
             name: self._models.block(before[c.original], int(np.prod(c.dims)), index).reshape(
                 c.dims
             )
             for name, c in cuts.items()
         }
-        session, own = self._apart
+        session, own = self._fed
         found = dict(_ran(session, {**part, **fed}, label))
         found.update((name, found[mine]) for name, mine in own.items())
         return found
@@ -245,7 +287,15 @@ class Comparison:
         return Session(copy, [*shown, *own.values()], optimised=optimised, shared=shared), own
 
     def _noisy(self, feeds: Results, before: Results) -> Results:
-        """Run the original with other kernels, every stretch between quantisers by itself."""
+        """Run the original with other kernels, every stretch between quantisers by itself.
+
+        Args:
+            feeds: T[*dims] by input name.
+            before: T[...] by tensor name, of the original.
+
+        Returns:
+            T[...] by tensor name.
+        """
         if self._other is None:
             whole = self._models.weights.whole(self._models.original)
             known = self._models.known[0]
@@ -259,15 +309,27 @@ class Comparison:
         return found
 
     def _otherwise(self, feeds: Results) -> Results:
-        """Run the whole original with other kernels."""
+        """Run the whole original with other kernels.
+
+        Args:
+            feeds: T[*dims] by input name.
+
+        Returns:
+            T[...] by tensor name.
+        """
         whole = self._models.weights.whole(self._models.original)
         return Session(whole, self._shown, optimised=True).run(feeds)
 
     def _still(self, sample: Sample, number: int, before: Results) -> None:
-        """Change some samples of the batch: what the others come to may not move.
+        """Change some samples of the batch: the results of the others may not change.
+
+        Args:
+            sample: twice as many parts as the batch has samples, T[*dims] by input name each.
+            number: of the sample; says which parts are changed.
+            before: T[...] by tensor name, of the original with the first half of the parts.
 
         Raises:
-            UnequalError: it does.
+            UnequalError: a result changes.
         """
         count = self._models.per_sample
         alone = number // 2 % count

@@ -81,7 +81,15 @@ class Models:
         return not isinstance(first, int) or first == self.per_sample * port.dims[0]
 
     def feeds(self, parts: Sequence[Results], ports: Sequence[Port]) -> Results:
-        """Give the original its own shapes, and the samples of its batch."""
+        """Give the original its own shapes, and the samples of its batch.
+
+        Args:
+            parts: for each of N samples T[1, ...] by input name.
+            ports: the inputs of the repaired model.
+
+        Returns:
+            T[N, ...] by input name; T[...] where all samples share an input.
+        """
         found: dict[str, Array] = {}
         for port in ports:
             array, dims = parts[0][port.name], self._shapes.get(port.name)
@@ -95,7 +103,16 @@ class Models:
         return found
 
     def block(self, whole: Array, size: int, index: int) -> Array:
-        """Return a sample's elements of a tensor; all of one that does not hang on the samples."""
+        """Return a sample's elements of a tensor; all of one that does not depend on the samples.
+
+        Args:
+            whole: T[N, ...], of the original.
+            size: elements of the repaired model's tensor.
+            index: of the sample.
+
+        Returns:
+            T[size], a view; or ``whole``.
+        """
         if self.per_sample == 1 or whole.size == size:
             return whole
         length = whole.size // self.per_sample

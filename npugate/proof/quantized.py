@@ -226,15 +226,15 @@ class Stepped(Struct, frozen=True):
 def stepped(
     original: Array, repaired: Array, source: Array | None, scale: Array | None, near: float
 ) -> Stepped:
-    """Judge integers that may be one step off where the original lies between two steps.
+    """Compare integers that may be one step off where the original lies between two steps.
 
     Args:
-        original: integers.
-        repaired: as many of the same type.
-        source: numbers that the original quantises; None when they are not known: then any
-            element may be off, within the share.
-        scale: of each of them.
-        near: by how much a number may differ.
+        original: int8[...] or another integer type, n elements.
+        repaired: n elements of the same type.
+        source: float32[...], the n numbers that the original quantises; None when they are not
+            known: then any element may be off, within the share.
+        scale: float64[...], the step of each of the n numbers; None as ``source``.
+        near: absolute difference that a number of ``source`` may have.
     """
     left, right = (array.reshape(-1).astype(np.int64) for array in (original, repaired))
     gap = np.abs(left - right)

@@ -76,6 +76,9 @@ def generated(
         count: how many; at most ``len(KINDS) * len(seeds)``.
         seeds: in order.
         parts: independent sets of inputs in each.
+
+    Yields:
+        For each port T[*dims] of its type and dimensions.
     """
     for seed, kind in list(product(seeds, KINDS))[:count]:
         drawn = [_drawn(ports, kind, seed, index) for index in range(parts)]
@@ -87,8 +90,8 @@ def given(ports: Sequence[Port], data: Mapping[str, Array], parts: int = 1) -> l
 
     Args:
         ports: what to feed.
-        data: by input name; of the input's shape, or stacked along an axis in front, or along the
-            leading axis where the input's is 1.
+        data: by input name T[*dims], or T[N, *dims] of N samples, or T[N, ...] where the input is
+            [1, ...].
         parts: sets of inputs in each; where the arrays hold fewer, scaled and shifted ones.
 
     Raises:
@@ -117,7 +120,15 @@ def given(ports: Sequence[Port], data: Mapping[str, Array], parts: int = 1) -> l
 
 
 def _moved(array: Array, index: int) -> Array:
-    """Return floats with another scale and offset; the array itself for index 0, and integers."""
+    """Return floats with another scale and offset; the array itself for index 0, and integers.
+
+    Args:
+        array: T[...].
+        index: of the scale and offset.
+
+    Returns:
+        T[...], the same type and shape.
+    """
     if not index or array.dtype.kind != "f":
         return array
     wide = array.astype(np.float64)
@@ -126,7 +137,13 @@ def _moved(array: Array, index: int) -> Array:
 
 
 def _sample(label: str, ports: Sequence[Port], parts: Sequence[Mapping[str, Array]]) -> Sample:
-    """Let every part have the first one's array of an input that is the same for all samples."""
+    """Make a sample whose parts share the inputs that are the same for all samples of a batch.
+
+    Args:
+        label: of the sample.
+        ports: the inputs.
+        parts: T[*dims] by input name, for each sample of the batch.
+    """
     shared = {port.name: parts[0][port.name] for port in ports if port.shared}
     return Sample(label, parts[0], tuple({**part, **shared} for part in parts))
 

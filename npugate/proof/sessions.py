@@ -55,7 +55,13 @@ class Session:
         self.outputs = [item.name for item in self._session.get_outputs()]
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Run once; return every output and shown tensor by name.
+        """Run once.
+
+        Args:
+            feeds: T[*dims] by input name.
+
+        Returns:
+            T[...] by name, of every output and shown tensor.
 
         Raises:
             CannotRunError: it fails at run time.

@@ -78,7 +78,11 @@ class SharedWeights(Struct):
         return ExternalWeights(copy.SerializeToString(), weights)
 
     def _array(self, tensor: TensorProto) -> Array | None:
-        """Return the elements of a large weight; None when the weight stays in the message."""
+        """Return the elements of a large weight; None when the weight stays in the message.
+
+        Returns:
+            T[*dims], read-only; one array for equal weights of one name.
+        """
         stored = None if self.store is None else self.store.array(tensor)
         if stored is not None or not _is_large(tensor):
             return stored

@@ -71,8 +71,14 @@ class Tally(Struct):
     def count(self, pair: Pair, label: str, found: Difference, reference: Array) -> None:
         """Note a comparison.
 
+        Args:
+            pair: the tensor.
+            label: of the sample.
+            found: the difference.
+            reference: T[...], of the original.
+
         Raises:
-            UnequalError: it found a difference.
+            UnequalError: the tensors differ.
         """
         if not found.is_equal:
             how = found.fault or f"max |d| {found.error:.3g} > {found.limit:.3g}"

@@ -50,8 +50,8 @@ def verify(  # noqa: PLR0913 - two models and their proof; only the repairs give
     Args:
         original: the reference; symbolic dimensions take the repaired model's.
         repaired: its inputs are all static.
-        pairs: inner tensors to compare beside the outputs.
-        data: a user's inputs, by name; used beside the generated ones.
+        pairs: inner tensors to compare besides the outputs.
+        data: a user's inputs, T[*dims] or T[N, *dims] by name; used besides the generated ones.
         per_sample: samples of the original's batch, when the repaired model takes one at a time.
         work: multiply-accumulates of one run; a large model gets fewer samples, never none.
         store: holds the weights that the models refer to.
@@ -83,7 +83,14 @@ def verify(  # noqa: PLR0913 - two models and their proof; only the repairs give
 def _chosen(
     ports: Sequence[Port], count: int, data: Mapping[str, Array] | None, parts: int
 ) -> list[Sample]:
-    """Return the samples: twice as many parts as a batch has, half of them to be changed for."""
+    """Return the samples, with twice as many parts as a batch has: half of them replace the others.
+
+    Args:
+        ports: the inputs.
+        count: of the generated samples.
+        data: a user's inputs, T[*dims] or T[N, *dims] by name.
+        parts: sets of inputs in each sample.
+    """
     chosen = list(samples.generated(ports, count, parts=parts))
     return chosen if data is None else chosen + samples.given(ports, data, parts)
 

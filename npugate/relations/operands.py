@@ -82,7 +82,7 @@ class Operands:
         return tensor.elements
 
     def values(self, position: int) -> Array | None:
-        """Return the elements of an input when they are fixed and small."""
+        """Return the elements of an input as T[*dims] when they are fixed and small; else None."""
         tensor = self.node.input(position)
         if tensor is None:
             return None

@@ -99,7 +99,7 @@ class Draft:
         return known.dtype
 
     def array(self, value: Value | None) -> Array | None:
-        """Return the value of an initializer or Constant node, else None. Never write into it."""
+        """Return the value of an initializer or Constant node as T[*dims], else None; read-only."""
         if not linking.is_constant(value):
             maker = None if value is None else self.producer(value)
             return (
@@ -160,7 +160,7 @@ class Draft:
                 return name
 
     def constant(self, array: Array, base: str = "constant") -> Value:
-        """Make an initializer. A 0-dimensional array stays one."""
+        """Make an initializer of an array T[*dims]; T[] stays without axes."""
         value = linking.constant(self.name(base), np.array(array, order="C"))
         dtype = int(helper.np_dtype_to_tensor_dtype(value.values.dtype))
         self._known[value.name] = Known(dtype, tuple(array.shape))

@@ -41,7 +41,11 @@ _NOWHERE: Final = build(onnx.GraphProto(), frozenset())
 
 
 def known_value(tensor: TensorProto, store: WeightStore | None = None) -> Array | None:
-    """Return the value of a tensor that may take part; None when it is too large or not here."""
+    """Return the value of a tensor that may be folded; None when it is too large or not held.
+
+    Returns:
+        T[*dims] of the tensor's type and dimensions.
+    """
     if tensor.data_type == TensorProto.STRING or prod(tensor.dims) > _MOST_READ:
         return None
     found = None if store is None else store.array(tensor)
@@ -63,8 +67,11 @@ def evaluate(node: NodeProto, inputs: Sequence[Array | None], opset: int) -> lis
 
     Args:
         node: ``can_evaluate`` says yes to it.
-        inputs: in position order; None where an optional one is left out.
+        inputs: T[...] in position order; None where an optional one is left out.
         opset: version of ai.onnx.
+
+    Returns:
+        T[...] for each output.
     """
     given = [value for value in inputs if value is not None]
     if any(value.dtype.kind not in _SCALARS for value in given):
@@ -113,7 +120,7 @@ def _ask_reference(node: NodeProto, inputs: list[Array | None], opset: int) -> l
 
 
 def _elements(node: NodeProto, values: Sequence[Array]) -> int:
-    """Return how many elements a node makes at most."""
+    """Return the most elements that a node of inputs T[...] makes."""
     if node.op_type in _ELEMENTWISE:
         return prod(np.broadcast_shapes(*(value.shape for value in values)))
     if node.op_type == "MatMul":

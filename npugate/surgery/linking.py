@@ -39,7 +39,7 @@ class Constant(Value, Protocol):
 
 
 def constant(name: str, array: Array) -> Constant:
-    """Make an initializer that no node reads yet."""
+    """Make an initializer T[*dims] that no node reads yet."""
     made: Constant = gs.Constant(name, array)
     return made
 
@@ -57,7 +57,7 @@ def left_out() -> Value:
 
 
 def constant_of(node: Node) -> Array | None:
-    """Return the value of a Constant node; None for text and sparse tensors."""
+    """Return the value of a Constant node as T[*dims]; None for text and sparse tensors."""
     for item in node.origin.attribute:
         if item.name == "value":
             return np.asarray(numpy_helper.to_array(item.t))

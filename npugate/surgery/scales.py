@@ -23,7 +23,6 @@ _MOVES: Final = frozenset(
     }
 )  # fmt: skip
 _HOPS: Final = 3  # a layer, its activation and a view are one step of a quantised model
-Shelved = WeightStore | None
 
 
 def is_quantised(model: ModelProto) -> bool:
@@ -31,7 +30,7 @@ def is_quantised(model: ModelProto) -> bool:
     return any(_is_linear(node) for node in model.graph.node)
 
 
-def invented(before: ModelProto, after: ModelProto, store: Shelved = None) -> str:
+def invented(before: ModelProto, after: ModelProto, store: WeightStore | None = None) -> str:
     """Say which node of a repaired model has a scale or zero point that the original has not.
 
     Args:
@@ -96,9 +95,14 @@ def _floats(model: ModelProto) -> Counter[str]:
 
 
 def _parameters(
-    model: ModelProto, store: Shelved
+    model: ModelProto, store: WeightStore | None
 ) -> Iterator[tuple[NodeProto, tuple[Array | None, Array | None]]]:
-    """Yield each quantiser with its scale and zero point; None for one that is computed."""
+    """Yield each quantiser with its scale and zero point; None for one that is computed.
+
+    Yields:
+        float32[], float32[C] or float32[*blocks], the scale; int8 or uint8 of the same shape, the
+        zero point.
+    """
     constants = {item.name: item for item in model.graph.initializer}
     for node in model.graph.node:
         tensor = literal(node) if node.op_type == "Constant" else None
@@ -111,7 +115,9 @@ def _parameters(
             yield node, (scale, zero)
 
 
-def _array(constants: Mapping[str, TensorProto], name: str, store: Shelved) -> Array | None:
+def _array(
+    constants: Mapping[str, TensorProto], name: str, store: WeightStore | None
+) -> Array | None:
     item = constants.get(name)
     if item is None:
         return None

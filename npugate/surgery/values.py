@@ -36,7 +36,7 @@ class Held(Struct):
 
     @property
     def array(self) -> Array | None:
-        """The elements; None when they are not here, or too many."""
+        """The elements as T[*dims]; None when they are not held, or are too many."""
         if self.value is None and self.tensor is not None:
             self.value = known_value(self.tensor, self.store)
         return self.value
@@ -59,7 +59,7 @@ def _bytes_of(tensor: TensorProto) -> int:
 
 
 def hold(array: Array | None, name: str) -> TensorProto:
-    """Return the message of a value. A 0-dimensional one stays so.
+    """Return the message of a value T[*dims]; T[] stays without axes.
 
     Raises:
         ValueError: there is no value.

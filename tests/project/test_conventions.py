@@ -171,3 +171,26 @@ def test_no_tracked_file_names_a_place_of_one_machine(name):
 )
 def test_a_place_of_one_machine_would_be_seen(text, count):
     assert len(foreign(text)) == count
+
+
+ARRAYS = re.compile(r"\b(Array|Floats|_Floats|Results)\b")
+SHAPE = re.compile(r"\b(any|str|T|(float|u?int|bool)\d*)\[[^\]\n]*\]")
+
+
+def takes_arrays(function):
+    given = function.args
+    names = [*given.posonlyargs, *given.args, *given.kwonlyargs]
+    written = [ast.unparse(item.annotation) for item in names if item.annotation]
+    written += [ast.unparse(function.returns)] if function.returns else []
+    return any(ARRAYS.search(text) for text in written)
+
+
+@pytest.mark.parametrize("name", [n for n in PYTHON if n.startswith(("npugate/", "fixers/"))])
+def test_a_docstring_of_arrays_gives_their_shapes_in_the_one_form(name):
+    functions = [
+        node
+        for node in ast.walk(ast.parse((ROOT / name).read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef) and takes_arrays(node)
+    ]
+    documented = [(item.name, ast.get_docstring(item)) for item in functions]
+    assert [key for key, text in documented if text and not SHAPE.search(text)] == []

@@ -40,7 +40,7 @@ def added_bytes(draft: Draft, value: Value, axis: int, samples: int) -> int:
 
 
 def int8_bytes(array: Array) -> int:
-    """Return the bytes of a tensor after quantisation to int8."""
+    """Return the size of a tensor T[...] in bytes once it is quantised to int8."""
     width = array.dtype.itemsize if array.dtype.kind in "iu" else 1
     return prod(array.shape) * width
 
@@ -72,7 +72,14 @@ def _wrapper(draft: Draft, value: Value) -> Node:
 
 
 def _goes_along(draft: Draft, maker: Node, parameter: Array, axis: int) -> bool:
-    """Tell whether a scale or zero point has one element for each position of an axis."""
+    """Tell whether a scale or zero point has one element for each position of an axis.
+
+    Args:
+        draft: the model.
+        maker: a quantiser of a tensor [*dims].
+        parameter: T[C] or T[]; its scale or zero point.
+        axis: of the tensor.
+    """
     dims = draft.dims(maker.inputs[0])
     if parameter.ndim != 1 or not dims:
         return False

@@ -79,7 +79,7 @@ class RewriteContext(Struct):
         return known.dtype
 
     def array(self, node: NodeProto, position: int, what: str) -> Array | None:
-        """Return a constant input; None when it is left out.
+        """Return a constant input as T[*dims]; None when it is left out.
 
         Raises:
             NoFormError: it is computed.
@@ -93,7 +93,7 @@ class RewriteContext(Struct):
         return value
 
     def constant(self, value: Array, base: str) -> str:
-        """Make a constant; return its name."""
+        """Make a constant T[*dims]; return its name."""
         name = self.names.fresh(f"{self.base.name or self.base.op_type}/{base}")
         tensor = numpy_helper.from_array(np.array(value, order="C"), name)
         if self.is_main:

@@ -49,7 +49,7 @@ class Rows(Struct):
         return item.static
 
     def array(self, name: str) -> Array | None:
-        """Return a constant."""
+        """Return a constant as T[*dims], read-only; None when it is computed."""
         item = self.constants.get(name)
         if item is None:
             return None
@@ -57,7 +57,7 @@ class Rows(Struct):
         return np.asarray(numpy_helper.to_array(item)) if stored is None else stored
 
     def constant(self, value: Array, base: str) -> str:
-        """Add an initializer; return its name."""
+        """Add an initializer T[*dims]; return its name."""
         name = self.names.fresh(base)
         self.model.graph.initializer.append(numpy_helper.from_array(value, name))
         return name
