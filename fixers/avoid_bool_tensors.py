@@ -1,7 +1,12 @@
 """Write the boolean masks of a quantised model as arithmetic on 0 and 1.
 
 A comparison becomes the sign of a difference, `And` a product, `Or` a maximum, `Where` a sum of two
-products, a Cast of the mask nothing at all.
+products, a Cast of the mask nothing at all:
+
+    a > b   =>  relu(sign(a - b))       a >= b  =>  1 - relu(sign(b - a))
+    a == b  =>  1 - abs(sign(a - b))    not p   =>  1 - p
+    p and q =>  p * q                   p or q  =>  max(p, q)
+    p xor q =>  abs(p - q)              where(p, a, b)  =>  p * a + (1 - p) * b
 
 **Keeps.** The numbers: 0 and 1 are exact, and so is every product with them. The difference of two
 finite numbers is 0 only where they are equal.

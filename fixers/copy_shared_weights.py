@@ -1,5 +1,7 @@
 """Give each Gemm and MatMul that shares a weight a copy of its own.
 
+    y1 = x1 @ w,  y2 = x2 @ w  =>  y1 = x1 @ w,  y2 = x2 @ w',  w' = w
+
 **Keeps.** The numbers: the copies are equal, and a quantised one has the same scales.
 
 **Declines.** Copies that would exceed `--weight-budget`.

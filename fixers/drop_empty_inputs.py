@@ -3,6 +3,8 @@
 An empty name in the place of the value crashes one version of the compiler, and a scalar without
 axes is refused by another. Both mean the default where the value is 0 or the mode takes none.
 
+    pad(x, pads, 0)  =>  pad(x, pads)
+
 **Keeps.** The numbers: 0 is what a Pad writes without a value.
 
 **Declines.** Nothing: a value other than 0 stays, as does one in front of axes that are known only

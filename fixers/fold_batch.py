@@ -3,7 +3,11 @@
 A network that folds frames, regions or windows into the batch has convolutions and pools on N
 samples, and the accelerator takes one. Three forms compute the same: the samples among the channels
 (N times the groups), stacked along the height with empty rows between, or one after another. Which
-one is chosen, and what it costs, is said in the report; `--batch-strategy` forces one.
+one is chosen and what it costs is in the report; `--batch-strategy` forces one.
+
+    channels:  x[N, C, H, W] => x[1, N*C, H, W],  w => w repeated N times,  group => N * group
+    spatial:   x[N, C, H, W] => x[1, C, N*P, W],  P >= H rows a sample, those beyond H are 0
+    unroll:    f(x) => concat(f(x[0]), ..., f(x[N-1]))
 
 **Keeps.** The numbers of every layer, quantised ones bit by bit: weights, scales, zero points and
 biases are repeated as they are.

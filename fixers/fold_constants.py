@@ -1,5 +1,7 @@
 """Compute what is constant, shape arithmetic included.
 
+    y = f(c1, ..., ck), all constant  =>  y is an initializer
+
 **Keeps.** Every input and output, the metadata of every node that stays, quantised weights behind
 their DequantizeLinear, and the file's size: a value that would make it grow by more than 64 KiB
 stays computed.

@@ -2,7 +2,9 @@
 
 A 6-D view with a permutation, as networks write it that treat frames and regions alike, becomes
 reshapes and the fewest transposes that the target takes; every operator on such a tensor gets the
-equivalent on merged axes.
+equivalent on merged axes:
+
+    f(x[A, B, C, D, E, F])  =>  reshape(f'(reshape(x, [1, A * B, C, D * E * F])), shape(f(x)))
 
 **Keeps.** The order of all elements, and a leading axis of size 1 in every operator it makes, for
 compilers refuse operators that act on the first axis. An input or output of the model is declared

@@ -3,6 +3,8 @@
 A chain of them becomes one, and one that changes nothing becomes none. No axes are left that a
 compiler could fail to read, no size `-1` or `0` that it must work out, and no `allowzero`.
 
+    reshape(reshape(x, a), b)  =>  reshape(x, b),  reshape(x, shape(x))  =>  x
+
 **Keeps.** The elements and their order: all four operators keep both.
 
 **Declines.** Nothing: where the shape is known only at run time, the operator stays, also where the

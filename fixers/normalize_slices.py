@@ -1,5 +1,7 @@
 """Write the bounds of a Slice as positions inside the axis.
 
+    b  =>  min(max(b + size if b < 0 else b, 0), size)
+
 **Keeps.** The elements: negative bounds are counted from the end and large ones cut, as ONNX says.
 
 **Declines.** Nothing: a Slice that runs backwards, or whose bounds or axis are known only at run

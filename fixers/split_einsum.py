@@ -1,5 +1,10 @@
 """Write an Einsum of two operands as a MatMul between transposes.
 
+    einsum(x, w)  =>  transpose(x'[B, M, K] @ w'[B, K, N])
+
+B are the labels of both operands and the result, M and N those of one operand and the result, K
+those that are summed over.
+
 **Keeps.** The numbers, up to the order of the sums inside the product.
 
 **Declines.** An Einsum of another number of operands, with an ellipsis, a repeated label, a size

@@ -1,6 +1,8 @@
 """Let a network that takes several samples at once take one.
 
-The program that calls the network then calls it once for each sample.
+The program that calls the network then calls it once for each sample:
+
+    f(x)[n] = f'(x[n : n + 1])  for each n < N
 
 **Keeps.** What the network computes for each sample: the proof compares them one by one.
 

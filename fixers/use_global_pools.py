@@ -3,6 +3,9 @@
 Exporters write `adaptive_avg_pool2d(x, 1)` and `x.mean((2, 3))` as ReduceMean. The accelerator has
 a unit for pools, and the batch of a pool can be folded.
 
+    ReduceMean(x[N, C, H, W], axes=[2, 3])  =>  GlobalAveragePool(x)
+    ReduceMax(x[N, C, H, W], axes=[2, 3])   =>  GlobalMaxPool(x)
+
 **Keeps.** The numbers: the same elements are averaged, or compared. Without `keepdims`, a constant
 Reshape takes the axes of size 1 away.
 

@@ -4,6 +4,8 @@ The bounds of a Clip and the slope of a PRelu must be initializers; so must what
 axes. A Constant node, a copy or a view of a constant, and, for the bounds of a Clip, a
 DequantizeLinear of one, are known without running the network.
 
+    clip(x, dequantize(q, s, z), high)  =>  clip(x, (q - z) * s, high)
+
 **Keeps.** The values, bit by bit.
 
 **Declines.** Nothing: what is known only at run time stays.

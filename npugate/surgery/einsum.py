@@ -1,9 +1,11 @@
 """Write an Einsum of two operands as one MatMul between transposes.
 
-The labels of the operands fall into four groups: those of both that stay (the batch of the
-product), those of the left that stay (its rows), those of the right that stay (its columns), and
-those of both that go (what is summed over). Each operand is brought into that order, flattened
-group by group, multiplied, and brought into the order of the result.
+    bmk,bkn->bmn:  y = transpose(reshape(x, [B, M, K]) @ reshape(w, [B, K, N]))
+
+The labels of the operands fall into four groups: those of both that stay (the batch B of the
+product), those of the left that stay (its rows M), those of the right that stay (its columns N),
+and those of both that go (K, which is summed over). Each operand is brought into that order,
+flattened group by group, multiplied, and brought into the order of the result.
 """
 
 from __future__ import annotations

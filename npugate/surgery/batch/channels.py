@@ -1,5 +1,8 @@
 """Fold the samples into the channels: (N, C, H, W) becomes (1, N*C, H, W), a pure Reshape.
 
+    conv(x[n], w, group=g) for n < N
+    =>  conv(reshape(x, [1, N*C, H, W]), concat([w] * N, axis=0), group=N*g)
+
 A convolution gets N times its groups and its weights N times; everything that works channel by
 channel or element by element stays as it is. Each function of the table below checks that a node
 has this form and returns what makes it; nothing is changed until then.
@@ -137,7 +140,7 @@ def _others(at: _At) -> list[Value | None]:
 
 
 def _parameters(at: _At, group: int | None = None) -> Form:
-    """Give a node its parameters once for each sample."""
+    """Give a node its parameters once for each sample: p' = concat([p] * N, axis=0)."""
     used = [value for value in _others(at) if value is not None]
     added = sum(added_bytes(at.draft, value, 0, at.samples) for value in used)
 
@@ -149,6 +152,7 @@ def _parameters(at: _At, group: int | None = None) -> Form:
 
 
 def _convolution(at: _At) -> Form:
+    """Fold a convolution: w' = concat([w] * N), b' = concat([b] * N), group' = N * group."""
     sizes = at.node.integers("output_shape")
     if sizes is not None and len(sizes) != len(at.dims) - 2:
         raise at.none("names its output shape with samples and channels")
@@ -156,6 +160,7 @@ def _convolution(at: _At) -> Form:
 
 
 def _normalization(at: _At) -> Form:
+    """Fold a normalisation: scale, bias, mean and variance [C] => [N*C], repeated."""
     return _parameters(at)
 
 
@@ -171,6 +176,10 @@ class _Operand(Struct, frozen=True):
 
 
 def _operand(at: _At, value: Value) -> _Operand:
+    """Fold an operand of an elementwise node.
+
+    [N, C, ...] => [1, N*C, ...];  [1, C, ...] => repeated N times;  [1, 1, ...] => as it is
+    """
     draft, rank = at.draft, len(at.dims)
     given = draft.dims(value)
     if len(given) > rank:
@@ -223,6 +232,7 @@ def _resize(at: _At) -> Form:
 
 
 def _concat(at: _At) -> Form:
+    """Join along channels as [1, N, C, H*W] on axis 2; along other axes as they are."""
     if at.node.integer("axis", 0) % len(at.dims) != 1:
         return Form(0, lambda: at.finish([_folded(at, value) for value in at.node.inputs]))
     draft, dims = at.draft, at.dims

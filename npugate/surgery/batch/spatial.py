@@ -1,6 +1,9 @@
 """Stack the samples along the height, with rows of nothing between them: (1, C, N*P, W).
 
-Every sample gets P rows, of which the first few are its own; the rest keeps a window of one sample
+    x'[0, c, n*P + h, w] = x[n, c, h, w] for h < H, 0 for H <= h < P
+    y[n, :, h] = conv(x', w)[0, :, n*P/stride + h]  where P >= H + what the window reads beyond it
+
+Every sample gets P rows, of which the first H are its own; the rest keeps a window of one sample
 off the next. Before a layer that pads, those rows are set to zero by a mask. The weights stay as
 they are. The smallest P that keeps the strides and the paddings of the whole chain is searched.
 """

@@ -1,4 +1,9 @@
-"""Repeat a constant parameter for every sample, also behind a DequantizeLinear."""
+"""Repeat a constant parameter for every sample, also behind a DequantizeLinear.
+
+    rep(dequantize(q, s, z)) = dequantize(rep(q), rep(s), rep(z)),  rep(p) = concat([p] * N)
+
+A scale and zero point without the repeated axis stay as they are.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """Compute the samples one after another: each node of a region once for every part of the batch.
 
+    f(x) = concat([f(x[0:s]), f(x[s:2s]), ...]),  s samples in a part
+
 A part is one sample, or several that the fold into channels takes further. The parts share the
 weights. They are cut from, and joined to, a tensor with the samples in its second axis, because no
 operator may act on the leading one.

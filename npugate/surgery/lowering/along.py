@@ -16,7 +16,7 @@ _TOPK_INPUT: Final = 10
 
 
 def arg(low: Lowering, node: Node) -> None:
-    """Replace ArgMax and ArgMin."""
+    """Replace ArgMax and ArgMin: x[B, D, A] along D, with B and A merged."""
     data, dims = low.data(node), low.shape(node)
     axis = positive(node.integer("axis", 0), len(dims))
     small = low.around(dims, axis)
@@ -27,7 +27,10 @@ def arg(low: Lowering, node: Node) -> None:
 
 
 def softmax(low: Lowering, node: Node) -> None:
-    """Replace Softmax, LogSoftmax and Hardmax in the meaning of the model's opset."""
+    """Replace Softmax, LogSoftmax and Hardmax in the meaning of the model's opset.
+
+    opset >= 13:  over D of x[1, B, D, A];  before:  over D * A of x[1, B, D * A]
+    """
     data, dims = low.data(node), low.shape(node)
     if low.draft.opset < _SOFTMAX_ALONG:
         axis = node.integer("axis", _FLAT_AXIS)
@@ -41,7 +44,7 @@ def softmax(low: Lowering, node: Node) -> None:
 
 
 def normalize(low: Lowering, node: Node) -> None:
-    """Replace LpNormalization."""
+    """Replace LpNormalization: y = x / norm_p(x) over D of x[1, B, D, A]."""
     data, dims = low.data(node), low.shape(node)
     small = low.around(dims, positive(node.integer("axis", -1), len(dims)))
     value = low.draft.reshape(data, small.dims)
@@ -50,7 +53,7 @@ def normalize(low: Lowering, node: Node) -> None:
 
 
 def cumsum(low: Lowering, node: Node) -> None:
-    """Replace CumSum."""
+    """Replace CumSum: y[:, :, i] = x[:, :, 0] + ... + x[:, :, i] over D of x[1, B, D, A]."""
     data, dims = low.data(node), low.shape(node)
     axes = low.constants(node, 1) or [0]
     small = low.around(dims, positive(axes[0], len(dims)))
@@ -75,7 +78,10 @@ def topk(low: Lowering, node: Node) -> None:
 
 
 def quantize(low: Lowering, node: Node) -> None:
-    """Replace QuantizeLinear and DequantizeLinear, by tensor or along an axis."""
+    """Replace QuantizeLinear and DequantizeLinear, by tensor or along an axis.
+
+    q[b, d, a] = clip(round(x[b, d, a] / scale[d]) + zero[d]),  or scale and zero for all
+    """
     if node.integer("block_size", 0):
         raise NoFormError(f"{node.op} in blocks")
     data, dims = low.data(node), low.shape(node)

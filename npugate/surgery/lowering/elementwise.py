@@ -40,7 +40,10 @@ def dropout(low: Lowering, node: Node) -> None:
 
 
 def unary(low: Lowering, node: Node) -> None:
-    """Compute each element by itself, on a view that the elements have already or a flat one."""
+    """Compute each element by itself: f(x) = reshape(f(reshape(x, [1, n])), shape(x)).
+
+    A shape of few axes that the elements have already is preferred to the flat one.
+    """
     data = low.data(node)
     dims = low_view(low, data)
     inputs = [low.draft.reshape(data, dims), *(node.input(i) for i in range(1, len(node.inputs)))]
@@ -49,7 +52,10 @@ def unary(low: Lowering, node: Node) -> None:
 
 
 def broadcast(low: Lowering, node: Node) -> None:
-    """Compute on operands that are stretched against each other."""
+    """Compute on operands that broadcast; axes along which the same operands do are merged.
+
+    f(x[A, B, C], y[A, 1, 1])  =>  f(reshape(x, [1, A, B * C]), reshape(y, [1, A, 1]))
+    """
     values = [low.data(node, position) for position in range(len(node.inputs))]
     out = low.dims(node.outputs[0])
     shapes = [[1] * (len(out) - len(dims)) + dims for dims in map(low.dims, values)]

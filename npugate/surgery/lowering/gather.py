@@ -11,7 +11,11 @@ from npugate.surgery.node import Node, NoFormError
 
 
 def gather(low: Lowering, node: Node) -> None:
-    """Look up along the axis by a vector of all indices."""
+    """Look up along the axis by a vector of all indices.
+
+    y[b, i, j, a] = x[b, index[i, j], a]
+        =>  Gather(x[1, B, D, A], reshape(index, [I * J]), axis=2)
+    """
     data, dims = low.data(node), low.shape(node)
     axis = positive(node.integer("axis", 0), len(dims))
     indices = low.data(node, 1)
@@ -42,7 +46,10 @@ def elements(low: Lowering, node: Node) -> None:
 
 
 def gather_nd(low: Lowering, node: Node) -> None:
-    """Look up by constant indices: their places in the merged axes are computed here."""
+    """Look up by constant indices, whose positions in the merged axes are computed here.
+
+    y[i] = x[index[i, 0], ..., index[i, k]]  =>  Gather(x[1, D0 * ... * Dk, A], index @ strides)
+    """
     data, dims = low.data(node), low.shape(node)
     if node.integer("batch_dims", 0):
         raise NoFormError("GatherND with batch_dims")

@@ -13,7 +13,14 @@ _MATRIX = 2  # axes of one
 
 
 def matmul(low: Lowering, node: Node) -> None:
-    """Replace a MatMul."""
+    """Replace a MatMul, whose axes in front of the matrices are merged.
+
+        [B1, ..., Bk, M, K] @ [K, N]  =>  [1, B1 * ... * Bk * M, K] @ [K, N]
+        [B1, ..., Bk, M, K] @ [B1, ..., Bk, K, N]  =>  [1, B, M, K] @ [1, B, K, N]
+        with B = B1 * ... * Bk
+
+    A batch axis that only one operand has is repeated in the other where it cannot be merged.
+    """
     left, right = low.data(node), low.data(node, 1)
     first, second = low.dims(left), low.dims(right)
     first = [1, *first] if len(first) == 1 else first

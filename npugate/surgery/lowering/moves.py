@@ -17,7 +17,7 @@ _PAD_INPUT = 11
 
 
 def transpose(low: Lowering, node: Node) -> None:
-    """Permute in the fewest transposes of few axes."""
+    """Permute in the fewest transposes of few axes: perm = p1 after p2 ... after pk."""
     data = low.data(node)
     dims = low.dims(data)
     perm = node.integers("perm") or list(reversed(range(len(dims))))
@@ -51,7 +51,7 @@ def _cut_in_two(
 
 
 def expand(low: Lowering, node: Node) -> None:
-    """Repeat along each run of axes that is stretched."""
+    """Repeat along each run of axes that is broadcast: [B, 1, A] => Expand to [B, R, A]."""
     data = low.data(node)
     out = low.dims(node.outputs[0])
     dims = low.dims(data)
@@ -64,7 +64,10 @@ def expand(low: Lowering, node: Node) -> None:
 
 
 def tile(low: Lowering, node: Node) -> None:
-    """Repeat along one axis after the other: in front of it stands an axis for the copies."""
+    """Repeat along one axis after the other, by an axis for the copies in front of it.
+
+    [B, D * A] => reshape [B, 1, D * A], Expand [B, R, D * A], reshape [B, R * D, A]
+    """
     data, dims = low.data(node), low.shape(node)
     repeats = low.constants(node, 1) or []
     if len(repeats) != len(dims):
@@ -79,7 +82,10 @@ def tile(low: Lowering, node: Node) -> None:
 
 
 def concat(low: Lowering, node: Node) -> None:
-    """Join along the last of three axes, or before the last where that would be too large."""
+    """Join along the last of three axes, or before the last where that would be too large.
+
+    concat([B, Di, A], axis=1)  =>  concat([1, B, Di * A], axis=2)
+    """
     values = [low.data(node, position) for position in range(len(node.inputs))]
     out = low.dims(node.outputs[0])
     axis = positive(node.integer("axis", 1), len(out))
@@ -100,7 +106,10 @@ def concat(low: Lowering, node: Node) -> None:
 
 
 def split(low: Lowering, node: Node) -> None:
-    """Cut by slices, for compilers take a Split only where every part has one element."""
+    """Cut by slices, since compilers take a Split only where every part has one element.
+
+    y_i = x[:, s_i : s_i + size_i],  s_i = size_0 + ... + size_(i-1)
+    """
     data, dims = low.data(node), low.shape(node)
     axis = positive(node.integer("axis", 0), len(dims))
     small = low.around(dims, axis)
@@ -141,7 +150,7 @@ def cut(
 
 
 def slice_(low: Lowering, node: Node) -> None:
-    """Cut along one axis after the other."""
+    """Cut along one axis after the other: x[a:b, c:d] = x[a:b][:, c:d]."""
     data, dims = low.data(node), low.shape(node)
     for axis, start, end, step in slice_bounds(low, node, dims):
         kept = range(dims[axis])[slice(start, end, step)]
@@ -185,7 +194,7 @@ def slice_bounds(
 
 
 def pad(low: Lowering, node: Node) -> None:
-    """Pad along one axis after the other."""
+    """Pad along one axis after the other: the pads of different axes commute."""
     data, dims = low.data(node), low.shape(node)
     if low.draft.opset < _PAD_INPUT:
         pads = node.integers("pads") or []

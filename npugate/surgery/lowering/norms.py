@@ -13,7 +13,10 @@ _MAP: Final = 2  # axes in front of the map: batch, channels
 
 
 def channelwise(low: Lowering, node: Node) -> None:
-    """Replace BatchNormalization, InstanceNormalization and LRN: the map becomes one axis."""
+    """Replace BatchNormalization, InstanceNormalization and LRN: the map becomes one axis.
+
+    x: [N, C, D1, ..., Dk]  =>  op(reshape(x, [N, C, D1 * ... * Dk])), reshaped back
+    """
     if len(node.used_outputs()) > 1:
         raise NoFormError(f"{node.op} that trains")
     data, dims = low.data(node), low.shape(node)
@@ -29,7 +32,10 @@ def _map(low: Lowering, dims: Sequence[int]) -> list[int]:
 
 
 def global_pool(low: Lowering, node: Node) -> None:
-    """Replace a pool over the whole map."""
+    """Replace a pool over the whole map.
+
+    x: [N, C, D1, ..., Dk]  =>  pool(reshape(x, [N, C, D1 * ... * Dk])): [N, C, 1]
+    """
     data, dims = low.data(node), low.shape(node)
     axes = _map(low, dims)
     value = low.draft.reshape(data, [*dims[:_MAP], *axes])
@@ -38,7 +44,10 @@ def global_pool(low: Lowering, node: Node) -> None:
 
 
 def layer(low: Lowering, node: Node) -> None:
-    """Replace LayerNormalization: everything from its axis on becomes one axis."""
+    """Replace LayerNormalization: everything from its axis a on becomes one axis.
+
+    x: [D0, ..., Dk]  =>  op(reshape(x, [1, D0 * ... * Da-1, Da * ... * Dk]), axis=2)
+    """
     if len(node.used_outputs()) > 1:
         raise NoFormError("LayerNormalization whose mean or deviation is used")
     data, dims = low.data(node), low.shape(node)

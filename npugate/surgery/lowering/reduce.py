@@ -26,7 +26,13 @@ _OTHERS_INPUT: Final = 18
 
 
 def reduce(low: Lowering, node: Node) -> None:
-    """Replace a reduction."""
+    """Replace a reduction; neighbours that are both reduced or both kept become one axis.
+
+        reduce(x, {a, b}) = reduce(reduce(x, {b}), {a})
+
+    Where too many axes are left, the innermost run is reduced first and the others after it by the
+    operator of ``NEXT``, since the mean of means of equally many elements is their mean.
+    """
     data, dims = low.data(node), low.shape(node)
     axes = _axes(low, node, len(dims))
     if axes is None:
@@ -62,7 +68,10 @@ def _axes(low: Lowering, node: Node, rank: int) -> set[int] | None:
 
 
 def _of_single_elements(low: Lowering, node: Node, data: Value, size: int) -> Value:
-    """Return what a reduction makes of one element each: mostly the element."""
+    """Return what a reduction makes of one element each.
+
+    L1, L2: |x|;  SumSquare: x * x;  LogSum: log(x);  all others: x
+    """
     dims = lead(low.spread([size])[0])
     flat = low.draft.reshape(data, dims)
     dtype = low.dtype(node)

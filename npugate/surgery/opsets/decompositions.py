@@ -22,6 +22,11 @@ def _epsilon(node: NodeProto) -> float:
 
 
 def _layer_norm(context: RewriteContext, node: NodeProto) -> bool:
+    """Decompose a LayerNormalization; means are over the axes from ``axis`` on.
+
+    y = (x - mean(x)) / sqrt(mean((x - mean(x))^2) + eps) * scale + bias
+    =>  ReduceMean, Sub, Mul, ReduceMean, Add, Sqrt, Div, Mul, Add
+    """
     source = node.input[0]
     if context.dtype(source) != TensorProto.FLOAT:
         raise NoFormError("its parts are only equal in 32-bit floats")
@@ -45,6 +50,14 @@ def _layer_norm(context: RewriteContext, node: NodeProto) -> bool:
 
 
 def _group_norm(context: RewriteContext, node: NodeProto) -> bool:
+    """Decompose a GroupNormalization of G groups.
+
+        y = norm(x) * scale + bias,  norm: zero mean, unit variance in each group of channels
+        =>  x' = reshape(x, [N, G, -1]),  n = reshape(InstanceNormalization(x', 1, 0), shape(x))
+            y = n * reshape(scale, [1, C, 1, ...]) + reshape(bias, [1, C, 1, ...])
+
+    Before opset 21 scale and bias are per group: they are those of the InstanceNormalization.
+    """
     source, scale, bias = node.input
     if context.dtype(source) != TensorProto.FLOAT:
         raise NoFormError("its parts are only equal in 32-bit floats")
@@ -67,6 +80,11 @@ def _group_norm(context: RewriteContext, node: NodeProto) -> bool:
 
 
 def _gelu(context: RewriteContext, node: NodeProto) -> bool:
+    """Decompose a Gelu.
+
+    y = 0.5 * x * (1 + erf(x / sqrt(2)))
+    y = 0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)))  with approximate="tanh"
+    """
     source = node.input[0]
     if context.dtype(source) not in FLOATS:
         raise NoFormError("its parts are only equal in 32-bit floats")
@@ -86,6 +104,7 @@ def _gelu(context: RewriteContext, node: NodeProto) -> bool:
 
 
 def _mish(context: RewriteContext, node: NodeProto) -> bool:
+    """Decompose a Mish: y = x * tanh(softplus(x))."""
     source = node.input[0]
     bent = context.emit("Tanh", [context.emit("Softplus", [source])])
     context.emit("Mul", [source, bent], node.output[0])
@@ -93,6 +112,7 @@ def _mish(context: RewriteContext, node: NodeProto) -> bool:
 
 
 def _swish(context: RewriteContext, node: NodeProto) -> bool:
+    """Decompose a Swish: y = x * sigmoid(alpha * x)."""
     source = node.input[0]
     alpha = attribute(node, "alpha")
     inner = source
@@ -103,6 +123,10 @@ def _swish(context: RewriteContext, node: NodeProto) -> bool:
 
 
 def _rms_norm(context: RewriteContext, node: NodeProto) -> bool:
+    """Decompose an RMSNormalization; the mean is over the axes from ``axis`` on.
+
+    y = x / sqrt(mean(x^2) + eps) * scale
+    """
     source = node.input[0]
     if context.dtype(source) != TensorProto.FLOAT:
         raise NoFormError("its parts are only equal in 32-bit floats")
@@ -116,12 +140,14 @@ def _rms_norm(context: RewriteContext, node: NodeProto) -> bool:
 
 
 def _hard_swish(context: RewriteContext, node: NodeProto) -> bool:
+    """Decompose a HardSwish: y = x * max(0, min(1, x / 6 + 0.5))."""
     gate = context.emit("HardSigmoid", [node.input[0]], alpha=1 / 6, beta=0.5)
     context.emit("Mul", [node.input[0], gate], node.output[0])
     return True
 
 
 def _cast_like(context: RewriteContext, node: NodeProto) -> bool:
+    """Write a CastLike as a Cast to the type of its second input: y = cast(x, dtype(like))."""
     context.emit("Cast", [node.input[0]], node.output[0], to=context.dtype(node.input[1]))
     return True
 

@@ -65,6 +65,7 @@ def _reduce(context: RewriteContext, node: NodeProto) -> bool:
 
 
 def _split_18(context: RewriteContext, node: NodeProto) -> bool:
+    """Write down the sizes: ceil(size / parts) for all parts but the last, which gets the rest."""
     put(node, "num_outputs", None)
     if len(node.input) > 1 and node.input[1]:
         return False
@@ -141,6 +142,7 @@ def _pad_18(context: RewriteContext, node: NodeProto) -> bool:
 
 
 def _shape_15(context: RewriteContext, node: NodeProto) -> bool:
+    """Take the end of the shape by a Slice: shape(x, start, end) = shape(x)[start:end]."""
     start, end = integer(node, "start", 0), attribute(node, "end")
     if not start and end is None:
         put(node, "start", None)
@@ -162,6 +164,7 @@ def _reshape_14(context: RewriteContext, node: NodeProto) -> bool:
 
 
 def _softmax_13(context: RewriteContext, node: NodeProto) -> bool:
+    """One axis is the same as all from it on where those behind it have size 1."""
     dims = context.dims(node.input[0])
     axis = integer(node, "axis", -1) % max(len(dims), 1)
     if np.prod(dims[axis + 1 :]) != 1:

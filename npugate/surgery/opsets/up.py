@@ -67,6 +67,7 @@ def _pad_11(context: RewriteContext, node: NodeProto) -> bool:
 
 
 def _clip_11(context: RewriteContext, node: NodeProto) -> bool:
+    """Make inputs of the bounds: y = min(max(x, low), high), either may be left out."""
     for position, name in ((1, "min"), (2, "max")):
         value = attribute(node, name)
         put(node, name, None)
@@ -110,7 +111,10 @@ def _batch_norm_14(context: RewriteContext, node: NodeProto) -> bool:
 
 
 def _softmax_13(context: RewriteContext, node: NodeProto) -> bool:
-    """Before opset 13 the axes from ``axis`` on are one."""
+    """Before opset 13 the axes from ``axis`` on are one.
+
+    softmax_12(x, axis=a) = reshape(softmax_13(reshape(x, [D0, ..., Da-1, Da * ... * Dk]), -1))
+    """
     source = node.input[0]
     axis = integer(node, "axis", 1)
     rank = context.rank(source)
@@ -184,7 +188,7 @@ def _grid_sample_20(context: RewriteContext, node: NodeProto) -> bool:
 
 
 def _group_norm_21(context: RewriteContext, node: NodeProto) -> bool:
-    """From opset 21 on, scale and bias are per channel."""
+    """From opset 21 on, scale and bias are per channel: s'[c] = s[c // (C / groups)]."""
     count = context.dims(node.input[0])[1] // integer(node, "num_groups", 1)
     for position in (1, 2):
         value = context.array(node, position, "scale and bias")
@@ -195,6 +199,7 @@ def _group_norm_21(context: RewriteContext, node: NodeProto) -> bool:
 
 
 def _scatter_11(context: RewriteContext, node: NodeProto) -> bool:
+    """Scatter is ScatterElements: y[index[i]] = update[i] along the axis, else x."""
     axis = integer(node, "axis", 0)
     context.emit("ScatterElements", list(node.input), node.output[0], axis=axis)
     return True
