@@ -48,7 +48,7 @@ from npugate.rules.values import Rule  # noqa: E402  # the same
 from npugate.run import cases, warming, worker  # noqa: E402  # after the path is set
 from npugate.sandbox import pool  # noqa: E402  # after the path is set
 from npugate.sandbox.pool import Done  # noqa: E402  # the same
-from npugate.settings.options import Judgement, RepairRequest  # noqa: E402  # the same
+from npugate.settings.options import CheckSettings, RepairRequest  # noqa: E402  # the same
 from npugate.target import boards, profiles  # noqa: E402  # the same
 from tools import fuzz_batch, fuzz_reader, random_models  # noqa: E402  # the same
 from tools.fuzz_models import Source  # noqa: E402  # the same
@@ -116,11 +116,11 @@ def _plan(mode: str, seed: int, models: Sequence[Path], folder: Path) -> Plan:
     rules = dict(registry.rules())
     target = profiles.load("stm32n6", None)
     target = msgspec.structs.replace(target, board=boards.load(boards.DEFAULT_BOARD))
-    judgement = Judgement()
+    check_settings = CheckSettings()
     repair_request = RepairRequest(registry.repairs()) if mode == "fix" else None
     candidate = Candidate(folder / "m.onnx", "m.onnx")
-    chosen = cases.chosen_by(judgement, rules)
-    job = worker.Job(candidate, target, chosen, judgement, repair_request=repair_request)
+    chosen = cases.chosen_by(check_settings, rules)
+    job = worker.Job(candidate, target, chosen, check_settings, repair_request=repair_request)
     return Plan(mode, seed, Source(list(seeds(models))), rules, job, folder)
 
 

@@ -23,7 +23,7 @@ from npugate.repository.discover import Search
 from npugate.rules.selection import all_ids, ids, level
 from npugate.rules.values import Rule
 from npugate.settings import baseline, config, tracking
-from npugate.settings.options import Judge, Judgement, Options, Settings
+from npugate.settings.options import CheckSettings, Options, Policy, Settings
 
 _BASES_OWN: Final = (
     "allow-untracked-weights is taken from the base: what this change says of it does not hold here"
@@ -43,7 +43,7 @@ def options(
     tracked = _tracked(chosen, cwd)
     own = _settings(chosen, rules, tracked, console)
     settings = _allowed(chosen, own, console)
-    also, remarks = base_judge(chosen, rules, cwd)
+    also, remarks = base_policy(chosen, rules, cwd)
     search = Search(
         cwd,
         tuple(chosen.paths),
@@ -57,7 +57,7 @@ def options(
     return Options(
         search,
         settings,
-        _judgement(chosen, rules),
+        _check_settings(chosen, rules),
         Path(chosen.baseline) if chosen.baseline else _present(settings, chosen),
         Path(chosen.write_baseline) if chosen.write_baseline else None,
         dt.datetime.now(dt.UTC).date(),
@@ -89,9 +89,9 @@ def _of_base(name: str, *, folder: Path, cwd: Path, root: Path) -> Path:
     return Path(name) if place.startswith("../") else folder / place
 
 
-def base_judge(
+def base_policy(
     chosen: argparse.Namespace, rules: Mapping[str, Rule], cwd: Path
-) -> tuple[tuple[Judge, ...], tuple[str, ...]]:
+) -> tuple[tuple[Policy, ...], tuple[str, ...]]:
     """Return the base as a judge, where its settings are given, and what there is to tell of it.
 
     A base whose own settings cannot be read judges by the defaults, so that a change can mend them.
@@ -121,16 +121,16 @@ def base_judge(
         told = str(error).replace(f"{folder}/", "")
         remarks = (f"the settings of the base cannot be read, the defaults stand in: {told}",)
         settings = Settings()
-    judgement = _judgement(chosen, rules)
+    check_settings = _check_settings(chosen, rules)
     files = {
         key: str(of_base(name))
-        for key, name in (("target", judgement.target), ("board", judgement.board))
+        for key, name in (("target", check_settings.target), ("board", check_settings.board))
         if name and name.endswith((".toml", ".mpool")) and of_base(name).is_file()
     }
     known = settings.baseline
     if chosen.baseline:
         known = of_base(chosen.baseline) if of_base(chosen.baseline).is_file() else None
-    return (Judge(settings, replace(judgement, **files), known),), remarks
+    return (Policy(settings, replace(check_settings, **files), known),), remarks
 
 
 def _pictured(chosen: argparse.Namespace) -> bool:
@@ -207,7 +207,7 @@ def _allowed(chosen: argparse.Namespace, settings: Settings, console: Console) -
     return replace(settings, untracked_weights=allowed)
 
 
-def _judgement(chosen: argparse.Namespace, rules: Mapping[str, Rule]) -> Judgement:
+def _check_settings(chosen: argparse.Namespace, rules: Mapping[str, Rule]) -> CheckSettings:
     severity: dict[str, Severity | None] = {}
     for pair in chosen.severity or ():
         name, equals, word = pair.partition("=")
@@ -215,7 +215,7 @@ def _judgement(chosen: argparse.Namespace, rules: Mapping[str, Rule]) -> Judgeme
             raise UsageError(f"--severity {pair}: write RULE=LEVEL, for example NPU107=note")
         severity |= dict.fromkeys(ids(name, rules, "--severity"), level(word, "--severity"))
     select = _names(chosen.select)
-    return Judgement(
+    return CheckSettings(
         chosen.target,
         chosen.toolchain,
         all_ids(select, rules, "--select") if select else None,

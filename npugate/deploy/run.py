@@ -14,8 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from npugate import __version__, atomic_write
-from npugate.deploy import cache, plan, step_figures
-from npugate.deploy.step_figures import Json, ReportError
+from npugate.deploy import cache, plan, step_report
+from npugate.deploy.step_report import Json, ReportError
 from npugate.deploy.values import (
     Criterion,
     Deployment,
@@ -114,7 +114,7 @@ def _step(step: Step, name: str, state: cache.State, program: Program) -> Result
 
 def _settle(step: Step, source: Path) -> None:
     """Put the repaired model, or the source where nothing was repaired, where the plan goes on."""
-    report = step_figures.read(step.report)
+    report = step_report.read(step.report)
     repair = report["models"][0].get("repair") or {}
     file = Path(repair.get("output") or source)
     tracked = tracking.of_files([file], {"PATH": f"{os.defpath}:/usr/local/bin"})
@@ -149,7 +149,7 @@ def _found(step: Step) -> str:
     """Return the worst finding of a step's report, and how many more there are; empty without."""
     if not step.report.exists():
         return ""
-    models = step_figures.read(step.report).get("models") or [{}]
+    models = step_report.read(step.report).get("models") or [{}]
     found = [f for f in models[0].get("findings", []) if f["severity"] == "error"]
     if not found:
         return ""
@@ -157,10 +157,10 @@ def _found(step: Step) -> str:
     return f"{found[0]['rule']} {found[0]['name']}: {found[0]['message']}{more}"
 
 
-def _figures(step: Step) -> step_figures.ModelSize:
+def _figures(step: Step) -> step_report.ModelSize:
     if step.report not in step.makes or not step.report.exists():
         return ()
-    return step_figures.of_step(step.name, step_figures.read(step.report))
+    return step_report.of_step(step.name, step_report.read(step.report))
 
 
 def _command(step: Step) -> str:
@@ -187,7 +187,7 @@ def _criteria(settings: Settings, name: str, results: Sequence[Result]) -> Itera
         if step not in done or done[step].verdict is Verdict.SKIPPED:
             return None
         try:
-            return step_figures.read(reports[step])
+            return step_report.read(reports[step])
         except ReportError:
             return None
 

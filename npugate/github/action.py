@@ -146,8 +146,8 @@ def _gate(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
         places.append(
             gate.of_tree(kept, base_revision.from_folder(Path(folder)).tree if folder else None)
         )
-    judges = gate.Judges(chosen.config, (chosen.target, chosen.board), chosen.stedgeai_profile)
-    return gate.touched(_recorded(environment), places, judges)
+    policies = gate.Policies(chosen.config, (chosen.target, chosen.board), chosen.stedgeai_profile)
+    return gate.touched(_recorded(environment), places, policies)
 
 
 def _index(environment: Mapping[str, str]) -> Tracked | None:

@@ -53,7 +53,7 @@ def of_tree(top: Path, tree: Tree | None) -> Files:
     return Files(top, tree.way if tree is not None else lambda path: follow(path, lambda _: None))
 
 
-class Judges(Struct, frozen=True):
+class Policies(Struct, frozen=True):
     """What the inputs name; empty for what they do not.
 
     Attributes:
@@ -67,7 +67,7 @@ class Judges(Struct, frozen=True):
     profile: str = ""
 
 
-def touched(changes: Iterable[Change], places: Iterable[Files], given: Judges) -> list[str]:
+def touched(changes: Iterable[Change], places: Iterable[Files], given: Policies) -> list[str]:
     """Return the paths among the changes that have a say in the verdict.
 
     Args:
@@ -91,7 +91,7 @@ def is_workflow(path: str) -> bool:
     return place.parent == _WORKFLOWS or place.name in {"action.yml", "action.yaml"}
 
 
-def _reached(files: Files, given: Judges) -> Iterator[str]:
+def _reached(files: Files, given: Policies) -> Iterator[str]:
     """Yield every path that has a say: of files, of links to them, of folders that they are in."""
     names = {*_CONFIGURATIONS, given.config, *given.files}
     names.update(_named_from(given.config, named(files.top, given.config)))

@@ -17,9 +17,9 @@ from npugate.repository.base_revision import Base
 from npugate.repository.delta import Delta
 from npugate.repository.discover import shown
 from npugate.run.cases import Case, by_case, chosen_by, load_target
-from npugate.run.judging import JudgingContext, Ruling, judged, levels
+from npugate.run.policy_findings import PolicyContext, Ruling, findings_of, levels
 from npugate.run.worker import Examined, Job
-from npugate.settings.options import Judge, Options
+from npugate.settings.options import Options, Policy
 from npugate.target.values import Target
 
 ExamineAll = Callable[[Sequence[Job]], Sequence[Examined]]
@@ -70,9 +70,9 @@ def was_judged(options: Options, known: Base, root: Path) -> frozenset[str]:
     """
     if known.tree is None:
         return frozenset()
-    judge = options.judges[-1]
+    policy = options.policies[-1]
     names = departure.judged(options.search, known.tree, root)
-    return frozenset(name for name in names if not judge.excludes(shown(name)))
+    return frozenset(name for name in names if not policy.excludes(shown(name)))
 
 
 class Past(Struct, frozen=True):
@@ -81,7 +81,7 @@ class Past(Struct, frozen=True):
     options: Options
     known: Base
     root: Path
-    context: JudgingContext
+    context: PolicyContext
     examine_all: ExamineAll
     notify: Notify
 
@@ -122,18 +122,18 @@ class Past(Struct, frozen=True):
         """Return what a model was; what another path excused there excuses nothing here."""
         hits = [(found.hits, found.digest) for found in examined]
         path = case.candidate.path
-        judges = [judge for judge in self.options.judges if not judge.excludes(path)]
+        policies = [policy for policy in self.options.policies if not policy.excludes(path)]
         by_ruling: list[Mapping[str, Severity]] = []
-        for judge, ruling in zip(judges, case.rulings, strict=True):
+        for policy, ruling in zip(policies, case.rulings, strict=True):
             bare = replace(ruling, known={}, ignores=())
-            now: Mapping[str, Severity] = levels(judged(path, [bare], hits, self.context))
+            now: Mapping[str, Severity] = levels(findings_of(path, [bare], hits, self.context))
             if previous:
                 target, before = case.jobs[ruling.at].target, shown(previous)
-                there = _ruling_at(before, judge, ruling, target, self.context)
-                then = () if there is None else judged(before, [there], hits, self.context)
+                there = _ruling_at(before, policy, ruling, target, self.context)
+                then = () if there is None else findings_of(before, [there], hits, self.context)
                 now = _both(now, levels(f for f in then if f.suppression is None))
             by_ruling.append(now)
-        findings = judged(path, case.rulings, hits, self.context)
+        findings = findings_of(path, case.rulings, hits, self.context)
         return Old(findings, tuple(by_ruling), examined[0].estimate)
 
 
@@ -144,17 +144,17 @@ def _earlier(job: Job, places: Mapping[str, Path]) -> Job:
 
 
 def _ruling_at(
-    path: str, judge: Judge, ruling: Ruling, target: Target, context: JudgingContext
+    path: str, policy: Policy, ruling: Ruling, target: Target, context: PolicyContext
 ) -> Ruling | None:
     """Return a ruling as it is for another path; None where that is judged by another target."""
-    judgement = judge.judgement(path)
+    check_settings = policy.check_settings(path)
     try:
-        if load_target(judgement, loaded={}) != target:
+        if load_target(check_settings, loaded={}) != target:
             return None
     except UsageError:
         return None  # one that cannot be had is another
-    chosen = chosen_by(judgement, context.rules)
-    return replace(ruling, judgement=judgement, chosen=chosen, known={})
+    chosen = chosen_by(check_settings, context.rules)
+    return replace(ruling, check_settings=check_settings, chosen=chosen, known={})
 
 
 def _both(one: Mapping[str, Severity], two: Mapping[str, Severity]) -> dict[str, Severity]:

@@ -11,10 +11,10 @@ from msgspec.structs import replace
 
 from npugate.repository.discover import Candidate
 from npugate.rules.values import Rule
-from npugate.run.judging import Ruling, is_of_the_run
+from npugate.run.policy_findings import Ruling, is_of_the_run
 from npugate.run.worker import Examined, Job
 from npugate.settings import baseline
-from npugate.settings.options import Judgement, Options
+from npugate.settings.options import CheckSettings, Options
 from npugate.target import boards, profiles
 from npugate.target.values import Target
 
@@ -61,51 +61,58 @@ def _case(
     candidate: Candidate,
     rules: Mapping[str, Rule],
     baselines: Sequence[baseline.Known],
-    target_of: Callable[[Judgement], Target],
+    target_of: Callable[[CheckSettings], Target],
 ) -> Case:
     jobs: list[Job] = []
     rulings: list[Ruling] = []
-    for judge, known in zip(options.judges, baselines, strict=True):
-        if judge.excludes(candidate.path):
+    for policy, known in zip(options.policies, baselines, strict=True):
+        if policy.excludes(candidate.path):
             continue
-        judgement = judge.judgement(candidate.path)
-        target, chosen = target_of(judgement), chosen_by(judgement, rules)
+        check_settings = policy.check_settings(candidate.path)
+        target, chosen = target_of(check_settings), chosen_by(check_settings, rules)
         at = next((n for n, job in enumerate(jobs) if job.target == target), len(jobs))
         if at == len(jobs):
-            jobs.append(Job(candidate, target, chosen, judgement))
+            jobs.append(Job(candidate, target, chosen, check_settings))
         else:
             every = set(jobs[at].chosen) | set(chosen)
             jobs[at] = replace(jobs[at], chosen=tuple(key for key in rules if key in every))
         entries = known.get(candidate.path, {})
-        rulings.append(Ruling(judgement, chosen, judge.settings.ignores, entries, at))
+        rulings.append(Ruling(check_settings, chosen, policy.settings.ignores, entries, at))
     jobs[0] = replace(jobs[0], repair_request=options.repair_request, pictured=options.pictured)
     return Case(candidate, tuple(jobs), tuple(rulings))
 
 
-def load_target(judgement: Judgement, *, loaded: dict[tuple[object, ...], Target]) -> Target:
+def load_target(
+    check_settings: CheckSettings, *, loaded: dict[tuple[object, ...], Target]
+) -> Target:
     """Return the target of a judgement with its board and budget.
 
     Raises:
         UsageError: one of them cannot be had.
     """
-    key = (judgement.target, judgement.toolchain, judgement.board, judgement.budget)
+    key = (
+        check_settings.target,
+        check_settings.toolchain,
+        check_settings.board,
+        check_settings.budget,
+    )
     if key not in loaded:
-        target = profiles.load(judgement.target or "", judgement.toolchain)
-        board = boards.load(judgement.board or boards.DEFAULT_BOARD) if target.npu else None
-        loaded[key] = replace(target, board=board, budget=judgement.budget)
+        target = profiles.load(check_settings.target or "", check_settings.toolchain)
+        board = boards.load(check_settings.board or boards.DEFAULT_BOARD) if target.npu else None
+        loaded[key] = replace(target, board=board, budget=check_settings.budget)
     return loaded[key]
 
 
-def chosen_by(judgement: Judgement, rules: Mapping[str, Rule]) -> tuple[str, ...]:
+def chosen_by(check_settings: CheckSettings, rules: Mapping[str, Rule]) -> tuple[str, ...]:
     """Return the ids of the rules that run; those about the run itself cannot be switched off."""
     return tuple(
         key
         for key, rule in rules.items()
         if is_of_the_run(rule)
         or (
-            (judgement.select is None or key in judgement.select)
-            and key not in judgement.ignore
-            and judgement.severity.get(key, rule.severity) is not None
+            (check_settings.select is None or key in check_settings.select)
+            and key not in check_settings.ignore
+            and check_settings.severity.get(key, rule.severity) is not None
         )
     )
 

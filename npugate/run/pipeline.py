@@ -29,12 +29,12 @@ from npugate.run import base_results, compiler_verdict, surroundings, tightening
 from npugate.run.base_results import Old, Past
 from npugate.run.cases import Case, by_case, cases, chosen_by
 from npugate.run.examination import examine_all
-from npugate.run.judging import JudgingContext, Ruling, judged
 from npugate.run.packed import Packed
+from npugate.run.policy_findings import PolicyContext, Ruling, findings_of
 from npugate.run.worker import Examined, Job
 from npugate.sandbox import pool
 from npugate.settings import baseline, suppress, tracking
-from npugate.settings.options import THRESHOLDS, Judge, Options
+from npugate.settings.options import THRESHOLDS, Options, Policy
 from npugate.target import profiles
 
 _ABOVE_ALL: Final = 9  # any level of a finding
@@ -62,18 +62,18 @@ def run(options: Options, rules: Mapping[str, Rule], keep: Keep | None = None) -
         search = replace(options.search, notify=notify, tree=known.tree if known else None)
         candidates, left = _candidates(search, options, known)
         moved = _renames(candidates, known)
-        baselines = [_known(judge, options, moved, notify) for judge in options.judges]
+        baselines = [_known(policy, options, moved, notify) for policy in options.policies]
         notices[:0] = _of_settings(options, rules, baselines)  # a reviewer reads it first
         options = tracking.asked(options, candidates, notify)
         each = cases(options, candidates, rules, baselines)
         jobs = [job for case in each for job in case.jobs]
         _make_ready(jobs, notify)
         examined = examine_all(jobs, options, rules)
-        judging = JudgingContext(rules, Checkout(root, options.tracked), options.today)
-        context = _Context(options, judging, keep)
+        policy_context = PolicyContext(rules, Checkout(root, options.tracked), options.today)
+        context = _Context(options, policy_context, keep)
         if known is not None:
             again = partial(_examine_again, options=options, rules=rules)
-            versions = Past(options, known, root, judging, again, notify)
+            versions = Past(options, known, root, policy_context, again, notify)
             context = replace(context, old=versions.of(each))
     crashed = _tell_faults(jobs, examined)
     made = (
@@ -141,24 +141,24 @@ def _of_settings(
     """Yield what of the settings is not taken over, and what of them has no effect."""
     if options.also:
         entries = tightening.shared(baselines[0], baselines[1])
-        yield from tightening.sentences(*options.judges[:2], rules=rules, known=entries)
-    yield from tightening.without_effect(options.judges[0], rules)
+        yield from tightening.sentences(*options.policies[:2], rules=rules, known=entries)
+    yield from tightening.without_effect(options.policies[0], rules)
 
 
 def _known(
-    judge: Judge, options: Options, moved: Mapping[str, str], notify: Callable[[str], None]
+    policy: Policy, options: Options, moved: Mapping[str, str], notify: Callable[[str], None]
 ) -> baseline.Known:
-    """Return a judge's baseline under the names of today."""
-    if judge.baseline is None:
+    """Return the baseline of a policy under the names of today."""
+    if policy.baseline is None:
         return {}
-    known = baseline.read(judge.baseline)
+    known = baseline.read(policy.baseline)
     if count := baseline.early(known):
         notify(
-            f"entries of {judge.baseline.name} of an earlier form, which name neither operator nor "
-            f"level: {count}; write it again with --write-baseline"
+            f"entries of {policy.baseline.name} of an earlier form, which name neither operator "
+            f"nor level: {count}; write it again with --write-baseline"
         )
     try:
-        renamed = git.renames_since(_root(options), judge.baseline, options.search.environment)
+        renamed = git.renames_since(_root(options), policy.baseline, options.search.environment)
     except git.GitError as error:
         log.debug(f"renames are not followed: {error}")
         renamed = {}
@@ -175,11 +175,15 @@ def _report(
     *,
     crashed: bool,
 ) -> Report:
-    overall = options.judgement("")
+    overall = options.check_settings("")
     wanted = (overall.target, overall.toolchain)
     # Reading a profile takes as long as checking a small model: take a model's, if it is the same.
     target = next(
-        (job.target for job in jobs if (job.judgement.target, job.judgement.toolchain) == wanted),
+        (
+            job.target
+            for job in jobs
+            if (job.check_settings.target, job.check_settings.toolchain) == wanted
+        ),
         None,
     ) or profiles.load(overall.target or "", overall.toolchain)
     ran = {key for job in jobs for key in job.chosen} | set(chosen_by(overall, rules))
@@ -196,7 +200,8 @@ def _report(
         },
         notices,
         crashed=crashed,
-        may_leave=options.may_leave and all(judge.settings.may_leave for judge in options.judges),
+        may_leave=options.may_leave
+        and all(policy.settings.may_leave for policy in options.policies),
         documentation=OF_SITE,
     )
 
@@ -213,10 +218,10 @@ def _candidates(
 
     Of the former, only those that changed where the search asks for these.
     """
-    root, judges = _root(options), options.judges
+    root, policies = _root(options), options.policies
     before = base_results.was_judged(options, known, root) if known is not None else frozenset()
     found = every(replace(search, allow_empty=search.allow_empty or bool(before)))
-    kept = tuple(c for c in found if not all(judge.excludes(c.path) for judge in judges))
+    kept = tuple(c for c in found if not all(policy.excludes(c.path) for policy in policies))
     names = {candidate.name for candidate in kept}
     left: tuple[Departed, ...] = ()
     if known is not None and before:
@@ -274,7 +279,7 @@ def _examine_again(
 
 def _threshold(options: Options) -> Severity | None:
     """Return the level at which a run fails: that of the strictest judge."""
-    words = [judge.judgement("").threshold or "error" for judge in options.judges]
+    words = [policy.check_settings("").threshold or "error" for policy in options.policies]
     return min((THRESHOLDS[word] for word in words), key=lambda level: level or _ABOVE_ALL)
 
 
@@ -282,7 +287,7 @@ class _Context(Struct, frozen=True):
     """What a report needs beside what a worker found."""
 
     options: Options
-    judging: JudgingContext
+    policy_context: PolicyContext
     keep: Keep | None
     old: Mapping[str, Old] = field(default_factory=dict)
 
@@ -297,7 +302,7 @@ def _model_report(
     hits = [((*each.hits, *(answer.hits if answer else ())), each.digest) for each in examined]
     findings = tuple(
         replace(finding, twin=found.twin.get((finding.location.graph, finding.location.node)))
-        for finding in judged(path, rulings, hits, context.judging)
+        for finding in findings_of(path, rulings, hits, context.policy_context)
     )
     findings = surroundings.attach(findings, found.sketches)
     return ModelReport(
@@ -333,5 +338,7 @@ def _repair_report(
     path = case.candidate.path
     keep = context.keep if found.repaired.data else None
     written = keep(path, case.candidate.file, found) if keep else None
-    after = judged(path, rulings, [(found.repaired.hits, found.digest)], context.judging)
+    after = findings_of(
+        path, rulings, [(found.repaired.hits, found.digest)], context.policy_context
+    )
     return replace(found.repaired.report, findings=after, output=written)

@@ -15,7 +15,7 @@ from npugate.rules import check
 from npugate.rules.values import Rule
 from npugate.settings import baseline, suppress
 from npugate.settings.baseline import Entry
-from npugate.settings.options import Ignore, Judgement
+from npugate.settings.options import CheckSettings, Ignore
 
 Hits = Sequence[tuple[str, Hit]]
 
@@ -24,7 +24,7 @@ class Ruling(Struct, frozen=True):
     """By what one judge judges one model.
 
     Attributes:
-        judgement: its settings for the path.
+        check_settings: its settings for the path.
         chosen: ids of the rules that run for it.
         ignores: what it does not count.
         known: its baseline for the path, by fingerprint.
@@ -32,7 +32,7 @@ class Ruling(Struct, frozen=True):
         old: levels of the base's findings by fingerprint; what is no worse does not count.
     """
 
-    judgement: Judgement
+    check_settings: CheckSettings
     chosen: tuple[str, ...]
     ignores: tuple[Ignore, ...] = ()
     known: Mapping[str, Entry] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class Ruling(Struct, frozen=True):
     old: Mapping[str, Severity] = field(default_factory=dict)
 
 
-class JudgingContext(Struct, frozen=True):
+class PolicyContext(Struct, frozen=True):
     """What every model is judged with.
 
     Attributes:
@@ -59,11 +59,11 @@ def is_of_the_run(rule: Rule) -> bool:
     return rule.unreadable or rule.name == check.CRASHED
 
 
-def judged(
+def findings_of(
     path: str,
     rulings: Iterable[Ruling],
     examined: Sequence[tuple[Hits, str]],
-    context: JudgingContext,
+    context: PolicyContext,
 ) -> tuple[Finding, ...]:
     """Return the findings of a model, worst first: each as its strictest judge has it.
 
@@ -102,7 +102,7 @@ class _Made(Struct, frozen=True):
     is_known: bool
 
 
-def _made(hits: Hits, digest: str, context: JudgingContext) -> list[_Made]:
+def _made(hits: Hits, digest: str, context: PolicyContext) -> list[_Made]:
     rules = context.rules
     about = [
         subject(hit, (digest or "unknown") if is_of_the_run(rules[key]) else None)
@@ -137,7 +137,7 @@ def _finding(rule: Rule, hit: Hit, mark: str, checkout: Checkout) -> Finding:
 
 
 def _ruled(
-    path: str, ruling: Ruling, made: Iterable[Sequence[_Made]], context: JudgingContext
+    path: str, ruling: Ruling, made: Iterable[Sequence[_Made]], context: PolicyContext
 ) -> Iterable[Finding]:
     """Return the findings as one judge has them."""
     mine = [
@@ -160,7 +160,9 @@ def _ruled(
 
 
 def _levelled(row: _Made, ruling: Ruling) -> Finding:
-    level = Severity.ERROR if row.of_the_run else ruling.judgement.severity.get(row.finding.rule)
+    level = (
+        Severity.ERROR if row.of_the_run else ruling.check_settings.severity.get(row.finding.rule)
+    )
     return row.finding if level is None else replace(row.finding, severity=level)
 
 

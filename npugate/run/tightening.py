@@ -11,9 +11,9 @@ from typing import Final
 
 from npugate.findings.values import Severity
 from npugate.rules.values import Rule
-from npugate.run.judging import is_of_the_run
+from npugate.run.policy_findings import is_of_the_run
 from npugate.settings import baseline
-from npugate.settings.options import THRESHOLDS, Judge, Judgement
+from npugate.settings.options import THRESHOLDS, CheckSettings, Policy
 from npugate.units import Budget
 
 _NAMED: Final = 5
@@ -22,7 +22,7 @@ _OFF: Final = "off"
 
 
 def relaxed(
-    head: Judge, base: Judge, rules: Mapping[str, Rule], known: tuple[int, int]
+    head: Policy, base: Policy, rules: Mapping[str, Rule], known: tuple[int, int]
 ) -> Iterator[str]:
     """Yield what the change's settings relax, a phrase each.
 
@@ -32,7 +32,7 @@ def relaxed(
         rules: every rule, by id.
         known: entries of the head's baseline, and how many of them the base's has.
     """
-    new, old = head.judgement(""), base.judgement("")
+    new, old = head.check_settings(""), base.check_settings("")
     if _level(new) > _level(old):
         yield f"fail-on: {old.threshold} → {new.threshold}"
     yield from _rules(new, old, rules)
@@ -52,9 +52,9 @@ def relaxed(
         yield "may-leave: false → true"
 
 
-def doubled(head: Judge, base: Judge) -> Iterator[str]:
+def doubled(head: Policy, base: Policy) -> Iterator[str]:
     """Yield what both judges judge by, each by its own, a phrase each."""
-    new, old = head.judgement(""), base.judgement("")
+    new, old = head.check_settings(""), base.check_settings("")
     for key in ("target", "toolchain", "board"):
         before, after = _plain(getattr(old, key)), _plain(getattr(new, key))
         if before != after:
@@ -62,7 +62,7 @@ def doubled(head: Judge, base: Judge) -> Iterator[str]:
 
 
 def sentences(
-    head: Judge, base: Judge, *, rules: Mapping[str, Rule], known: tuple[int, int]
+    head: Policy, base: Policy, *, rules: Mapping[str, Rule], known: tuple[int, int]
 ) -> Iterator[str]:
     """Yield what a reviewer is to know of the settings of a change; nothing where they agree."""
     if loose := list(relaxed(head, base, rules, known)):
@@ -71,14 +71,14 @@ def sentences(
         yield f"each model is judged by both: {'; '.join(both)}"
 
 
-def without_effect(judge: Judge, rules: Mapping[str, Rule]) -> Iterator[str]:
+def without_effect(policy: Policy, rules: Mapping[str, Rule]) -> Iterator[str]:
     """Yield what the settings say of the rules of the run, whose findings always count."""
     fixed = {key: rule for key, rule in rules.items() if is_of_the_run(rule)}
-    places = [judge.settings.judgement, judge.command]
-    places += [section.judgement for section in judge.settings.sections]
+    places = [policy.settings.check_settings, policy.command]
+    places += [section.check_settings for section in policy.settings.sections]
     lowered = {key for place in places for key in place.severity if key in fixed}
     ignored = {
-        key for row in judge.settings.ignores if row.rules <= fixed.keys() for key in row.rules
+        key for row in policy.settings.ignores if row.rules <= fixed.keys() for key in row.rules
     }
     for word, keys in (("level", lowered), ("ignore", ignored)):
         for key in sorted(keys):
@@ -94,7 +94,7 @@ def shared(head: baseline.Known, base: baseline.Known) -> tuple[int, int]:
     return len(entries), sum(mark in base.get(path, {}) for path, mark in entries)
 
 
-def _rules(new: Judgement, old: Judgement, rules: Mapping[str, Rule]) -> Iterator[str]:
+def _rules(new: CheckSettings, old: CheckSettings, rules: Mapping[str, Rule]) -> Iterator[str]:
     fallen: dict[tuple[int, int], list[str]] = {}
     for key, rule in rules.items():
         before, after = _rule_level(old, rule), _rule_level(new, rule)
@@ -104,19 +104,19 @@ def _rules(new: Judgement, old: Judgement, rules: Mapping[str, Rule]) -> Iterato
         yield f"{_listed(keys)}: {_word(before)} → {_word(after)}"
 
 
-def _rule_level(judgement: Judgement, rule: Rule) -> int:
+def _rule_level(check_settings: CheckSettings, rule: Rule) -> int:
     """Return the level of a rule's findings; 0 where it does not run."""
-    selected = judgement.select is None or rule.id in judgement.select
-    level = judgement.severity.get(rule.id, rule.severity)
-    return level if selected and rule.id not in judgement.ignore and level is not None else 0
+    selected = check_settings.select is None or rule.id in check_settings.select
+    level = check_settings.severity.get(rule.id, rule.severity)
+    return level if selected and rule.id not in check_settings.ignore and level is not None else 0
 
 
 def _word(level: int) -> str:
     return Severity(level).label if level else _OFF
 
 
-def _level(judgement: Judgement) -> int:
-    return THRESHOLDS[judgement.threshold or "error"] or _ABOVE_ALL
+def _level(check_settings: CheckSettings) -> int:
+    return THRESHOLDS[check_settings.threshold or "error"] or _ABOVE_ALL
 
 
 def _budget(new: Budget, old: Budget) -> Iterator[str]:

@@ -17,7 +17,7 @@ from npugate import beneath
 from npugate.beneath import RefusedError
 from npugate.errors import ModelError, UsageError
 from npugate.estimate import assemble
-from npugate.estimate.model_size import figures
+from npugate.estimate.model_size import model_size
 from npugate.facts import Facts, Inference, neighbours, topology
 from npugate.findings.sketch import Sketch
 from npugate.findings.values import Hit, Location, Severity, Source
@@ -37,7 +37,7 @@ from npugate.repository.file_marks import marks
 from npugate.rules import check
 from npugate.rules.values import Rule
 from npugate.sandbox import heap, pool
-from npugate.settings.options import Judgement, RepairRequest
+from npugate.settings.options import CheckSettings, RepairRequest
 from npugate.target.values import Target
 
 REPAIRING: Final = "repairing: "
@@ -62,7 +62,7 @@ class Job(Struct, frozen=True):
     candidate: Candidate
     target: Target
     chosen: tuple[str, ...]
-    judgement: Judgement
+    check_settings: CheckSettings
     inference: Inference = "full"
     earlier: Hits = ()
     repair_request: RepairRequest | None = None
@@ -145,7 +145,7 @@ def _repair_context(
     job: Job, request: RepairRequest, rules: Mapping[str, Rule], limits: Limits
 ) -> RepairContext:
     """Return by what the repairs of a model are made and judged; asked-for shapes come first."""
-    shapes = {**job.judgement.shapes, **request.options.shapes}
+    shapes = {**job.check_settings.shapes, **request.options.shapes}
     request = replace(request, options=replace(request.options, shapes=shapes))
     return RepairContext(
         rules, job.chosen, job.target, limits, request, lambda name: pool.stage(REPAIRING + name)
@@ -254,7 +254,7 @@ def _repair(
 ) -> Repaired:
     """Repair a model that was examined."""
     if not context.wanted(hits):
-        counted = figures(facts, context.target)
+        counted = model_size(facts, context.target)
         return Repaired(b"", hits, RepairReport((), None, (), counted, counted))
     if reason := runnable.refusal(facts):
         return Repaired(b"", hits, _declined(reason))

@@ -15,7 +15,7 @@ from npugate.errors import UsageError
 from npugate.findings.values import Severity
 from npugate.rules.selection import all_ids, ids, level, suggestion
 from npugate.rules.values import Rule
-from npugate.settings.options import THRESHOLDS, Ignore, Judgement, PathSection, Settings
+from npugate.settings.options import THRESHOLDS, CheckSettings, Ignore, PathSection, Settings
 from npugate.units import Budget, parse_budget
 
 FILE: Final = "npugate.toml"
@@ -70,9 +70,9 @@ def load(path: Path, rules: Mapping[str, Rule]) -> Settings:
     table.only(_TOP)
     baseline = table.get("baseline", str)
     return Settings(
-        table.judgement(),
+        table.check_settings(),
         tuple(
-            PathSection(part.strings("paths", required=True), part.judgement())
+            PathSection(part.strings("paths", required=True), part.check_settings())
             for part in table.tables("models", _MODELS)
         ),
         tuple(part.ignored() for part in table.tables("ignores", _IGNORES)),
@@ -179,7 +179,7 @@ class _Table(Struct, frozen=True):
             found[-1].only(known)
         return found
 
-    def judgement(self) -> Judgement:
+    def check_settings(self) -> CheckSettings:
         threshold = self.get("fail-on", str)
         if threshold is not None and threshold not in THRESHOLDS:
             known = ", ".join(THRESHOLDS)
@@ -191,7 +191,7 @@ class _Table(Struct, frozen=True):
             place = f"{self.where}: severity"
             severity |= dict.fromkeys(ids(name, self.rules, place), level(word, place))
         select = self.strings("select")
-        return Judgement(
+        return CheckSettings(
             self.target(),
             self.get("toolchain", str),
             all_ids(select, self.rules, f"{self.where}: select") if select else None,

@@ -48,8 +48,8 @@ class Ignore(Struct, frozen=True):
     expires: dt.date | None = None
 
 
-class Judgement(Struct, frozen=True):
-    """By what a model is judged; None and empty mean: as the settings around it say.
+class CheckSettings(Struct, frozen=True):
+    """What a model is checked by; None and empty mean: as the settings around it say.
 
     Attributes:
         select: rule ids that run; None for all.
@@ -71,11 +71,11 @@ class Judgement(Struct, frozen=True):
     board: str | None = None
     budget: Budget = field(default_factory=Budget)
 
-    def over(self, base: Judgement) -> Judgement:
+    def over(self, base: CheckSettings) -> CheckSettings:
         """Return these settings on top of others."""
         target = self.target or base.target
         same = self.target is None or self.target == base.target
-        return Judgement(
+        return CheckSettings(
             target,
             self.toolchain or (base.toolchain if same else None),
             base.select if self.select is None else self.select,
@@ -89,17 +89,17 @@ class Judgement(Struct, frozen=True):
 
 
 class PathSection(Struct, frozen=True):
-    """A judgement for some paths."""
+    """Settings for some paths."""
 
     paths: tuple[str, ...]
-    judgement: Judgement
+    check_settings: CheckSettings
 
 
 class Settings(Struct, frozen=True):
     """What a configuration file says.
 
     Attributes:
-        judgement: for every model.
+        check_settings: for every model.
         sections: for some models; a later one wins.
         ignores: what does not count.
         exclude: globs of models that are left out.
@@ -108,7 +108,7 @@ class Settings(Struct, frozen=True):
         may_leave: False makes a run fail when a model leaves the gate.
     """
 
-    judgement: Judgement = field(default_factory=Judgement)
+    check_settings: CheckSettings = field(default_factory=CheckSettings)
     sections: tuple[PathSection, ...] = ()
     ignores: tuple[Ignore, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -120,14 +120,17 @@ class Settings(Struct, frozen=True):
         """Yield the files that the configuration names."""
         if self.baseline is not None:
             yield self.baseline
-        for judgement in (self.judgement, *(section.judgement for section in self.sections)):
-            for name in (judgement.target or "", judgement.board or ""):
+        for check_settings in (
+            self.check_settings,
+            *(section.check_settings for section in self.sections),
+        ):
+            for name in (check_settings.target or "", check_settings.board or ""):
                 if name.endswith((".toml", ".mpool")):
                     yield Path(name)
 
 
-class Judge(Struct, frozen=True):
-    """Settings that a run is judged by: those of a configuration file, and what wins over them.
+class Policy(Struct, frozen=True):
+    """Settings that a run is checked by: those of a configuration file, and what wins over them.
 
     Attributes:
         settings: of the file.
@@ -136,16 +139,16 @@ class Judge(Struct, frozen=True):
     """
 
     settings: Settings = field(default_factory=Settings)
-    command: Judgement = field(default_factory=Judgement)
+    command: CheckSettings = field(default_factory=CheckSettings)
     baseline: Path | None = None
 
-    def judgement(self, path: str) -> Judgement:
-        """Return by what one model is judged."""
-        found = self.settings.judgement
+    def check_settings(self, path: str) -> CheckSettings:
+        """Return what one model is checked by."""
+        found = self.settings.check_settings
         for section in self.settings.sections:
             if any(matches(path, pattern) for pattern in section.paths):
-                found = section.judgement.over(found)
-        base = Judgement(target=DEFAULT_TARGET, threshold="error", board=DEFAULT_BOARD)
+                found = section.check_settings.over(found)
+        base = CheckSettings(target=DEFAULT_TARGET, threshold="error", board=DEFAULT_BOARD)
         return self.command.over(found.over(base))
 
     def excludes(self, path: str) -> bool:
@@ -190,12 +193,12 @@ class Options(Struct, frozen=True):
         remarks: sentences for the report that the settings led to.
         tracked: what git tracks, as it said elsewhere; None to ask it.
         may_leave: as in the settings; False wins.
-        also: judges beside these settings; each model is judged by all, and the strictest wins.
+        also: policies beside these settings; each model is checked under all, and the strictest wins.
     """
 
     search: Search
     settings: Settings = field(default_factory=Settings)
-    command: Judgement = field(default_factory=Judgement)
+    command: CheckSettings = field(default_factory=CheckSettings)
     baseline: Path | None = None
     write_baseline: Path | None = None
     today: dt.date = dt.date.max
@@ -211,16 +214,16 @@ class Options(Struct, frozen=True):
     remarks: tuple[str, ...] = ()
     tracked: Tracked | None = None
     may_leave: bool = True
-    also: tuple[Judge, ...] = ()
+    also: tuple[Policy, ...] = ()
 
     @property
-    def judges(self) -> tuple[Judge, ...]:
-        """Every judge, that of these settings first."""
-        return (Judge(self.settings, self.command, self.baseline), *self.also)
+    def policies(self) -> tuple[Policy, ...]:
+        """Every policy, that of these settings first."""
+        return (Policy(self.settings, self.command, self.baseline), *self.also)
 
-    def judgement(self, path: str) -> Judgement:
-        """Return by what one model is judged, as far as these settings go."""
-        return self.judges[0].judgement(path)
+    def check_settings(self, path: str) -> CheckSettings:
+        """Return what one model is checked by, as far as these settings go."""
+        return self.policies[0].check_settings(path)
 
 
 def matches(path: str, pattern: str) -> bool:

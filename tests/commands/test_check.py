@@ -20,7 +20,7 @@ from npugate.reporters import FILES, REPORTERS
 from npugate.repository.discover import Search
 from npugate.rules import registry, testing
 from npugate.run import pipeline
-from npugate.settings.options import Judgement, Options
+from npugate.settings.options import CheckSettings, Options
 from npugate.target import profiles
 
 SCHEMA = json.loads((Path(cli.__file__).parent / "report.schema.json").read_bytes())
@@ -132,7 +132,7 @@ def test_a_rule_that_raises_is_a_finding_and_ends_with_3_and_hides_no_other(here
 def test_leaving_the_rule_that_raises_out_is_a_way_on(here):
     rules = dict(registry.rules())
     rules["NPU204"] = replace(rules["NPU204"], check=broken)
-    command = Judgement(ignore=frozenset({"NPU204"}))
+    command = CheckSettings(ignore=frozenset({"NPU204"}))
     report = pipeline.run(Options(Search(here, ("clean.onnx",)), command=command), rules)
     assert report.exit_code == 0
 

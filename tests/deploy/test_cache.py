@@ -15,7 +15,7 @@ from jsonschema import validate
 
 import npugate
 from npugate import cli
-from npugate.deploy import cache, step_figures
+from npugate.deploy import cache, step_report
 from npugate.deploy.values import Step
 from tests.small_networks import network, samples
 
@@ -85,7 +85,7 @@ def test_a_sample_that_moves_to_another_label_is_a_change(tmp_path):
 
 
 def test_a_model_without_integer_inputs_is_not_said_to_differ():
-    found = step_figures.of_step("verify", {"samples": 1, "outputs": [], "int8_inputs_equal": None})
+    found = step_report.of_step("verify", {"samples": 1, "outputs": [], "int8_inputs_equal": None})
     assert dict(found)["int8 inputs"] == "none: the model takes float"
 
 

@@ -17,7 +17,7 @@ from npugate.model.reader import read
 from npugate.repository.discover import Candidate
 from npugate.rules import check, registry
 from npugate.run import cases, worker
-from npugate.settings.options import Judgement
+from npugate.settings.options import CheckSettings
 from npugate.target import boards, profiles
 from npugate.target.predicates.layout import slices_batch
 from tests.evidence import FOLDER, needs_evidence
@@ -73,7 +73,7 @@ def test_no_rule_fails_on_it(name, tmp_path, monkeypatch):
     target = profiles.load("stm32n6", None)
     target = replace(target, board=boards.load(boards.DEFAULT_BOARD))
     job = worker.Job(
-        Candidate(file, "m.onnx"), target, cases.chosen_by(Judgement(), rules), Judgement()
+        Candidate(file, "m.onnx"), target, cases.chosen_by(CheckSettings(), rules), CheckSettings()
     )
     found = worker.examine(job, rules, Limits())
     assert found.tracebacks == ()

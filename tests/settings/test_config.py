@@ -9,7 +9,7 @@ from npugate.findings.values import Severity
 from npugate.repository.discover import Search
 from npugate.rules import registry
 from npugate.settings import config
-from npugate.settings.options import Judgement, Options, matches
+from npugate.settings.options import CheckSettings, Options, matches
 
 RULES = registry.rules()
 FULL = """
@@ -52,17 +52,17 @@ def test_every_key_is_read_in_either_file(tmp_path, name):
         text = text.replace("[[", "[[tool.npugate.").replace("\n[sev", "\n[tool.npugate.sev")
         text = '[project]\nname = "x"\n[tool.npugate]' + text
     settings = load(tmp_path, text, name)
-    judgement = settings.judgement
-    assert (judgement.target, judgement.toolchain) == ("stm32h7", "2.2")
-    assert judgement.select == {key for key in RULES if key.startswith("NPU1")} | {"NPU204"}
-    assert judgement.ignore == {"NPU101"}
-    assert judgement.severity == {"NPU204": Severity.ERROR, "NPU107": None}
-    assert judgement.threshold == "warning"
+    check_settings = settings.check_settings
+    assert (check_settings.target, check_settings.toolchain) == ("stm32h7", "2.2")
+    assert check_settings.select == {key for key in RULES if key.startswith("NPU1")} | {"NPU204"}
+    assert check_settings.ignore == {"NPU101"}
+    assert check_settings.severity == {"NPU204": Severity.ERROR, "NPU107": None}
+    assert check_settings.threshold == "warning"
     assert settings.exclude == ("old/**",)
     assert settings.baseline == tmp_path / "known.json"
     (section,) = settings.sections
     assert section.paths == ("edge/**",)
-    assert section.judgement == Judgement("stm32n6", severity={"NPU204": Severity.NOTE})
+    assert section.check_settings == CheckSettings("stm32n6", severity={"NPU204": Severity.NOTE})
     (ignore,) = settings.ignores
     assert ignore.rules == {"NPU204"}
     assert ignore.paths == ("legacy/*.onnx",)
@@ -72,7 +72,7 @@ def test_every_key_is_read_in_either_file(tmp_path, name):
 
 def test_an_empty_file_says_nothing(tmp_path):
     settings = load(tmp_path, "")
-    assert settings.judgement == Judgement()
+    assert settings.check_settings == CheckSettings()
     assert (settings.sections, settings.ignores, settings.exclude) == ((), (), ())
     assert settings.baseline is None
 
@@ -156,34 +156,34 @@ def test_the_nearest_file_up_to_the_root_counts(tmp_path, files, start, found):
     assert config.find(root / start, root) == (root / found if found else None)
 
 
-def judged(tmp_path, text, path, command=None):
+def findings_of(tmp_path, text, path, command=None):
     settings = load(tmp_path, text)
-    return Options(Search(tmp_path), settings, command or Judgement()).judgement(path)
+    return Options(Search(tmp_path), settings, command or CheckSettings()).check_settings(path)
 
 
 def test_without_a_word_the_defaults_hold(tmp_path):
-    found = judged(tmp_path, "", "a.onnx")
+    found = findings_of(tmp_path, "", "a.onnx")
     assert (found.target, found.toolchain, found.threshold) == ("stm32n6", None, "error")
     assert (found.select, found.ignore, found.severity) == (None, frozenset(), {})
 
 
 def test_a_section_holds_for_its_paths_and_a_later_one_wins(tmp_path):
     text = FULL + '[[models]]\npaths = ["edge/new/*.onnx"]\nseverity = { batch-axis = "off" }\n'
-    assert judged(tmp_path, text, "a.onnx").severity["NPU204"] is Severity.ERROR
-    assert judged(tmp_path, text, "edge/a.onnx").severity["NPU204"] is Severity.NOTE
-    assert judged(tmp_path, text, "edge/new/a.onnx").severity["NPU204"] is None
-    assert judged(tmp_path, text, "edge/new/a.onnx").target == "stm32n6"
-    assert judged(tmp_path, text, "edge/a.onnx").ignore == {"NPU101"}
+    assert findings_of(tmp_path, text, "a.onnx").severity["NPU204"] is Severity.ERROR
+    assert findings_of(tmp_path, text, "edge/a.onnx").severity["NPU204"] is Severity.NOTE
+    assert findings_of(tmp_path, text, "edge/new/a.onnx").severity["NPU204"] is None
+    assert findings_of(tmp_path, text, "edge/new/a.onnx").target == "stm32n6"
+    assert findings_of(tmp_path, text, "edge/a.onnx").ignore == {"NPU101"}
 
 
 def test_another_target_does_not_inherit_the_toolchain_of_the_first(tmp_path):
-    assert judged(tmp_path, FULL, "a.onnx").toolchain == "2.2"
-    assert judged(tmp_path, FULL, "edge/a.onnx").toolchain is None
+    assert findings_of(tmp_path, FULL, "a.onnx").toolchain == "2.2"
+    assert findings_of(tmp_path, FULL, "edge/a.onnx").toolchain is None
 
 
 def test_the_command_line_wins_over_the_file(tmp_path):
-    command = Judgement("stm32h7", "1.0", frozenset({"NPU1"}), frozenset({"NPU2"}), {}, "never")
-    found = judged(tmp_path, FULL, "edge/a.onnx", command)
+    command = CheckSettings("stm32h7", "1.0", frozenset({"NPU1"}), frozenset({"NPU2"}), {}, "never")
+    found = findings_of(tmp_path, FULL, "edge/a.onnx", command)
     assert (found.target, found.toolchain, found.threshold) == ("stm32h7", "1.0", "never")
     assert found.select == {"NPU1"}
     assert found.ignore == {"NPU101", "NPU2"}
