@@ -1,7 +1,7 @@
 # The same commands on a laptop, in our CI and on GitHub. The first call makes .venv from the locks.
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help gate test lint format docs site validate bench accuracy demo demo-networks lock locks-check clean venv
+.PHONY: help gate test lint format docs site validate bench mutants accuracy demo demo-networks lock locks-check clean venv
 
 # The first Python that the locks are for and that can make a virtual environment; PYTHON=… names another.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -87,6 +87,9 @@ bench: $(DEV) ## CPU time and memory against the bare load and a peer
 fuzz: $(DEV) ## damaged models through check and fix, half an hour each; figures in docs/robustness.md
 	$(BIN)/python tools/fuzz.py check --seconds 1800 --keep build/fuzz-check
 	$(BIN)/python tools/fuzz.py fix --seconds 1800 --keep build/fuzz-fix
+
+mutants: $(DEV) ## small changes of code against its tests, half an hour; docs/mutation.md has the survivors
+	nice $(BIN)/python tools/mutation.py
 
 venv: $(DEV) ## make .venv and stop
 
