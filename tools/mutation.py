@@ -154,7 +154,7 @@ class Reach:
         lines = self.lines.get(mutant.file, {})
         first, last = mutant.statement
         wanted = [tests for line, tests in lines.items() if first <= line <= last]
-        if not mutant.function:
+        if not mutant.function or any("" in tests for tests in wanted):  # it runs at the import
             wanted = [tests for file in self.lines.values() for tests in file.values()]
         names = {test.partition("|")[0] for tests in wanted for test in tests}
         return sorted(names & self.seconds.keys(), key=lambda name: (self.seconds[name], name))

@@ -10,6 +10,7 @@ from npugate.model.reader import read
 from npugate.rules import testing
 from npugate.target import profiles
 from npugate.target.constraints import PREDICATES, acts_on_batch, broken
+from tests.one_node import first_node
 
 MAP = "float[1, 8, 16, 16] x"
 CONV3 = "float[8, 8, 3, 3] w"
@@ -17,15 +18,6 @@ CONV7 = "float[8, 8, 7, 7] w"
 DEPTH3 = "float[8, 1, 3, 3] w"
 KERNEL = {"height": 3, "width": 6, "strided_width": 12}
 POOL = "y = MaxPool <kernel_shape = [3, 3], strides = [3, 3]> (x)"
-
-
-def first_node(inputs, weights, line, opset=18):
-    text = f"""
-        <ir_version: 8, opset_import: ["" : {opset}]>
-        net ({inputs}) => (y) <{weights}> {{ {line} }}
-    """
-    data = testing.model_from_text(text).SerializeToString()
-    return Facts(read(data, "net.onnx", Limits(), Path())).nodes[0]
 
 
 # A case names the predicate, its arguments, inputs, weights, the node and the figures (or None).
