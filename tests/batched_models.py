@@ -8,7 +8,20 @@ import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnx.shape_inference import infer_shapes
 
+from npugate.rules.testing import model_from_text
+from npugate.surgery.draft import Draft
+
 SIZE = 12
+
+
+def draft_of(signature: str, constants: str, nodes: str, opset: int = 14) -> Draft:
+    """Return a network of a few lines as a repair gets it; constants without data are filled."""
+    model = model_from_text(
+        f'<ir_version: 8, opset_import: ["" : {opset}]> net {signature} <{constants}> {{ {nodes} }}'
+    )
+    for number, node in enumerate(model.graph.node):
+        node.name = f"n{number}"
+    return Draft(model)
 
 
 class Net:

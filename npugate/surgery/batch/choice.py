@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import Final
 
 from msgspec import Struct
 
@@ -27,8 +26,6 @@ from npugate.surgery.draft import Draft
 from npugate.surgery.node import NoFormError
 from npugate.surgery.results import RepairOptions
 from npugate.target.values import Target
-
-STRATEGIES: Final = ("auto", "channels", "spatial", "unroll")
 
 
 class Form(Struct, frozen=True):
