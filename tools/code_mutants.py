@@ -166,8 +166,15 @@ def _is_text_alone(node: ast.AST) -> bool:
 
 
 def _is_for_annotations(node: ast.AST) -> bool:
-    return (isinstance(node, ast.If) and isinstance(node.test, ast.Name)
-            and node.test.id == "TYPE_CHECKING")  # fmt: skip
+    """Tell whether a node is for readers of the code: names exported, or types."""
+    match node:
+        case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+            return True
+        case ast.Assign(targets=[ast.Name(id="__all__")]):
+            return True
+        case ast.Subscript(value=ast.Name(id="Literal")):
+            return True
+    return False
 
 
 def _alternatives(node: ast.AST) -> Iterator[ast.AST]:

@@ -84,6 +84,8 @@ def test_a_node_becomes_its_neighbours(source, expected):
         ("def f():\n    return None", []),
         ("def f(a: 'A' = 1) -> 2:\n    '''Words.'''", ["1 -> 2", "1 -> 0"]),
         ("if TYPE_CHECKING:\n    x = 1", []),
+        ("__all__ = ['a']", []),
+        ("X = Literal['a']", []),
         ("f(a)", ["f(a) -> pass"]),
         ("raise ValueError('words')", []),
         ("for x in y:\n    break", ["break -> continue"]),
