@@ -193,7 +193,7 @@ class Options(Struct, frozen=True):
         remarks: sentences for the report that the settings led to.
         tracked: what git tracks, as it said elsewhere; None to ask it.
         may_leave: as in the settings; False wins.
-        also: policies beside these settings; each model is checked under all, and the strictest wins.
+        also: policies beside these settings; each model is checked under all, the strictest wins.
     """
 
     search: Search
