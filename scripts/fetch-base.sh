@@ -12,7 +12,7 @@ fetched=$state/fetched
 mkdir -p "$fetched"
 
 give_up() {
-  echo "::notice title=npugate::the commit to compare with is not to be had: $1"
+  echo "::notice title=npugate::the commit to compare with is not available: $1"
   exit 0
 }
 

@@ -124,7 +124,7 @@ def _drawn(chosen: Inputs) -> tuple[str, ...]:
 
 
 def _opening(chosen: Inputs, happened: event.Event, environment: Mapping[str, str]) -> str:
-    """Return what a reviewer must know before the verdict: the change edits its own judge."""
+    """Say, before the verdict, that the change edits what it is checked with."""
     here, kept = Path(environment.get("GITHUB_WORKSPACE") or "."), _kept(environment)
     own = gate.file_of(here, chosen.config)
     if own is not None:
@@ -132,7 +132,7 @@ def _opening(chosen: Inputs, happened: event.Event, environment: Mapping[str, st
     paths = _gate(chosen, environment)
     told = gate.notice(paths, gate.differences(kept, here, chosen.config) if kept else ())
     if chosen.config_from == "auto" and happened.name in inputs.COMPARED and kept is None:
-        alone = "the settings of the base are not to be had: this change is judged by its own"
+        alone = "the settings of the base are not available: this change is checked with its own"
         told = f"{told}; {alone}" if told else alone
     return told
 
@@ -234,8 +234,8 @@ def _base_settings(
         return [f"--base-settings={kept}"] if is_new else []
     if chosen.config_from == "base":
         raise UsageError(
-            "config-from: base: the base branch's settings are not to be had; the checkout step "
-            "needs fetch-depth: 2, and the composite action is the one that can do it"
+            "config-from: base: the base branch's settings are not available; the checkout step "
+            "needs fetch-depth: 2, and only the composite action can read them"
         )
     return []
 
@@ -263,7 +263,7 @@ def _tracked(chosen: Inputs, happened: event.Event, environment: Mapping[str, st
     """Return the arguments that say what git tracks, and whose word goes for what it does not.
 
     A change may not say of its own model that its weights are whatever lies in the checkout: that
-    is for the base branch, and for nobody where its settings are not to be had.
+    is for the base branch, and for nobody where its settings are not available.
     """
     listed = environment.get("NPUGATE_INDEX", "")
     arguments = [f"--tracked-from={listed}"] if listed else []
@@ -286,7 +286,7 @@ def _models(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
             return [f"--files-from={tracked}", "--allow-empty"]  # the last model was deleted
         raise UsageError(
             "git tracks no .onnx file here: is there an actions/checkout step before this one? "
-            "Models that git does not track are named by the input models"
+            "To check models that git does not track, name them in the input `models`"
         )
     return [f"--files-from={tracked}"]
 
@@ -294,7 +294,7 @@ def _models(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
 def _changes(chosen: Inputs, environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
     """Return the arguments that keep to what changed, or why everything is checked instead."""
     if not environment.get("NPUGATE_CHANGES"):
-        return [], ["what changed is not known here, so every model is checked"]
+        return [], ["the changed files are not known, so every model is checked"]
     for path in _gate(chosen, environment):
         if not gate.is_workflow(path):
             return [], [f"{path} changed, so every model is checked"]

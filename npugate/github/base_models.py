@@ -83,11 +83,11 @@ def main(environment: Mapping[str, str], stdout: TextIO, clock: Clock) -> int:
         commit = _fetch(environment, clock)
         stdout.write(f"compared with {commit}, through the API\n")
     except (NpugateError, OSError) as error:
-        told = f"the commit to compare with is not to be had: {error}"
+        told = f"the commit to compare with is not available: {error}"
         stdout.write(log.line("notice", f"{told}; with fetch-depth: 2 in the checkout step it is"))
     except Exception as error:  # noqa: BLE001  # the edge: the check goes on without a base
         stdout.write(log.quoted(escape.log_document(traceback.format_exc())))
-        told = f"the base cannot be fetched, by a fault of npugate: {error!r}"
+        told = f"the base cannot be fetched because of a bug in npugate: {error!r}"
         stdout.write(log.line("warning", told))
     return 0
 
@@ -278,7 +278,7 @@ def _keep_model(work: _Work, path: str) -> None:
 
 
 def _keep_settings(work: _Work, given: Path) -> None:
-    """Write what may judge the models; of what the checkout has unchanged, only the names.
+    """Write the settings of the base; of files that the checkout has unchanged, only the names.
 
     ``same`` lists these, for the script that called: its git has them. It is written last: where
     it is, the settings are whole.

@@ -62,7 +62,7 @@ def main(environment: Mapping[str, str], stdout: TextIO, clock: Clock) -> int:
         stdout.write(log.line("notice", f"no comment on the pull request: {error}"))
     except Exception as error:  # noqa: BLE001  # the edge: a comment is worth no red job
         stdout.write(log.quoted(escape.log_document(traceback.format_exc())))
-        told = f"no comment on the pull request, by a fault of npugate: {error!r}"
+        told = f"no comment on the pull request because of a bug in npugate: {error!r}"
         stdout.write(log.line("warning", told))
     return 0
 

@@ -1,4 +1,4 @@
-"""What judges a change may be part of it: say so, where a reviewer looks first."""
+"""A change may edit the settings that it is checked with: say so where a reviewer looks first."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def touched(changes: Iterable[Change], places: Iterable[Files], given: Policies)
 
 
 def is_workflow(path: str) -> bool:
-    """Tell whether a path says how the gate is run, and nothing of by what models are judged."""
+    """Tell whether a path says how the gate is run, but not what models are checked with."""
     place = PurePosixPath(path)
     return place.parent == _WORKFLOWS or place.name in {"action.yml", "action.yaml"}
 
@@ -142,7 +142,8 @@ def notice(paths: list[str], differences: Iterable[str] = ()) -> str:
     changed = list(differences)
     said = f" ({_listed(changed)})" if changed else ""
     return (
-        f"this change edits what judges it: {_listed(paths)}{said}; look at that before the verdict"
+        f"this change edits what it is checked with: {_listed(paths)}{said}; review that before "
+        "you trust the verdict"
     )
 
 

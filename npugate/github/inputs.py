@@ -183,7 +183,7 @@ INPUTS: Final = (
     Input(
         "board",
         "",
-        "The board whose memories are filled, or the path of the compiler's `.mpool` file; empty "
+        "The board with the memories, or the path of the compiler's `.mpool` file; empty "
         "takes the configuration's, else the discovery kit of the target.",
         _text,
     ),
@@ -196,9 +196,9 @@ INPUTS: Final = (
     Input(
         "config-from",
         "auto",
-        "Whose settings judge a pull request: auto, the base branch's where they are known, and "
-        "its own as far as they are stricter, so that no change can turn its own gate green; base, "
-        "the same, and no verdict where they are not known; head, its own alone.",
+        "The settings that a pull request is checked with: auto, the base branch's where they are "
+        "known, and its own as far as they are stricter, so that no change can turn its own gate "
+        "green; base, the same, and no verdict where they are not known; head, its own alone.",
         _one_of("auto", "base", "head"),
         composite=True,
     ),

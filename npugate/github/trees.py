@@ -59,7 +59,7 @@ class Blobs:
         self._bytes += entry.size
         self._requests += 1
         if self._bytes > _MOST_BYTES or self._requests > _MOST_REQUESTS:
-            raise ApiError("the base has more changed models than the API is asked for")
+            raise ApiError("the base has more changed models than are fetched through the API")
         found = self._client.get(f"{self._here}/git/blobs/{entry.sha}")
         content = found.get("content") if isinstance(found, dict) else None
         if not isinstance(content, str) or not isinstance(found, dict):

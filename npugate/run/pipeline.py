@@ -154,8 +154,8 @@ def _known(
     known = baseline.read(policy.baseline)
     if count := baseline.early(known):
         notify(
-            f"entries of {policy.baseline.name} of an earlier form, which name neither operator "
-            f"nor level: {count}; write it again with --write-baseline"
+            f"{policy.baseline.name} has {count} entries in an earlier format, without operator "
+            "and level; write it again with --write-baseline"
         )
     try:
         renamed = git.renames_since(_root(options), policy.baseline, options.search.environment)

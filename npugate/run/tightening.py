@@ -68,7 +68,7 @@ def sentences(
     if loose := list(relaxed(head, base, rules, known)):
         yield f"not taken over from the settings of this change: {'; '.join(loose)}"
     if both := list(doubled(head, base)):
-        yield f"each model is judged by both: {'; '.join(both)}"
+        yield f"each model is checked with both: {'; '.join(both)}"
 
 
 def without_effect(policy: Policy, rules: Mapping[str, Rule]) -> Iterator[str]:

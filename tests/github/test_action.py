@@ -255,7 +255,7 @@ def test_a_change_that_deletes_the_last_model_passes(step, tmp_path):
     [
         ("pull_request", b"M\0a.onnx\0", "--changes-from", ""),
         ("push", b"M\0a.onnx\0", "", ""),
-        ("pull_request", None, "", "what changed is not known here"),
+        ("pull_request", None, "", "the changed files are not known"),
         ("pull_request", b"M\0npugate.toml\0", "", "npugate.toml changed"),
         ("pull_request", b"M\0sub/pyproject.toml\0", "", "pyproject.toml changed"),
         ("pull_request", b"M\0ci/gate.toml\0", "", "ci/gate.toml changed"),
@@ -384,7 +384,7 @@ def test_a_change_of_the_gate_opens_the_summary(step, tmp_path, changes, named):
         INPUT_TARGET="boards/mine.toml",
     )
     page = html.unescape((tmp_path / "summary.md").read_text(encoding="utf-8"))
-    told = "this change edits what judges it"
+    told = "this change edits what it is checked with"
     assert (told in page) == (named is not None)
     if named:
         first = page[page.index(told) :].splitlines()[0]

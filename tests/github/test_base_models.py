@@ -296,7 +296,7 @@ def test_a_history_that_was_rewritten_is_compared_with_the_base_itself(origin, a
 def test_on_a_bad_day_there_is_no_base_and_a_notice_says_why(api, tmp_path, fault, said):
     api.faults = [fault]
     log = run(api, tmp_path)
-    assert log.startswith("::notice title=npugate::the commit to compare with is not to be had")
+    assert log.startswith("::notice title=npugate::the commit to compare with is not available")
     assert said in log.replace("%3A", ":")
     assert "fetch-depth: 2" in log.replace("%3A", ":")
     assert not (tmp_path / "changes").exists()
@@ -368,5 +368,5 @@ def test_a_list_that_is_none_is_refused():
 
 def test_there_is_an_end_to_what_is_fetched(api, tmp_path, monkeypatch):
     monkeypatch.setattr(trees, "_MOST_REQUESTS", 2)
-    assert "more changed models than the API is asked for" in run(api, tmp_path)
+    assert "more changed models than are fetched through the API" in run(api, tmp_path)
     assert HERE in api.requests[0][1]

@@ -302,7 +302,7 @@ def test_a_fault_of_ours_costs_no_job(step, monkeypatch):
 
     monkeypatch.setattr(pages, "sticky", broken)
     out = step.run(REPORT)
-    assert "::warning title=npugate::no comment on the pull request, by a fault of npugate" in out
+    assert "::warning title=npugate::no comment on the pull request because of a bug" in out
     assert "\n::error::y" not in out
 
 

@@ -52,22 +52,22 @@ def run(place, *changed, event="pull_request", kept=True, **inputs):
 
 def test_the_summary_opens_with_what_changed_in_the_gate(place):
     _, _, summary, _ = run(place, "npugate.toml")
-    (line,) = (line for line in summary.splitlines() if "edits what judges it" in line)
+    (line,) = (line for line in summary.splitlines() if "edits what it is checked with" in line)
     assert "npugate.toml" in line
     for phrase in ("fail-on: error → never", "ignores: nothing → 2 entries", "→ nothing"):
         assert phrase in html.unescape(line), line
-    assert summary.index("edits what judges it") < summary.index("npugate: PASS")
+    assert summary.index("edits what it is checked with") < summary.index("npugate: PASS")
 
 
 @pytest.mark.parametrize(
     "path", ["known.json", "chip.toml", "own.mpool", "npugate.toml", "action.yml"]
 )
 def test_a_file_that_the_bases_configuration_names_belongs_to_the_gate(place, path):
-    assert "edits what judges it" in run(place, path)[2]
+    assert "edits what it is checked with" in run(place, path)[2]
 
 
 def test_other_files_do_not(place):
-    assert "edits what judges it" not in run(place, "model.onnx", "docs/known.json")[2]
+    assert "edits what it is checked with" not in run(place, "model.onnx", "docs/known.json")[2]
 
 
 @pytest.mark.parametrize("wanted", ["", "auto", "base"])
@@ -84,23 +84,23 @@ def test_its_own_settings_judge_alone_where_the_workflow_says_so(place):
 
 def test_a_base_that_is_not_known_is_told_of(place):
     _, _, summary, asked = run(place, kept=False)
-    assert "is judged by its own" in html.unescape(summary)
+    assert "is checked with its own" in html.unescape(summary)
     assert not [word for word in asked if word.startswith("--base-settings")]
     (place / "summary.md").unlink()
-    assert "is judged by its own" not in run(place, kept=False, INPUT_CONFIG_FROM="head")[2]
+    assert "is checked with its own" not in run(place, kept=False, INPUT_CONFIG_FROM="head")[2]
 
 
 @pytest.mark.parametrize("wanted", ["auto", "base"])
 def test_a_push_has_no_base_that_could_judge(place, wanted):
     _, _, summary, asked = run(place, event="push", kept=False, INPUT_CONFIG_FROM=wanted)
     assert not [word for word in asked if word.startswith("--base-settings")]
-    assert "is judged by its own" not in summary
+    assert "is checked with its own" not in summary
 
 
 @pytest.mark.parametrize(
     ("kept", "inputs", "reason"),
     [
-        (False, {}, "settings are not to be had"),
+        (False, {}, "settings are not available"),
         (True, {"INPUT_CONFIG": "ci/gate.toml"}, "the base branch has no ci/gate.toml"),
     ],
 )

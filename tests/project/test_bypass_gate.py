@@ -24,7 +24,7 @@ from tests.pull_request import (
 
 pytestmark = needs_git
 
-TOLD = "this change edits what judges it"
+TOLD = "this change edits what it is checked with"
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_what_a_change_relaxes_is_not_taken_over_and_told(request_, case):
         (line,) = (
             line
             for line in told(page).splitlines()
-            if "not taken over" in line or (word == "target" and "judged by both" in line)
+            if "not taken over" in line or (word == "target" and "checked with both" in line)
         )
         assert word in line
 
@@ -250,7 +250,7 @@ def test_a_stricter_target_is_judged_by_at_once(request_):
     request_.base({"net.onnx": good, "npugate.toml": "target = 'stm32h7'\n"})
     outcome = request_.change({"net.onnx": bad, "npugate.toml": "target = 'stm32n6'\n"})
     assert (outcome.verdict, outcome.live("net.onnx")[0]) == ("fail", "batched-layer")
-    assert "judged by both" in told(outcome.summary)
+    assert "checked with both" in told(outcome.summary)
 
 
 def test_a_base_without_a_configuration_judges_by_the_defaults(request_):

@@ -287,7 +287,7 @@ def test_a_baseline_of_the_first_form_holds_and_is_to_be_written_again(here, cap
     assert (status, parsed["summary"]["suppressed"]) == (0, 2)
     assert parsed["notices"] == [
         (
-            "entries of known.json of an earlier form, which name neither operator nor level: 2; "
+            "known.json has 2 entries in an earlier format, without operator and level; "
             "write it again with --write-baseline"
         )
     ]
