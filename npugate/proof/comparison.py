@@ -348,7 +348,7 @@ class Comparison:
                 for index, (old, new) in enumerate(rows):
                     if index in held and not np.array_equal(old, new, equal_nan=is_float(old)):
                         raise UnequalError(
-                            f"sample {index} of {pair.original!r} moves on {sample.label} when "
+                            f"sample {index} of {pair.original!r} changes on {sample.label} when "
                             "other samples of the batch change"
                         )
 

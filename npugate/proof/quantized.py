@@ -252,7 +252,9 @@ def stepped(
     tie = np.abs(quotient - np.floor(quotient) - 0.5)
     room = near / np.abs(size) + _NEAR * np.finfo(np.float32).eps * np.abs(quotient)
     if np.any(tie > room):
-        return Stepped(share, "an integer is one step off where its number is between no two steps")
+        return Stepped(
+            share, "an integer is one step off although its number is not halfway between two steps"
+        )
     return Stepped(share)
 
 

@@ -119,7 +119,7 @@ def _gap(tally: Tally, outputs: Sequence[Pair]) -> str:
 def _verdict(tally: Tally, *, equal: bool | None, reason: str = "") -> Verification:
     notes = list(tally.notes)
     if tally.failed:
-        notes.append(f"the original does not take {len(tally.failed)} of the generated samples")
+        notes.append(f"the original fails on {len(tally.failed)} of the generated samples")
     if equal:
         notes += [
             f"output {name!r} hardly reacts to the inputs: a weak proof"

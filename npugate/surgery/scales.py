@@ -51,8 +51,8 @@ def invented(before: ModelProto, after: ModelProto, store: WeightStore | None = 
         for what, values, array in zip(("scale", "zero point"), had, parameters, strict=True):
             new = set(_numbers(array)) - values
             if new:
-                label = node.name or node.output[0]
-                return f"{node.op_type} {label!r} has the {what} {min(new):g}, which is made up"
+                label = f"{node.op_type} {node.name or node.output[0]!r}"
+                return f"{label} has the {what} {min(new):g}, which the original lacks"
     return ""
 
 
@@ -64,7 +64,7 @@ def added(before: ModelProto, after: ModelProto) -> str:
     names = sorted(name for name in new if new[name] > old[name])
     if not names:
         return ""
-    return f"computed in float, as no repair makes up a scale: the {', '.join(names)} it added"
+    return f"computed in float, since no repair invents a scale: the {', '.join(names)} it added"
 
 
 def _floats(model: ModelProto) -> Counter[str]:

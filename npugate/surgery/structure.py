@@ -141,7 +141,7 @@ def _other_interface(before: ModelProto, after: ModelProto, declared: set[str]) 
                 return f"{kind} {name!r} has another type"
             if name not in declared and not _refines(old[name].shape, item.shape):
                 shapes = f"{shapes_text(item)}, not {shapes_text(old[name])}"
-                return f"{kind} {name!r} is {shapes}, and the repair did not say so"
+                return f"{kind} {name!r} is {shapes}, which the repair did not declare"
     return ""
 
 

@@ -140,8 +140,8 @@ def requantised(scale, zero):
 @pytest.mark.parametrize(
     ("scale", "zero", "reason"),
     [
-        (0.0500001, 3, "has the scale 0.0500001, which is made up"),
-        (0.05, 4, "has the zero point 4, which is made up"),
+        (0.0500001, 3, "has the scale 0.0500001, which the original lacks"),
+        (0.05, 4, "has the zero point 4, which the original lacks"),
     ],
 )
 def test_a_repair_that_makes_up_a_scale_is_dropped(scale, zero, reason):
@@ -163,5 +163,5 @@ def test_the_report_says_what_was_added_in_float():
     result = repaired(copy_of(QUANTISED), context(flattening(more)))
     assert outcome(result).state == "applied", outcome(result).reason
     assert outcome(result).edits[-1] == (
-        "computed in float, as no repair makes up a scale: the Mul it added"
+        "computed in float, since no repair invents a scale: the Mul it added"
     )

@@ -119,7 +119,7 @@ def _form(at: _At) -> Form:
     dims = at.draft.dims(at.node.inputs[0])
     least = 3  # samples, channels and one axis of space
     if len(dims) < least or len(at.dims) < least:
-        raise at.none("works on tensors without space")
+        raise at.none("works on tensors without spatial axes")
     op_type = str(at.node.op)
     if op_type in POOLS | UNARY:
         return _unchanged(at)

@@ -35,7 +35,7 @@ def dropout(low: Lowering, node: Node) -> None:
     """Replace a Dropout, which does nothing when it is not trained."""
     mode = low.draft.array(node.input(2))
     if len(node.used_outputs()) > 1 or (node.input(2) is not None and (mode is None or mode.any())):
-        raise NoFormError("Dropout that trains or whose mask is used")
+        raise NoFormError("Dropout in training mode, or whose mask is used")
     view(low, node)
 
 

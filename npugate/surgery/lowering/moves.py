@@ -118,7 +118,7 @@ def split(low: Lowering, node: Node) -> None:
     for position, output in enumerate(node.outputs):
         size = low.draft.dims(output)[axis] if output.name else 0
         if not output.name:
-            raise NoFormError("Split with a part that is left out")
+            raise NoFormError("Split with an unused output")
         if size == 0:
             raise NoFormError("Split with an empty part")
         part = cut(low, low_data, small, (start, start + size, 1), size)
@@ -180,7 +180,7 @@ def slice_bounds(
     axes = list(range(len(starts))) if axes is None else axes
     steps = [1] * len(starts) if steps is None else steps
     if not len(axes) == len(starts) == len(ends) == len(steps):
-        raise NoFormError("Slice with bounds of other lengths than its axes")
+        raise NoFormError("Slice whose bounds and axes differ in number")
     found: list[tuple[int, int | None, int | None, int]] = []
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
         size = dims[positive(axis, len(dims))]
@@ -204,7 +204,7 @@ def pad(low: Lowering, node: Node) -> None:
     axes = list(range(len(dims))) if axes is None else axes
     half = len(pads) // 2
     if half != len(axes):
-        raise NoFormError("Pad with other pads than axes")
+        raise NoFormError("Pad whose pads and axes differ in number")
     for position, number in enumerate(axes):
         axis = positive(number, len(dims))
         sides = pads[position], pads[half + position]

@@ -18,7 +18,7 @@ def channelwise(low: Lowering, node: Node) -> None:
     x: [N, C, D1, ..., Dk]  =>  op(reshape(x, [N, C, D1 * ... * Dk])), reshaped back
     """
     if len(node.used_outputs()) > 1:
-        raise NoFormError(f"{node.op} that trains")
+        raise NoFormError(f"{node.op} in training mode")
     data, dims = low.data(node), low.shape(node)
     small = [*dims[:_MAP], *_map(low, dims)]
     if node.op == "LRN" and len(small) == _MAP + 1:
@@ -59,7 +59,7 @@ def layer(low: Lowering, node: Node) -> None:
     for position in range(1, len(node.inputs)):
         value = low.data(node, position)
         if prod(low.dims(value)) != size:
-            raise NoFormError("LayerNormalization whose scale is stretched")
+            raise NoFormError("LayerNormalization whose scale is broadcast")
         inputs.append(low.draft.reshape(value, behind))
     attributes = {**node.attrs, "axis": 1 + len(before)}
     low.finish(low.draft.emit(node.op, inputs, small, low.dtype(node), **attributes), node)
