@@ -7,7 +7,6 @@ is never read, and all sessions of one proof are given the same array for it.
 
 from __future__ import annotations
 
-from math import prod
 from pathlib import Path
 from typing import Final
 
@@ -16,18 +15,8 @@ from msgspec import Struct, field
 from onnx import ModelProto, TensorProto, helper
 
 from npugate.facts.graph import Array
-from npugate.surgery.weight_store import WeightStore
+from npugate.surgery.weight_store import WeightStore, large_payload
 
-_LEAST_BYTES: Final = 1 << 16  # smaller ones are not worth it, and may be sizes that others need
-_PLAIN: Final = frozenset(
-    {
-        TensorProto.FLOAT,
-        TensorProto.FLOAT16,
-        TensorProto.DOUBLE,
-        *(TensorProto.INT8, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64),
-        *(TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32, TensorProto.UINT64),
-    }
-)
 EXTERNAL_FILE: Final = Path(__file__).resolve().parents[1] / "py.typed"
 """The file that external initializers name: onnxruntime demands that it exists."""
 
@@ -84,9 +73,9 @@ class SharedWeights(Struct):
             T[*dims], read-only; one array for equal weights of one name.
         """
         stored = None if self.store is None else self.store.array(tensor)
-        if stored is not None or not _is_large(tensor):
+        data = b"" if stored is not None else large_payload(tensor)
+        if not data:
             return stored
-        data = tensor.raw_data
         kind = helper.tensor_dtype_to_np_dtype(tensor.data_type)
         array = np.frombuffer(data, kind).reshape(tuple(tensor.dims))
         held = self._held.get(tensor.name)
@@ -94,13 +83,6 @@ class SharedWeights(Struct):
             return self._held.setdefault(tensor.name, array)
         is_same = held.dtype == array.dtype and held.shape == array.shape
         return held if is_same and held.tobytes() == data else array
-
-
-def _is_large(tensor: TensorProto) -> bool:
-    if tensor.data_type not in _PLAIN or tensor.data_location == TensorProto.EXTERNAL:
-        return False
-    size = prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
-    return bool(size >= _LEAST_BYTES and tensor.HasField("raw_data"))
 
 
 def _set(message: object, name: str, value: object) -> None:

@@ -71,9 +71,8 @@ class WeightStore:
 
     def put(self, tensor: TensorProto) -> None:
         """Make a tensor a reference, in place; small ones and rare types stay as they are."""
-        size = _size_of(tensor)
-        payload = tensor.raw_data if size >= LEAST_BYTES else b""
-        if len(payload) != size or not payload:
+        payload = large_payload(tensor)
+        if not payload:
             return
         self._count += 1
         key = f"{self._secret}{self._count}"
@@ -196,14 +195,19 @@ def _key(tensor: TensorProto) -> str:
     return str(tensor.external_data[0].value)
 
 
-def _size_of(tensor: TensorProto) -> int:
-    """Return the size of a payload in bytes; 0 when the tensor cannot become a reference."""
+def large_payload(tensor: TensorProto) -> bytes:
+    """Return the elements of a weight that is held outside its message, as the file has them.
+
+    Returns:
+        Empty for a small tensor, one of a rare type, and one whose data is elsewhere or damaged.
+    """
     if (
         tensor.data_type not in _PLAIN
         or tensor.data_location == TensorProto.EXTERNAL
         or tensor.external_data
         or not tensor.HasField("raw_data")
     ):
-        return 0
-    itemsize = helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
-    return int(prod(tensor.dims) * itemsize)
+        return b""
+    size = prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    payload: bytes = tensor.raw_data if size >= LEAST_BYTES else b""
+    return payload if len(payload) == size else b""
