@@ -101,7 +101,7 @@ def test_a_step_counts_only_where_the_number_is_between_two():
     tie, other, far = (np.array(row, np.int8) for row in ([0, 1, 1, 2], [0, 0, 2, 2], [0, 2, 1, 2]))
     assert not stepped(wanted, tie, numbers, size, 1e-6).fault
     assert stepped(wanted, tie, numbers, size, 1e-6).share == 0.25
-    assert "between no two steps" in stepped(wanted, other, numbers, size, 1e-6).fault
+    assert "is not halfway between two steps" in stepped(wanted, other, numbers, size, 1e-6).fault
     assert stepped(wanted, far, numbers, size, 1e-6).fault == "an integer is 2 steps off"
 
 
