@@ -29,7 +29,7 @@ ORDER = (
     "api",  # what checks/ and fixers/ may name
     "settings",  # of a run
     "proof",  # compare the numbers of two models
-    "repair",  # apply, judge, keep
+    "repair",  # apply, check, keep
     "compilers",  # of vendors
     "calibration",
     "int8",
