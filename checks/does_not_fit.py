@@ -10,7 +10,7 @@ smaller with fewer channels or 4-bit weights. Choose the board that you have wit
 
 **Limits.** Only what is certain is said here: the bytes alive at the peak, without what the
 compiler adds. A float model that would fit as int8, in a quarter of the memory, gets a warning. A
-model without shapes is not judged.
+model without shapes is not checked.
 """
 
 from __future__ import annotations

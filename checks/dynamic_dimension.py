@@ -5,9 +5,9 @@
 **Fix.** Export without `dynamic_axes` or `dynamic_shapes`, or set the sizes afterwards. A shape
 that depends on data (NonZero, NonMaxSuppression) must be computed on the host.
 
-**Limits.** A window larger than its map leaves no shape either, and is told here. Only the cause is
-reported: the input, or the first node whose result depends on data. A symbolic leading axis of an
-input is a rule of its own (`symbolic-batch`).
+**Limits.** A window larger than its map leaves no shape either, and is reported here. Only the
+cause is reported: the input, or the first node whose result depends on data. A symbolic leading
+axis of an input is a rule of its own (`symbolic-batch`).
 """
 
 from __future__ import annotations

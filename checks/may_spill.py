@@ -9,7 +9,7 @@ alive at the peak. For a 7x7 convolution at full resolution, whose partial sums 
 use 3x3 ones. Choose the board that you have with `board`.
 
 **Limits.** An estimate: it says what the upper end of the interval is, which about one model in ten
-exceeds. Float models are not judged, since int8 needs a quarter.
+exceeds. Float models are not checked, since int8 needs a quarter.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ says what is its share, so that a change that takes more is seen before it is me
 **Fix.** Make the model smaller, or raise the budget in the same change that needs it. The estimate
 is the likely figure; a note tells when only the upper end of its interval exceeds the budget.
 
-**Limits.** Without a budget nothing is judged. A model without shapes is not judged. The latency is
-that at the highest clocks.
+**Limits.** Without a budget nothing is checked. A model without shapes is not checked. The latency
+is that at the highest clocks.
 """
 
 from __future__ import annotations

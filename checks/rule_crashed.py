@@ -1,4 +1,4 @@
-"""A rule raised instead of judging the model.
+"""A rule raised an exception instead of checking the model.
 
 **Why.** A fault of npugate, or of a rule of your own. The other rules have run, but this model has
 not been fully checked; so the run ends with exit status 3 and never looks like a pass.

@@ -5,7 +5,7 @@ not when the axis is a number of frames or samples.
 
 **Fix.** Write the batch into the file: export without `dynamic_axes`, or set the axis to 1.
 
-**Limits.** Every other rule judges the model with this axis at 1, as the compiler would.
+**Limits.** Every other rule checks the model with this axis at 1, as the compiler would.
 """
 
 from __future__ import annotations

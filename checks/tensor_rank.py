@@ -42,7 +42,7 @@ def _runs(tensor: Tensor) -> bool:
 
 
 def _is_copy(tensor: Tensor) -> bool:
-    """Tell whether it is only the quantised form of a tensor that is judged already."""
+    """Tell whether it is only the quantised form of a tensor that is checked already."""
     node = tensor.producer
     if node is None or node.op_type not in CONVERSIONS:
         return False

@@ -1,6 +1,6 @@
 """The file cannot be read as an ONNX model.
 
-**Why.** A model that is cut short, was never one, or cannot be opened cannot be judged, and the
+**Why.** A model that is cut short, was never one, or cannot be opened cannot be checked, and the
 conversion to the target would fail on it too. The message says what the file is, where that can be
 told, and at which byte it breaks off or goes wrong.
 

@@ -9,8 +9,9 @@ know and for offsets and lengths that are no numbers.
 `onnx.save(model, path, save_as_external_data=True, location="net.onnx.data")`. Replace a symbolic
 or hard link by a copy of the file.
 
-**Limits.** A hard link is told by the link count of the file alone. git makes none in a checkout;
-caches and `cp -l` do, and the message then stands although nothing is wrong with the bytes.
+**Limits.** A hard link is recognised by the link count of the file alone. git makes none in a
+checkout; caches and `cp -l` do, and the message then stands although nothing is wrong with the
+bytes.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ one is chosen and what it costs is in the report; `--batch-strategy` forces one.
 biases are repeated as they are.
 
 **Declines.** A layer that no form covers: DeformConv and the QOperator form, shapes known only at
-run time, a MaxPool that hands out indices, copies of weights over the budget together with more
+run time, a MaxPool that returns indices, copies of weights over the budget together with more
 nodes than wanted. Then split the model there, and let the host run the first half once for each
 sample.
 """
@@ -61,7 +61,7 @@ def apply(draft: Draft, target: Target, options: RepairOptions) -> RepairResult:
 
 
 def _left_over(layers: Sequence[Node], regions: Sequence[Region]) -> str:
-    """Say which layer is in no region: its samples cannot be told apart."""
+    """Say which layer is in no region: its samples cannot be separated."""
     found = {id(node) for region in regions for node in region.layers}
     for node in layers:
         if id(node) not in found:

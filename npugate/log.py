@@ -1,4 +1,4 @@
-"""What whoever runs the program is told on standard error: few lines unless ``--verbose`` is set.
+"""The log on standard error: few lines unless ``--verbose`` is set.
 
 ``logging`` is not used: it takes half a megabyte of a check that wants to stay within a tenth of
 the memory that loading the model takes, and writes what a model or a path says as it is.
@@ -43,7 +43,7 @@ def traceback() -> str:
 
 
 def tell(text: str, stream: TextIO | None = None) -> None:
-    """Write a text, made harmless for a terminal and a CI log; where nobody listens it is lost.
+    """Write a text, made harmless for a terminal and a CI log; lost where the stream is closed.
 
     Args:
         text: may have several lines.

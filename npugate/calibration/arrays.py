@@ -1,7 +1,7 @@
 """Read one sample of a stored array at a time; a pickled object is never loaded.
 
-An array in a compressed archive can only be read from its beginning, so whoever asks for samples
-asks in ascending order; asking backwards is allowed and slow.
+An array in a compressed archive can only be read from its beginning, so samples
+are read in ascending order; reading backwards is allowed and slow.
 """
 
 from __future__ import annotations

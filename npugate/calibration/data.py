@@ -1,7 +1,7 @@
 """Samples for a model, from ``.npz``, ``.npy``, or a folder of images or arrays.
 
-Every sample that is handed out has the type and the shape that the model reads and holds finite
-numbers; anything else is an error that names the sample and what to change.
+Every returned sample has the type and shape of the model's inputs and holds finite numbers;
+anything else is an error that names the sample and what to change.
 """
 
 from __future__ import annotations

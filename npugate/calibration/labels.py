@@ -1,4 +1,4 @@
-"""The true answers to samples: from a file, from the data's own archive, or from folder names."""
+"""The labels of samples: from a file, from the data's own archive, or from folder names."""
 
 from __future__ import annotations
 

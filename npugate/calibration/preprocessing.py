@@ -1,4 +1,4 @@
-"""From what a file holds to what the model was trained on, as the user declares it.
+"""Turn samples of a file into the numbers that the model was trained on, as the user declares.
 
 Nothing is guessed: integers for a float input need a declared scale, an image a declared size when
 its own differs. A wrong scale is the usual reason for a bad int8 model, and no later step sees it.

@@ -134,7 +134,7 @@ def add_completion(completion: argparse.ArgumentParser) -> None:
 
 
 def add_nothing(_: argparse.ArgumentParser) -> None:
-    """Do nothing: these commands are told all they need by the environment."""
+    """Do nothing: these commands take everything from the environment."""
 
 
 def _add_compiler(command: argparse.ArgumentParser) -> None:

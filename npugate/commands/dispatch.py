@@ -27,7 +27,7 @@ def run(arguments: Sequence[str], console: Console) -> int:
     """Run the command that the arguments name; return the exit code.
 
     Raises:
-        BrokenPipeError: nobody reads what is printed.
+        BrokenPipeError: the reader of standard output has gone.
     """
     try:
         first = arguments[0] if arguments else ""

@@ -1,4 +1,4 @@
-"""``npugate evaluate``: two models and data in, figures, verdicts and an exit code out."""
+"""``npugate evaluate``: two models and data in, metrics, verdicts and an exit code out."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ from npugate.snapshot import text_twin
 
 _MARK: Final = b"npugate-snapshot/"
 _LARGEST: Final = 256 << 20  # bytes of a twin
-_SHOWN: Final = 5  # differing lines told of a stale twin
+_SHOWN: Final = 5  # differing lines shown of a stale twin
 
 
 class _Job(Struct, frozen=True):
@@ -121,7 +121,7 @@ def _fault(twin: Path, text: str) -> list[str] | None:
     except OSError as error:
         return [f"cannot be read: {error.strerror}"]
     if data and not data.startswith(_MARK):
-        return ["is no text twin: move it away"]  # none of its lines is told, it may be anything
+        return ["is no text twin: move it away"]  # its lines are not shown, it may be anything
     have = data.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
     if have == text:
         return None

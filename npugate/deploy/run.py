@@ -44,7 +44,7 @@ class Ended(Struct, frozen=True):
 Program = Callable[[Sequence[str]], Ended]
 """Runs ``npugate`` with arguments."""
 Tell = Callable[[str], None]
-"""Is told of each step, a line at a time."""
+"""Called with each line of progress."""
 
 
 def deploy(settings: Settings, program: Program, tell: Tell) -> Deployment:

@@ -1,4 +1,4 @@
-"""Read what a step's own JSON report says: whether it passed, and its figures."""
+"""Read the JSON report of a step: whether it passed, and its main numbers."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ class Step(Struct, frozen=True):
         makes: files that must be there afterwards.
         report: its JSON report.
         advice: what to do when it fails.
-        gates: a failure stops the plan; else it is told and the plan goes on.
+        gates: a failure stops the plan; else it is reported and the plan goes on.
         source: what ``npugate fix`` was given: its result, or the source where nothing was to be
             repaired, becomes the first of ``makes``.
         judging: digest of the configuration by which it judges.
@@ -102,7 +102,7 @@ class Result(Struct, frozen=True):
         command: as it can be run again.
         is_cached: nothing that decides it has changed since it ran.
         seconds: of the run that is reported.
-        figures: what it found, as (what, how much).
+        figures: results as (name, value).
         made: (path, sha256) of the files that it made.
         reason: why it failed or was skipped; empty when it passed.
     """

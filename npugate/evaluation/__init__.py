@@ -1,1 +1,1 @@
-"""Hold an int8 model against its float original on data that neither was calibrated with."""
+"""Compare an int8 model with its float original on data that did not calibrate it."""

@@ -28,7 +28,7 @@ class Tally(Struct):
     Attributes:
         pairs: by metric, of the float and of the int8 model; the former None when it is the truth.
         spreads: by output.
-        truths: spread of what the metrics are held against.
+        truths: spread of the reference of the metrics.
     """
 
     pairs: dict[str, tuple[Measure | None, Measure]]

@@ -33,7 +33,7 @@ def grade(
     Args:
         figures: as asked for, the most important first.
         fidelity: of every output.
-        spread: deviation of what the errors are held against; 0 when it does not vary.
+        spread: deviation of the reference that errors are measured against; 0 when it is constant.
 
     Returns:
         The grade, and the words for what gave it; None when nothing varies.

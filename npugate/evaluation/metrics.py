@@ -1,7 +1,7 @@
 """Measures of how well outputs agree with the truth, added up sample by sample.
 
-With labels each model is held against them, and the loss is the difference of the two; without,
-the int8 model is held against the float one.
+With labels each model is compared with them, and the loss is the difference of the two metrics;
+without labels the int8 model is compared with the float one.
 """
 
 from __future__ import annotations

@@ -93,9 +93,9 @@ class Figure(Struct, frozen=True):
 
     Attributes:
         name: of the metric.
-        against: ``labels`` or ``float``: what the int8 model was held against.
-        int8_value: its value; of the float model ``float_value``, None when held against it.
-        loss: how much worse than float, above 0 is worse; None when held against float.
+        against: ``labels`` or ``float``: what the int8 model was compared with.
+        int8_value: its value; of the float model ``float_value``, None when compared with it.
+        loss: how much worse than float, above 0 is worse; None when compared with float.
         higher_is_better: how to read the values.
         unit: of the values.
     """

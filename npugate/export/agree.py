@@ -1,4 +1,4 @@
-"""Hold a model against PyTorch itself, on the user's example and on seeded inputs.
+"""Compare a model with PyTorch itself, on the user's example and on seeded inputs.
 
 The limit of an output is the rounding of its largest value, plus, where that does not explain a
 difference, a margin times the network's own noise: what onnxruntime differs by with other kernels,

@@ -22,9 +22,9 @@ class ExportJob(Struct, frozen=True):
         exporter: ``auto`` tries both and takes the better one.
         input_names, output_names: of the model; empty takes the parameters of ``forward``, and
             ``output``.
-        seeds: of the inputs on which the model is held against PyTorch; each gives four samples.
+        seeds: of the inputs on which the model is compared with PyTorch; each gives four samples.
         repairs: False keeps what the exporter wrote, in the wanted operator set.
-        target, toolchain: by which rules the result is judged.
+        target, toolchain: that the result is checked for.
         folder: from where the module is imported, and to which source lines are relative.
         seconds: wall clock for all of it.
     """

@@ -138,7 +138,7 @@ class Facts:
 
     @cached_property
     def census(self) -> Census:
-        """The model in a few figures, for the reports."""
+        """The model in a few numbers, for the reports."""
         proto = self.model.proto
         producer = f"{proto.producer_name} {proto.producer_version}".strip()
         return Census(

@@ -48,7 +48,7 @@ def report_bodies(graph: Graph, skeleton: Skeleton) -> None:
         reason = _PLACE.sub("", text.rpartition("Inference error(s): ")[2])[:_MAX_TEXT]
         skeleton.problems.append(Problem(_RULE, place, f"{kind}: {reason}"))
     except (RuntimeError, ValueError, IndexError):
-        return  # onnx cannot infer the model as a whole: its nodes were judged one by one
+        return  # onnx cannot infer the model as a whole: its nodes were checked one by one
 
 
 def _plain(proto: ModelProto) -> ModelProto:

@@ -84,7 +84,7 @@ def _assume(proto: ModelProto) -> int:
 
 
 def legalise_operators(skeleton: Skeleton) -> None:
-    """Move operators that their opset does not define into a domain nobody checks."""
+    """Move operators that their opset does not define into a domain that is not checked."""
     known: dict[tuple[str, str], bool] = {}
     for node in nodes_below(skeleton.proto.graph):
         if node.domain == "ai.onnx":

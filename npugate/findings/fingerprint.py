@@ -1,4 +1,4 @@
-"""Name a finding so that it is known again after figures and unrelated nodes have changed."""
+"""Name a finding so that it is recognised after numbers and unrelated nodes have changed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from npugate.findings.values import Hit, Location
 from npugate.sha256 import sha256
 
 _DIGITS: Final = 16
-# What may differ in a message although it says the same: names, which are quoted, and figures.
+# What may differ in a message although it says the same: names, which are quoted, and numbers.
 _QUOTED: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 _FIGURE: Final = re.compile(
     r"[^\s,;:()\[\]]*\d[^\s,;:()\[\]]*(?: (?:[KMG]iB|B|[mu]?s|bytes?)\b)?|(?<=[\[ ])\?(?=[,\]])"
@@ -23,7 +23,7 @@ _WHITE: Final = re.compile(r"\s+")
 
 
 def wording(message: str) -> str:
-    """Return what a message says without its names and figures.
+    """Return what a message says without its names and numbers.
 
     ``kernel 5x5 is larger than the 3x6 of 'c'`` and the same of ``7x7`` and ``'d'`` are alike.
     """

@@ -1,8 +1,8 @@
 """The names of the rules that the core itself reports under.
 
 A fault that is met on the way to the facts belongs to a rule by name, and a misspelt name was a
-fault that nobody reported. So no other module of the core writes one out (a test reads the code),
-and ``rules.registry`` refuses to start when one of these names no rule.
+fault that was never reported. So no other module of the core writes one out (a test reads the
+code), and ``rules.registry`` refuses to start when one of these names no rule.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ class Finding(Struct, frozen=True):
     Attributes:
         rule: ``NPUnnn``.
         name: the rule's kebab-case name.
-        fingerprint: 16 hex digits; stable under changed figures and paths.
+        fingerprint: 16 hex digits; stable under changed numbers and paths.
         repair: name of the repair that removes it, or None.
         twin: the line of the model's text twin that shows the node, when there is a fresh twin.
         sketch: what is around the node; only the worst findings of a model have one.

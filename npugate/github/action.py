@@ -3,10 +3,10 @@
 Only this package reads ``INPUT_*`` and ``GITHUB_*``. Six more variables come from the composite
 action, whose container has no git and a checkout that it cannot write to:
 
-- ``NPUGATE_INDEX``: a file with what ``git ls-files --stage -z`` said of everything; beside it lie
+- ``NPUGATE_INDEX``: a file with the output of ``git ls-files --stage -z``; beside it lie
   ``pointers`` and ``modified`` of ``scripts/list-tracked.sh``
-- ``NPUGATE_TRACKED``: a file with what ``git ls-files -z`` said of ``*.onnx``
-- ``NPUGATE_CHANGES``: a file with what ``git diff --name-status -z`` said of the event
+- ``NPUGATE_TRACKED``: a file with the output of ``git ls-files -z`` for ``*.onnx``
+- ``NPUGATE_CHANGES``: a file with the output of ``git diff --name-status -z`` for the event
 - ``NPUGATE_BASE_FOLDER``: a folder with the changed models as the base has them
 - ``NPUGATE_SETTINGS``: a folder with the configuration, baselines and targets of the base
 - ``NPUGATE_FOLDER``: where the reports go; by default ``npugate-report`` in the workspace
@@ -56,7 +56,7 @@ def main(environment: Mapping[str, str], stdout: TextIO, run: Run) -> int:
         stdout: the step's log, where GitHub reads its commands.
         run: checks the models.
     """
-    chosen = inputs.read({})  # what is told of a wrong input is told by the defaults
+    chosen = inputs.read({})  # a wrong input is reported with the defaults
     try:
         chosen = inputs.read(environment)
         report = _check(chosen, environment, stdout, run)
@@ -111,7 +111,7 @@ def _from_the_top(chosen: Inputs, environment: Mapping[str, str]) -> Inputs:
 
 
 def _as_found(model: ModelReport, folder: Path) -> ModelReport:
-    """Return a model judged as it was found; its copy is named as it lies in the artifact."""
+    """Return a model with its verdict as found; its copy is named as in the artifact."""
     repair = model.repair
     if repair is not None and repair.output and Path(repair.output).is_relative_to(folder):
         output = Path(repair.output).relative_to(folder).as_posix()
@@ -216,7 +216,7 @@ def _plan(chosen: Inputs, happened: event.Event, environment: Mapping[str, str])
 def _base_settings(
     chosen: Inputs, happened: event.Event, environment: Mapping[str, str]
 ) -> list[str]:
-    """Return the arguments that have the base judge, too, where it is to.
+    """Return the arguments that also apply the base's settings, where they hold.
 
     Raises:
         UsageError: it must, and its settings are not to be had.
@@ -260,10 +260,10 @@ def _old(chosen: Inputs, environment: Mapping[str, str]) -> list[str]:
 
 
 def _tracked(chosen: Inputs, happened: event.Event, environment: Mapping[str, str]) -> list[str]:
-    """Return the arguments that say what git tracks, and whose word goes for what it does not.
+    """Return the arguments that say what git tracks, and which settings allow untracked weights.
 
     A change may not say of its own model that its weights are whatever lies in the checkout: that
-    is for the base branch, and for nobody where its settings are not available.
+    is for the base branch, and nothing is allowed where its settings are not available.
     """
     listed = environment.get("NPUGATE_INDEX", "")
     arguments = [f"--tracked-from={listed}"] if listed else []

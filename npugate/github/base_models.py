@@ -296,7 +296,7 @@ def _keep_settings(work: _Work, given: Path) -> None:
             same.append(path)
         else:
             differ.append((path, entry))
-    # What is beyond has no say: a configuration that names it is told that it is missing.
+    # Files beyond the limit are left out: a configuration that names one gets an error.
     read: dict[str, bytes] = {}
     for path, entry in differ[:_MOST_SETTINGS]:
         if entry.sha not in read:

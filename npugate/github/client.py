@@ -1,7 +1,7 @@
 """A client of GitHub's REST API: the few calls that we need, and every way they go wrong.
 
 The token goes to the API's own address and nowhere else. What GitHub refuses for now is tried
-again within one budget of time; a call that creates something is not, when nobody knows whether it
+again within one budget of time; a call that creates something is not, when it is unknown whether it
 was carried out: whoever asked has to look first.
 """
 
@@ -166,7 +166,7 @@ class Client:
         """Send a request that changes something; return what GitHub made of it.
 
         Raises:
-            ApiError: it was refused; or, ``is_unsure``, nobody knows.
+            ApiError: it was refused; or, ``is_unsure``, it is unknown.
         """
         return self._value(self._send(method, self.base + path, body))
 

@@ -147,7 +147,7 @@ def _on_files(task: _Task, client: Client, login: str) -> list[str]:
     there = {comment.marker for comment in known}
     report, name = task.report, task.chosen.name
     old = [model for model in report.models if pages.file_marker(model, name) in there]
-    new = [m for m in report.models if m not in old and m.judged(report.threshold) != "pass"]
+    new = [m for m in report.models if m not in old and m.final_verdict(report.threshold) != "pass"]
     changed = _changed(task, client) if new else frozenset()
     shown = [model for model in new if model.path in changed]
     writer = threads.Writer(client, thread, login, pages.ON_FILE)

@@ -30,7 +30,7 @@ class Inputs(Struct, frozen=True):
 
     Attributes:
         models: paths, folders and globs; empty for what git tracks.
-        config_from: whose configuration judges a pull request.
+        config_from: which settings a pull request is checked with.
         may_leave: whether models may leave the gate.
         changed_only: ``auto`` looks at what changed for pull requests and merge queues.
         reports: formats to write, each once; ``json`` is always among them.
@@ -39,7 +39,7 @@ class Inputs(Struct, frozen=True):
             when something fails.
         file_comments: whether that step comments on the files of failing models, too.
         fix: whether repaired copies are made.
-        name: tells several runs in one workflow apart; may be empty.
+        name: distinguishes several runs in one workflow; may be empty.
         stedgeai: where ST's compiler is; ``off`` asks it nothing.
         stedgeai_profile: of the NPU compiler; empty takes the tool's own.
         stedgeai_accept_license: the user's consent to ST's licence.

@@ -10,7 +10,7 @@ from pathlib import Path
 def render(values: Mapping[str, str | int]) -> str:
     """Return the lines for ``GITHUB_OUTPUT``, each value between two random delimiters.
 
-    A delimiter that nobody can guess is what keeps a value from ending early and setting others.
+    A delimiter that cannot be guessed keeps a value from ending early and setting others.
 
     Raises:
         ValueError: a name holds what the file's grammar gives a meaning to.

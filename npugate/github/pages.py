@@ -26,7 +26,7 @@ def sticky(report: Report, name: str, environment: Environment) -> Draft:
 
     Args:
         report: of the run.
-        name: tells several apart; may be empty.
+        name: distinguishes several comments; may be empty.
         environment: what the runner says of the run and the commit.
     """
     marker = threads.marker(STICKY, name)

@@ -23,7 +23,7 @@ def summary(report: Report, name: str, blob: str = "") -> str:
 
     Args:
         report: of the run.
-        name: tells several on one page apart; may be empty.
+        name: distinguishes several on one page; may be empty.
         blob: address below which the files of the checkout can be seen; empty makes no links.
     """
     title = f"# {escape.markdown(name)}\n\n" if name else ""

@@ -33,7 +33,7 @@ class QuantizeJob(Struct, frozen=True):
         seed: of the choice of samples, and of random ones.
         exclude: names of nodes that stay in float.
         is_random: calibrate with random numbers.
-        target, toolchain: by which rules the result is judged.
+        target, toolchain: that the result is checked for.
         seconds: wall clock for all of it.
     """
 

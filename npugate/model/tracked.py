@@ -190,7 +190,7 @@ def _python(rows: bytes) -> Iterator[str]:
 
 
 def pointers(output: bytes) -> Mapping[str, Pointer]:
-    """Read what ``git cat-file --batch`` said of blobs: those that stand for files of Git LFS.
+    """Return the blobs that are Git LFS pointers, from the output of ``git cat-file --batch``.
 
     Returns:
         what each stands for, by the blob's name; a blob that is no pointer has no entry.

@@ -1,4 +1,4 @@
-"""Hold two results against each other, by a tolerance that the model itself calibrates.
+"""Compare two results with a tolerance that the model itself calibrates.
 
 A fixed relative tolerance misses small mutants in models with a large output and condemns
 harmless reorderings in deep ones. So the limit for a tensor is what the same model differs by when

@@ -49,7 +49,7 @@ _PASSING: Final = frozenset(
         "Squeeze", "Transpose", "Unsqueeze",
     }
 )  # fmt: skip
-"""Operators that hand on some of the numbers of their first input, and no others."""
+"""Operators whose result holds numbers of their first input, and no others."""
 _NEAR: Final = 4  # rounding units of a quotient
 
 

@@ -1,4 +1,4 @@
-"""Inputs that tell two models apart: seeded, of several kinds, and inside the tables they index.
+"""Seeded inputs of several kinds that show whether two models differ; indices stay in their tables.
 
 An impulse and a ramp show a wrong order of elements, which noise averages out; noise and uniform
 numbers in [0, 1) show wrong values. The samples of a batch are drawn one by one and have scales and
@@ -40,7 +40,7 @@ class Port(Struct, frozen=True):
         dtype: ``TensorProto`` data type.
         dims: the shape to feed.
         bound: integers stay below it.
-        span: lowest and highest number that its quantisation tells apart; None when it has none.
+        span: lowest and highest number of its quantisation range; None when it has none.
         shared: True when all samples of a batch are fed the same.
     """
 

@@ -18,7 +18,7 @@ _SPLIT: Final = 4  # batch, heads, sequence, size of a head
 
 
 class Heads(Struct, frozen=True):
-    """One of query, key and value with its heads apart; None where a size is unknown."""
+    """One of query, key and value, split into heads; None where a size is unknown."""
 
     batch: Dim
     heads: Dim

@@ -16,7 +16,7 @@ _MOST_ITEMS = 8
 def diff(before: ModelProto, after: ModelProto) -> Iterator[str]:
     """Yield a line for every node that differs, ``-`` removed, ``+`` added, ``~`` changed.
 
-    Nodes are told apart by name, unnamed ones by their first output.
+    Nodes are identified by name, unnamed ones by their first output.
     """
     old = {node_label(node): node for node in before.graph.node}
     new = {node_label(node): node for node in after.graph.node}

@@ -1,4 +1,4 @@
-"""What a model is, in a few figures, for the reports."""
+"""A model in a few numbers, for the reports."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 
 class Census(Struct, frozen=True):
-    """What a model is, in a few figures, for the reports."""
+    """A model in a few numbers, for the reports."""
 
     ir_version: int = 0
     opset: int = 0

@@ -39,8 +39,8 @@ class CompiledPool(Struct, frozen=True):
         start: address of its first byte.
         size_bytes: None where the report names the pool only.
         used_bytes: the text reports round it to three decimals of a kB or MB; JSON is exact.
-        weight_bytes, activation_bytes: None in JSON, which does not tell them apart.
-        is_exact: False for figures that were rounded.
+        weight_bytes, activation_bytes: None in JSON, which does not separate them.
+        is_exact: False for rounded numbers.
         is_writable: None in text, which does not tell.
     """
 
@@ -108,7 +108,7 @@ class Timing(Struct, frozen=True):
     """A measurement on a board.
 
     Attributes:
-        milliseconds: of one inference, the mean; ``low`` and ``high`` where they are told.
+        milliseconds: of one inference, the mean; ``low`` and ``high`` where they are given.
         samples: inferences that were measured.
         cpu_cycles: before, in and after the epochs.
         clocks_mhz: by name: ``mcu``, ``npu``, ``nic``, ``noc``.
@@ -240,7 +240,7 @@ class Asked(Struct, frozen=True):
         path: as reported.
         file: where it is.
         beside: its weight files, relative to its folder; they were found safe.
-        toolchain: that it was judged by.
+        toolchain: that it was checked for.
         hits: of our rules, by rule id.
         is_quantized: False for a float model, which is known to run on the CPU.
         estimate: None when none was made.

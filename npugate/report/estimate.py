@@ -242,7 +242,7 @@ class Time(Struct, frozen=True):
         microseconds: of everything.
         npu, cpu: shares of it, 0 to 1, by engine; hybrid epochs count as CPU.
         compiler_cycles: what the compiler's own model says, in NPU cycles.
-        is_calibrated: False where the model lies outside what the figures were measured on.
+        is_calibrated: False where the model lies outside the measured range.
         notes: why not, and what else weakens the figure.
     """
 

@@ -175,7 +175,7 @@ class ModelReport(Struct, frozen=True):
         seconds: wall time spent on it; not part of any report that is compared.
         repair: None when no repair was asked for.
         against: None when there is no base to compare with, or its version cannot be examined.
-        as_found: True judges the model as it was found, whatever the repairs left.
+        as_found: True when the verdict is that of the model as found, whatever the repairs left.
         estimate: None when none was asked for, or the model could not be examined.
         graph: the same; only for reports that draw it.
         compiled: what the vendor's compiler said; None when it was not asked for.
@@ -197,14 +197,14 @@ class ModelReport(Struct, frozen=True):
 
     @property
     def left(self) -> tuple[Finding, ...]:
-        """The findings that count: those that the repairs left, where they are what is judged."""
+        """The findings that count: those that the repairs left, unless ``as_found`` is set."""
         if self.repair is None or self.as_found:
             return self.findings
         return self.repair.findings
 
     @property
     def faults(self) -> tuple[Finding, ...]:
-        """Errors that say that the file is no valid model, the suppressed ones apart."""
+        """Unsuppressed errors that say that the file is no valid model."""
         return tuple(
             finding
             for finding in self.findings
@@ -233,7 +233,7 @@ class ModelReport(Struct, frozen=True):
             return "unreadable" if self.unreadable else "fail"
         return "pass"
 
-    def judged(self, threshold: Severity | None) -> str:
+    def final_verdict(self, threshold: Severity | None) -> str:
         """Return the verdict that counts, see ``left``."""
         return self.verdict(threshold) if self.as_found else self.verdict_after(threshold)
 
@@ -249,7 +249,7 @@ class Report(Struct, frozen=True):
 
     Attributes:
         version: of npugate.
-        target, toolchain: what the models were judged by.
+        target, toolchain: that the models were checked for.
         threshold: findings at or above it fail; None for ``--fail-on never``.
         models: sorted by path.
         rules: every rule that ran, by id.

@@ -33,7 +33,7 @@ def headline(found: Compiled) -> str:
 
 
 def amounts(found: Compiled) -> list[str]:
-    """Return what it told of the network, a line each; a figure that it did not tell is absent."""
+    """Return the compiler's numbers for the network, a line each; missing ones are left out."""
     run = found.run
     if run is None:
         return []

@@ -108,7 +108,7 @@ dt {{ opacity: .7; }} dd {{ margin: 0; }}
 
 
 def page(deployment: Deployment) -> str:
-    """Return the report as one page that asks nobody for anything."""
+    """Return the report as one page that makes no request."""
     return _PAGE.format(body="\n".join(_body(deployment)))
 
 

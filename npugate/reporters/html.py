@@ -67,7 +67,7 @@ def _style(name: str, text: str) -> str:
 
 
 def _policy(scripts: list[str], styles: list[str]) -> str:
-    """Return a policy that runs these scripts, uses these styles, and asks nobody for anything."""
+    """Return a policy that runs these scripts, uses these styles, and allows no request."""
     return "; ".join(
         (
             "default-src 'none'",

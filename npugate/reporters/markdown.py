@@ -77,7 +77,7 @@ def _more(report: Report) -> list[str]:
 
 
 def _sections(models: Sequence[ModelReport], page: _Page, room: int) -> tuple[list[str], int]:
-    """Return what is said of single models, and of how many it had no room for."""
+    """Return the sections of single models, and how many were left out for lack of space."""
     sections: list[str] = []
     left_out = 0
     for model in models:
@@ -120,7 +120,7 @@ def _headline(report: Report) -> str:
 
 
 def _departed(report: Report) -> Iterator[str]:
-    """Yield what is told of models that left the gate."""
+    """Yield the lines on models that left the gate."""
     if not report.departed:
         return
     title, rows = outline.departed(report)
@@ -202,7 +202,7 @@ def _prose(text: str) -> str:
 
 
 def _row(model: ModelReport, threshold: Severity | None, more: Sequence[str]) -> str:
-    verdict = model.judged(threshold) if model.repair is None else model.verdict(threshold)
+    verdict = model.final_verdict(threshold) if model.repair is None else model.verdict(threshold)
     counts = [model.counted(severity) for severity in outline.WORST_FIRST]
     cells = [*counts, len(outline.suppressed(model))]
     numbers = " | ".join([*(str(cell) if cell else "" for cell in cells), *more])

@@ -93,7 +93,7 @@ def _label(spot: Spot) -> str:
 
 
 def _text(text: str) -> str:
-    # A word that mermaid or a page could take for a link is taken apart.
+    # A word that mermaid or a page could take for a link is split.
     safe = _UNSAFE.sub(_code, escape.visible(text, _NAME_LIMIT))
     return _HTTP.sub(lambda match: match[0][:-1] + f"#{ord(match[0][-1])};", safe)
 

@@ -44,7 +44,7 @@ def groups(findings: Iterable[Finding], group_from: int = GROUP_FROM) -> tuple[G
 
     Args:
         findings: in report order.
-        group_from: smaller sets of equal findings stay apart.
+        group_from: smaller sets of equal findings are listed one by one.
     """
     equal: dict[tuple[str, Severity, str], list[Finding]] = {}
     ordered = list(findings)
@@ -174,7 +174,7 @@ def verdicts(report: Report) -> dict[str, int]:
     """Return how many models passed, failed or could not be read."""
     found = {"pass": 0, "fail": 0, "unreadable": 0}
     for model in report.models:
-        found[model.judged(report.threshold)] += 1
+        found[model.final_verdict(report.threshold)] += 1
     return found
 
 

@@ -150,7 +150,7 @@ def _model(row: Json) -> ModelReport:
 
 
 def _estimate(row: Json) -> Estimate:
-    """Return the figures of an estimate, and of its epochs what a chart needs."""
+    """Return the numbers of an estimate, and the part of its epochs that a chart needs."""
     steps = _rows(row, "steps")[:_MOST_EPOCHS]
     epochs = [_epoch(at, step) for at, step in enumerate(steps)] or _counted(row)
     memory, time = _row(row, "memory"), _row(row, "time")
@@ -175,7 +175,7 @@ def _epoch(at: int, step: Json) -> Epoch:
 
 
 def _counted(row: Json) -> list[Epoch]:
-    """Return epochs of which only the number and the work are told, as of a base version."""
+    """Return epochs of which only number and work are known, as of a base version."""
     counts, macs = _row(row, "epochs"), _row(row, "macs_by_engine")
     epochs: list[Epoch] = []
     for engine in Engine:
@@ -306,7 +306,7 @@ def _repair(row: Json) -> RepairReport:
 
 
 def _known(row: Json) -> Json:
-    """Return the figures of a model without keys that later versions may add."""
+    """Return the numbers of a model without keys that later versions may add."""
     return {key: row[key] for key in ModelSize.__struct_fields__ if key in row}
 
 
@@ -339,7 +339,7 @@ def _verification(row: Json) -> Verification:
     )
 
 
-# The schema has said of what kind each value is; these only tell the type checker.
+# The schema has checked the type of each value; these only inform the type checker.
 
 
 def _get(row: Json, key: str, default: _T) -> _T:

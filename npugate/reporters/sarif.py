@@ -1,9 +1,9 @@
 """The report as SARIF 2.1.0, in the subset that GitHub code scanning accepts and uses.
 
-GitHub tells alerts apart by rule, file and the text of the line. So the findings of one rule in one
-model are one result, and those whose Python line is known are one result for each line, with the
-model as the related location. Every result has a location, or the whole upload would be refused;
-a model, being binary, is located at its line 1.
+GitHub distinguishes alerts by rule, file and the text of the line. So the findings of one rule in
+one model are one result, and those whose Python line is known are one result for each line, with
+the model as the related location. Every result has a location, or the whole upload would be
+refused; a model, being binary, is located at its line 1.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def render(report: Report, *, category: str = "") -> str:
 
     Args:
         report: the run.
-        category: keeps several runs on one commit apart; by default ``npugate/<target>``.
+        category: distinguishes several runs on one commit; by default ``npugate/<target>``.
     """
     rules = outline.rules_of(report)
     results = [result for model in report.models for result in _results(model)]
@@ -177,7 +177,7 @@ def _location(path: str, line: int, text: str = "") -> dict[str, object]:
 
 
 def _message(result: _Result) -> str:
-    """Return a title sentence and the nodes, each with its figures; GitHub shows it as text."""
+    """Return a title sentence and the nodes, each with its numbers; GitHub shows it as text."""
     findings = result.findings
     lines = [escape.sarif_message(_closed(findings[0].message))]
     if len(findings) > 1:

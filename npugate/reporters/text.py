@@ -32,7 +32,7 @@ _COLOURS: Final = {
 def render(
     report: Report, *, colour: bool = False, verbose: bool = False, diff: bool = False
 ) -> str:
-    """Return the report as text of at most 100 columns, unbreakable names apart.
+    """Return the report as text of at most 100 columns, except for unbreakable names.
 
     Args:
         report: the run.

@@ -34,8 +34,8 @@ class Base(Struct, frozen=True):
 
     Attributes:
         place: of a path of the base: where its old version was put; None when it was not.
-        tree: what the base holds; None where nobody said.
-        changes: what differs from it; None where nobody said.
+        tree: files of the base; None where they are unknown.
+        changes: what differs from it; None where that is unknown.
     """
 
     place: Callable[[str], Path | None]

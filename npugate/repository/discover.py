@@ -77,7 +77,7 @@ class Search(Struct, frozen=True):
 def discover(search: Search) -> tuple[Candidate, ...]:
     """Return the models to check, sorted by reported path, each path once.
 
-    A link is a model of its own: what it leads to is judged at the link's path.
+    A link is a model of its own, checked at the link's path.
 
     With ``changed_since`` or ``changes_from`` the outcome may be empty: a change that touches no
     model is no mistake.
@@ -208,7 +208,7 @@ def leaves(path: Path, root: Path) -> bool:
 
 
 def _fault(path: Path, root: Path) -> str:
-    """Say why a file may not be read; a link is judged where it is, and others go on."""
+    """Say why a file may not be read; a link becomes a finding at its own path."""
     return "it is a symbolic link that leaves the repository" if leaves(path, root) else ""
 
 

@@ -20,7 +20,7 @@ INVALID: Final = rule_names.INVALID_MODEL
 
 
 class Outcome(Struct, frozen=True):
-    """What the rules said of one model.
+    """What the rules found in one model.
 
     Attributes:
         hits: (rule id, hit with its severity set), in the order of the rules.
@@ -44,7 +44,7 @@ def run(
         facts: of the model.
         rules: every rule, by id.
         chosen: ids of those to run.
-        target: by which to judge.
+        target: to check for.
         stage: told which rule runs.
     """
     hits: list[tuple[str, Hit]] = []

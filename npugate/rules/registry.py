@@ -108,7 +108,7 @@ def _modules(folder: Path, package: str) -> Iterator[tuple[Path, ModuleType]]:
             try:
                 spec.loader.exec_module(module)
             except Exception as error:
-                # A half-made module must not be handed out at the next attempt.
+                # A half-made module must not be returned by the next attempt.
                 del sys.modules[name]
                 raise RegistryError(f"{path}: {error!r}") from error
         yield path, sys.modules[name]

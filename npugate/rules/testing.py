@@ -89,7 +89,7 @@ def write_good(example: Example, folder: Path) -> Path:
 
 
 def target_of(example: Example) -> Target:
-    """Load the profile that an example is judged by."""
+    """Load the profile that an example is checked for."""
     name, _, toolchain = example.target.partition("@")
     board = boards.load(example.board) if example.board else None
     budget = parse_budget(example.budget)
@@ -110,7 +110,7 @@ def hits(
     Args:
         rules: to run.
         file: the model.
-        target: to judge by.
+        target: to check for.
         tracked: the files of its folder that git tracks; empty for no git.
 
     Returns:

@@ -29,7 +29,7 @@ class Example(Struct, frozen=True):
         bad: ONNX text; parameters declared without data are filled from a fixed seed.
         messages: the exact messages of this rule on the bad model, in order.
         good: ONNX text of the nearest clean model; clean under *every* rule (notes allowed).
-        target: profile to judge by, ``name`` or ``name@toolchain``.
+        target: profile to check for, ``name`` or ``name@toolchain``.
         board: whose memories to fill; empty for the default one.
         budget: what the estimate must keep to, as in the configuration.
         tracked: the files of that folder that git tracks; empty for no git.

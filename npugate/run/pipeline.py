@@ -272,7 +272,7 @@ def _make_ready(jobs: Sequence[Job], notify: Callable[[str], None]) -> None:
 def _examine_again(
     jobs: Sequence[Job], options: Options, rules: Mapping[str, Rule]
 ) -> Sequence[Examined]:
-    """Examine old versions, which are not repaired and of which no progress is told."""
+    """Examine old versions, without repairs and without progress."""
     silent = replace(options, repair_request=None, progress=lambda _done, _all: None)
     return examine_all(jobs, silent, rules)
 

@@ -93,7 +93,7 @@ class _Made(Struct, frozen=True):
     Attributes:
         early: its fingerprint in a baseline of the first form.
         of_the_run: it says that there is no verdict.
-        is_known: False for one of the run about a file whose digest nobody knows: it is no other's.
+        is_known: False for a finding of the run on a file without digest: it matches no other.
     """
 
     finding: Finding

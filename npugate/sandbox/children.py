@@ -124,7 +124,7 @@ class Pool:
         """Fork a child.
 
         Args:
-            index: by which its end is told.
+            index: names its end in the result.
             limits: of its time and of what it may send; memory is its own matter.
             main: all that it does.
         """
@@ -135,7 +135,7 @@ class Pool:
         ours, theirs = os.pipe()
         others = (ours, *(child.pipe for child in self.running.values()))
         ties = Ties(os.getpid(), theirs, others, note)
-        # A child that nobody has noted yet would outlive a signal that unwinds this stack.
+        # A child that is not in the table yet would outlive a signal that unwinds this stack.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         try:
             pid = os.fork()

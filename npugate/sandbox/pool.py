@@ -207,6 +207,6 @@ def _here(work: Callable[[Item], T], item: Item, index: int) -> Ended[T]:
         outcome: Done[T] | Died | Raised = Done(work(item))
     except MemoryError:
         outcome = Died("", "", "it ran out of memory")
-    except Exception:  # noqa: BLE001  # handed on as a value, as a child does
+    except Exception:  # noqa: BLE001  # returned as a value, as a child does
         outcome = Raised(log.traceback())
     return Ended(index, outcome, time.monotonic() - start)

@@ -21,7 +21,7 @@ from npugate.sandbox.pool import Died, Done
 T = TypeVar("T")
 
 
-_RESULT_BYTES = 2**31 + 2**28  # the largest file of protobuf, and what is said of it
+_RESULT_BYTES = 2**31 + 2**28  # the largest protobuf file, and its report
 
 
 class _Refused(Struct, frozen=True):

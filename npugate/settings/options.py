@@ -189,7 +189,7 @@ class Options(Struct, frozen=True):
         base_folder: the same versions, below a folder by their paths; None for none.
         new_only: findings that the base has do not count.
         pictured: a report draws the graphs, so they are kept.
-        ask: asks the vendor's compiler about each model that can be read; None asks nobody.
+        ask: asks the vendor's compiler about each model that can be read; None runs no compiler.
         remarks: sentences for the report that the settings led to.
         tracked: what git tracks, as it said elsewhere; None to ask it.
         may_leave: as in the settings; False wins.

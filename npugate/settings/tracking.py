@@ -1,4 +1,4 @@
-"""What a model may read of the repository that it is in: asked of git once, before it is read."""
+"""Which files of its repository a model may read; git is queried once, before the model is read."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def refuse_strayed(
 ) -> None:
     """Refuse what judges a change where it is a link to a file that git does not track.
 
-    Keys and values of a configuration are told in the summary: a change that makes it a link to
+    The summary shows keys and values of a configuration: a change that makes it a link to
     what a job has written would tell that.
 
     Args:

@@ -34,7 +34,7 @@ def inline(
         owner: the node that holds the body; names are made from its name.
         body: it is left as it is.
         given: inputs of the body -> the values that stand for them.
-        wanted: names that the body's outputs get, in order; ``""`` where nobody reads one.
+        wanted: names that the body's outputs get, in order; ``""`` where none is read.
         names: source of new names.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Nodes that hand their input on unchanged."""
+"""Nodes that pass their input on unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a repair may not do to a quantised model: make up a scale. What it adds stays float."""
+"""Refuse repairs that invent a scale in a quantised model; what they add computes in float."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def light(model: ModelProto) -> ModelProto:
 def is_small(tensor: TensorProto) -> bool:
     """Tell whether a tensor's payload is worth copying.
 
-    The elements are counted first: asking a message for its size serialises it.
+    The elements are counted first: computing the size of a message serialises it.
     """
     return prod(tensor.dims) <= KEEP_BYTES and bool(tensor.ByteSize() <= KEEP_BYTES)
 

@@ -1,4 +1,4 @@
-"""Sizes for the open axes of inputs that nobody named: tried until the network takes them.
+"""Choose sizes for open axes of inputs without a given size: the first that the network takes.
 
 They are a start, not knowledge: the report says that they were chosen, and how to give others.
 """

@@ -192,7 +192,7 @@ def _is_static(known: Known | None) -> bool:
 
 
 def _merged(declared: tuple[Dim, ...] | None, found: tuple[Dim, ...]) -> list[Dim]:
-    """Join what is declared with what inference found, without the symbols that it makes up."""
+    """Join what is declared with what inference found, without the symbols that it invents."""
     if declared is None or len(declared) != len(found):
         declared = (None,) * len(found)
     return [new if isinstance(new, int) else old for old, new in zip(declared, found, strict=True)]

@@ -60,7 +60,7 @@ def _unchecked(skeleton: ModelProto) -> str:
 def skeleton(model: ModelProto) -> Model:
     """Return a model as the loader would: large weights dropped, everything else as it is.
 
-    It has no size: asking a message for it writes the message twice, weights and all.
+    It has no size: computing that serialises the message, with all weights.
     """
     return Model("", None, "", 0, _without_weights(model, declare=False))
 

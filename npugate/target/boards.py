@@ -1,7 +1,7 @@
 """The memories of a board: bundled profiles, and users' own pool files.
 
 A board is the name of a profile in ``boards.toml`` or the path of an ``.mpool`` file, the JSON
-in which the compiler itself is told its memories.
+that gives the compiler its memories.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Hold the constraints of a target against a node; the conditions are in ``predicates``."""
+"""Check the constraints of a target on a node; the conditions are in ``predicates``."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Bank(Struct, frozen=True):
 
 
 class Board(Struct, frozen=True):
-    """What the compiler is told of a board.
+    """What the compiler knows of a board.
 
     Attributes:
         banks: in the order in which the compiler fills them: fast before slow, then by power, then

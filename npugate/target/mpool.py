@@ -1,4 +1,4 @@
-"""Read a memory pool file (``.mpool``): the JSON in which the compiler is told its memories.
+"""Read a memory pool file (``.mpool``): the JSON that gives the compiler its memories.
 
 Comments and commas before a closing bracket are taken, as the compiler takes them. A relative pool
 at address 0 is the compiler's own book-keeping and left out. The file may come from anybody.

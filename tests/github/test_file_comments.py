@@ -10,7 +10,7 @@ from tests.sample_report import REPORT, conv, of
 __all__ = ["api", "no_proxy", "step"]
 
 PINNED = {"INPUT_FILE_COMMENTS": "true", "INPUT_COMMENT": "off"}
-FAILING = [model.path for model in REPORT.models if model.judged(REPORT.threshold) != "pass"]
+FAILING = [model.path for model in REPORT.models if model.final_verdict(REPORT.threshold) != "pass"]
 
 
 def changed(*names, status="modified"):

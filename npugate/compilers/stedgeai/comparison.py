@@ -1,4 +1,4 @@
-"""Lay what we predicted beside what the compiler did."""
+"""Compare the prediction with the result of the compiler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ask the compiler about models: choose the back end once, then run, record, judge."""
+"""Run the compiler on models: choose the back end once, then run, record, decide."""
 
 from __future__ import annotations
 

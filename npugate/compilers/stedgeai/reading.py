@@ -19,7 +19,7 @@ _KEPT: Final = ("pools", "epochs", "counts", "warnings")  # put together by func
 
 
 def read(stdout: bytes, files: Mapping[str, bytes]) -> CompiledRun | None:
-    """Return all that is told of the last run; None when nothing is.
+    """Return everything that the tool printed of its last run; None when there is none.
 
     Args:
         stdout: what the tool printed.

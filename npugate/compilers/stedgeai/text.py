@@ -171,7 +171,7 @@ def _warnings(part: Sequence[str], failure: Failure | None) -> Iterator[str]:
 
 
 def _quoted(text: str, failure: Failure | None) -> bool:
-    """Tell whether a line is a part of the failure, where it is told already."""
+    """Tell whether a line is a part of the failure, where it is quoted already."""
     return failure is not None and (text in failure.message or f"Warning: {text}" in failure.detail)
 
 

@@ -1,4 +1,4 @@
-"""From what a back end brought back to a verdict and findings."""
+"""Turn the output of a back end into a verdict and findings."""
 
 from __future__ import annotations
 

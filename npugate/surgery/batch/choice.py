@@ -1,4 +1,4 @@
-"""Choose how the batch of a region is taken apart.
+"""Choose how the batch of a region is split.
 
 The order, each step only when the ones before it have no form or cost too much:
 

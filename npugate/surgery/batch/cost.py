@@ -2,7 +2,7 @@
 
 Every figure is for int8, as the accelerator runs a model: a byte an element. The activation peak is
 the largest sum of live tensors over the nodes of the region, in their order; tensors that the
-region hands on stay alive to its end.
+region passes on stay alive to its end.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _leaves(draft: Draft, region: Region, node: Node) -> bool:
 
 
 def borders(draft: Draft, region: Region) -> int:
-    """Return the elements that a region reads from outside and hands on."""
+    """Return the elements that a region reads from outside and passes on."""
     made = {node.outputs[0].name for node in region.nodes}
     read = {
         value.name: prod(draft.dims(value))

@@ -74,7 +74,7 @@ def broadcast(low: Lowering, node: Node) -> None:
 
 
 def _groups(shapes: Sequence[Sequence[int]], out: Sequence[int]) -> list[list[int]]:
-    """Return axes that may be merged: neighbours along which the same operands are stretched."""
+    """Return axes that may be merged: neighbours along which the same operands are broadcast."""
     axes = [axis for axis, dim in enumerate(out) if dim != 1]
     kinds = [tuple(shape[axis] == out[axis] for shape in shapes) for axis in axes]
     return [axes[start:end] for _, start, end in runs(kinds)]
@@ -132,10 +132,10 @@ def _stretch_cheapest(
         best = 0, 0, first
     for i in best[2]:
         part = parts[best[1]]
-        values[i], shapes[i] = stretched(low, values[i], shapes[i], part[0], part[-1] + 1, out)
+        values[i], shapes[i] = expanded(low, values[i], shapes[i], part[0], part[-1] + 1, out)
 
 
-def stretched(
+def expanded(
     low: Lowering, value: Value, dims: Sequence[int], start: int, end: int, out: Sequence[int]
 ) -> tuple[Value, list[int]]:
     """Repeat a value along the axes from start to end, all of size 1 in it; (value, dims)."""

@@ -1,11 +1,11 @@
-"""Matrix products: every axis in front of the matrices is merged, or stretched to be."""
+"""Matrix products: axes in front of the matrices are merged, or expanded first."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
 
-from npugate.surgery.lowering.elementwise import stretched
+from npugate.surgery.lowering.elementwise import expanded
 from npugate.surgery.lowering.form import Lowering, lead, runs
 from npugate.surgery.node import Node, NoFormError, Value
 
@@ -71,7 +71,7 @@ def _batched(
         kind, part = next((k, p) for k, p in parts if k != (True, True))
         which = list(kind).index(False) if isinstance(kind, tuple) else 0
         out = [*front, *sides[which][depth:]]
-        operands[which], sides[which] = stretched(
+        operands[which], sides[which] = expanded(
             low, operands[which], sides[which], part[0], part[-1] + 1, out
         )
     merged = [[prod(side[axis] for axis in part) for _, part in parts] for side in sides]

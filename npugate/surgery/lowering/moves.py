@@ -7,7 +7,7 @@ from itertools import accumulate
 from math import prod
 
 from npugate.surgery import permute
-from npugate.surgery.lowering.elementwise import stretched
+from npugate.surgery.lowering.elementwise import expanded
 from npugate.surgery.lowering.form import Along, Lowering, lead, positive, runs
 from npugate.surgery.node import Node, NoFormError, Value
 
@@ -59,7 +59,7 @@ def expand(low: Lowering, node: Node) -> None:
     grows = [small == 1 != large for small, large in zip(dims, out, strict=True)]
     for flag, start, end in runs(grows):
         if flag:
-            data, dims = stretched(low, data, dims, start, end, out)
+            data, dims = expanded(low, data, dims, start, end, out)
     low.finish(data, node)
 
 
@@ -76,7 +76,7 @@ def tile(low: Lowering, node: Node) -> None:
         if count != 1:
             flat = [*dims[:axis], 1, prod(dims[axis:])]
             out = [*dims[:axis], count, prod(dims[axis:])]
-            data, _ = stretched(low, data, flat, axis, axis + 1, out)
+            data, _ = expanded(low, data, flat, axis, axis + 1, out)
             dims = [*dims[:axis], dims[axis] * count, *dims[axis + 1 :]]
     low.finish(data, node)
 

@@ -56,7 +56,7 @@ def reduce(low: Lowering, node: Node) -> None:
 
 
 def _axes(low: Lowering, node: Node, rank: int) -> set[int] | None:
-    """Return the reduced axes; None when the operator is told to do nothing."""
+    """Return the reduced axes; None when the operator does nothing."""
     axes = node.integers("axes")
     if axes is None:
         axes = low.constants(node, 1)

@@ -105,7 +105,7 @@ def sliced_axes_above(node: Node, args: Args) -> Fields | None:
 
 @predicate("left", "right")
 def two_way_broadcast(node: Node, args: Args) -> Fields | None:
-    """Broken when both operands have to be stretched."""
+    """Broken when both operands are broadcast."""
     left, right = shape_of(node.input(0)), shape_of(node.input(1))
     if left is None or right is None:
         return None

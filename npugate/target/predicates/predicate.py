@@ -1,6 +1,6 @@
 """What every predicate is made of: its declaration and the ways it reads a node.
 
-A predicate looks at one node and returns the figures of the message when the constraint is
+A predicate looks at one node and returns the numbers of the message when the constraint is
 **broken**; None when it is kept, and None when it cannot know: an unknown shape is no finding.
 The arguments come from the profile (``Constraint.args``); their names and kinds, and the fields
 that a text may use, are declared beside each predicate, so that a profile is checked when it is
