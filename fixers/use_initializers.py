@@ -61,7 +61,7 @@ def _known(draft: Draft, node: Node, position: int) -> Array | None:
     return _folded(draft, value, node.op == "Clip") if wanted else None
 
 
-def _folded(draft: Draft, value: Value, quantised: bool) -> Array | None:  # noqa: FBT001 - internal
+def _folded(draft: Draft, value: Value, quantized: bool) -> Array | None:  # noqa: FBT001 - internal
     """Return the value of a chain of copies of a constant; None when it is no such chain.
 
     Returns:
@@ -71,7 +71,7 @@ def _folded(draft: Draft, value: Value, quantised: bool) -> Array | None:  # noq
     for _ in range(_MOST_STEPS):
         array = draft.array(value)
         maker = draft.producer(value)
-        if array is None and maker is not None and maker.is_a("DequantizeLinear") and quantised:
+        if array is None and maker is not None and maker.is_a("DequantizeLinear") and quantized:
             array = _dequantized(draft, maker)
         if array is not None:
             return None if shape is None else array.reshape(shape)

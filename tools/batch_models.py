@@ -3,7 +3,7 @@
 A network is a chain on N images. Some steps work on each image alone, and some look like those and
 do not: statistics over the batch, samples in another order, axes that are aligned with the wrong
 ones, branches and loops that read all samples from outside. Sizes of other axes are often N, too.
-``quantised_form`` gives a network its QDQ form.
+``quantized_form`` gives a network its QDQ form.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ import random_models  # noqa: E402 - after the path is set
 from msgspec import Struct  # noqa: E402 - after the path is set
 from onnx import ModelProto, numpy_helper  # noqa: E402 - after the path is set
 from onnxruntime import InferenceSession  # noqa: E402 - after the path is set
-from quantised_form import quantised, session_of  # noqa: E402 - after the path is set
+from quantized_form import quantized, session_of  # noqa: E402 - after the path is set
 
 from npugate.facts import Facts  # noqa: E402 - after the path is set
 from npugate.limits import Limits  # noqa: E402 - after the path is set
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str], out: TextIO) -> int:
 def models(seed: int, count: int) -> Iterator[tuple[str, int, ModelProto]]:
     """Yield (kind, seed, model): networks of three kinds in turn, each second one in QDQ form."""
     for number in range(seed, seed + count):
-        kind, is_quantised = number % 6 // 2, bool(number % 2)
+        kind, is_quantized = number % 6 // 2, bool(number % 2)
         if kind == 0:
             mixes = number % 12 < 6  # noqa: PLR2004 - half of them
             name = "mixing" if mixes else "per sample"
@@ -109,8 +109,8 @@ def models(seed: int, count: int) -> Iterator[tuple[str, int, ModelProto]]:
         else:
             name, model = "high rank", random_models.program(number)
         yield (
-            (f"{name}, QDQ", number, quantised(model, number))
-            if is_quantised
+            (f"{name}, QDQ", number, quantized(model, number))
+            if is_quantized
             else (
                 name,
                 number,

@@ -29,7 +29,7 @@ import fuzz_repairs  # noqa: E402  # after the path is set
 import numpy as np  # noqa: E402 - after the path is set
 from fuzz_repairs import FLOAT, STEPS, Gate, samples  # noqa: E402 - after the path is set
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper  # noqa: E402 - after the path is set
-from quantised_form import session_of  # noqa: E402 - after the path is set
+from quantized_form import session_of  # noqa: E402 - after the path is set
 
 from npugate.proof.tally import Pair, pairs  # noqa: E402 - after the path is set
 from npugate.proof.verify import verify  # noqa: E402 - after the path is set
@@ -169,12 +169,12 @@ def _moved(repaired: ModelProto, mutant: ModelProto, seed: int) -> str:
         ]
     except Exception:  # noqa: BLE001 - it does not load or run: that is as far as it gets
         return "beyond"
-    is_quantised = any(node.op_type == "QuantizeLinear" for node in repaired.graph.node)
+    is_quantized = any(node.op_type == "QuantizeLinear" for node in repaired.graph.node)
     worst = "nothing"
     names = [info.name for info in repaired.graph.output]
     for wanted, got in runs:
         for name, left, right in zip(names, wanted, got, strict=True):
-            how = _gap(left, right, fuzz_repairs.step_of(repaired, name) if is_quantised else None)
+            how = _gap(left, right, fuzz_repairs.step_of(repaired, name) if is_quantized else None)
             worst = max(worst, how, key=("nothing", "within", "beyond").index)
     return worst
 
@@ -267,13 +267,13 @@ def _element(
 
 
 def _weight(model: ModelProto, rng: np.random.Generator) -> str:
-    dequantised = _behind_weights(model)
+    dequantized = _behind_weights(model)
     return _element(
         model,
         rng,
         lambda node, at: (
             (node.op_type in _SUMMING and at == 1)
-            or (node.op_type == "DequantizeLinear" and at == 0 and node.output[0] in dequantised)
+            or (node.op_type == "DequantizeLinear" and at == 0 and node.output[0] in dequantized)
         ),
     )
 

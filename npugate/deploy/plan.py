@@ -55,7 +55,7 @@ def _steps(settings: Settings, plan: str, folder: Path) -> Iterator[Step]:
     yield start
     int8 = folder / "model_int8.onnx"
     yield _diagnosis("diagnose", "diagnose the float model", ready, settings, folder)
-    yield _quantise(settings, ready, int8, folder)
+    yield _quantize(settings, ready, int8, folder)
     yield _evaluate(settings, ready, int8, folder)
     yield _verify(settings, int8, folder)
     yield _diagnosis("final", "diagnose the int8 model, estimate", int8, settings, folder)
@@ -131,7 +131,7 @@ def _diagnosis(name: str, title: str, model: Path, settings: Settings, folder: P
     return Step(name, title, arguments, (model,), (report,), report, advice)
 
 
-def _quantise(settings: Settings, model: Path, int8: Path, folder: Path) -> Step:
+def _quantize(settings: Settings, model: Path, int8: Path, folder: Path) -> Step:
     report = folder / "quantize.json"
     arguments = ["quantize", str(model), "--output", str(int8), *_data_options(settings)]
     arguments += ["--calibration", str(settings.calibration), *_target(settings)]

@@ -103,7 +103,7 @@ def _exported(report: Json) -> Iterator[tuple[str, str]]:
             yield "largest difference to PyTorch", f"{error:.3g}, allowed {limit:.3g}"
 
 
-def _quantised(report: Json) -> Iterator[tuple[str, str]]:
+def _quantized(report: Json) -> Iterator[tuple[str, str]]:
     calibration = report["calibration"]
     yield "samples", f"{calibration['used']} of {calibration['available']}"
     yield "method", str(calibration["method"])
@@ -148,7 +148,7 @@ def _ran(report: Json) -> Iterator[tuple[str, str]]:
 _READERS: Final[Mapping[str, Callable[[Json], Iterator[tuple[str, str]]]]] = {
     "source": lambda report: _repaired(report) if "models" in report else _exported(report),
     "diagnose": _checked,
-    "quantize": _quantised,
+    "quantize": _quantized,
     "evaluate": _evaluated,
     "verify": _ran,
     "final": _checked,

@@ -53,7 +53,7 @@ class EvaluationContext(Struct, frozen=True):
 
     job: EvaluateJob
     original: Opened
-    quantised: Opened
+    quantized: Opened
     output: str
     dataset: Dataset
     labels: Labels | None
@@ -63,7 +63,7 @@ class EvaluationContext(Struct, frozen=True):
     @property
     def kind(self) -> str:
         """How the int8 model was calibrated: ``data``, ``random`` or ``unknown``."""
-        notes = {entry.key: entry.value for entry in self.quantised.proto.metadata_props}
+        notes = {entry.key: entry.value for entry in self.quantized.proto.metadata_props}
         return str(notes.get(_KIND, "unknown" if isinstance(self.side, str) else self.side.kind))
 
 
@@ -75,8 +75,8 @@ def context_of(job: EvaluateJob, limits: Limits) -> EvaluationContext:
     """
     pool.stage("reading the models")
     original = open_model.open_model(job.float_model, limits, job.tracked)
-    quantised = open_model.open_model(job.int8_model, limits, job.tracked)
-    _check_pair(original, quantised)
+    quantized = open_model.open_model(job.int8_model, limits, job.tracked)
+    _check_pair(original, quantized)
     output = _output(job, original)
     pool.stage("reading the data")
     dataset = data.open_data(job.data, original.ports, preprocessing.parse(job.preprocess))
@@ -84,26 +84,26 @@ def context_of(job: EvaluateJob, limits: Limits) -> EvaluationContext:
     _check_labels(job, known)
     by = known if job.samples and known is not None and known.values.ndim == 1 else None
     choice = sampling.choose(dataset.count, job.samples or dataset.count, by, job.seed)
-    side = sidecar.read(job.int8_model, quantised.model.digest)
-    return EvaluationContext(job, original, quantised, output, dataset, known, side, choice.indices)
+    side = sidecar.read(job.int8_model, quantized.model.digest)
+    return EvaluationContext(job, original, quantized, output, dataset, known, side, choice.indices)
 
 
-def _check_pair(original: Opened, quantised: Opened) -> None:
-    if quantised.facts.quantization.form == "float":
+def _check_pair(original: Opened, quantized: Opened) -> None:
+    if quantized.facts.quantization.form == "float":
         raise UsageError(
-            f"{quantised.path} is not quantised: give the float model first, int8 last"
+            f"{quantized.path} is not quantised: give the float model first, int8 last"
         )
     if original.facts.quantization.form != "float":
         raise UsageError(f"{original.path} is quantised: give the float model first, the int8 last")
     mine = {port.name: (port.dtype, port.dims) for port in original.ports}
-    other = {port.name: (port.dtype, port.dims) for port in quantised.ports}
+    other = {port.name: (port.dtype, port.dims) for port in quantized.ports}
     if mine != other:
         raise UsageError(
             f"the two models do not read the same: {_ports(original)} and {_ports(quantised)}; an "
             "int8 model with integer inputs is compared before its inputs are changed"
         )
     names = [tensor.name for tensor in original.facts.main.outputs]
-    others = [tensor.name for tensor in quantised.facts.main.outputs]
+    others = [tensor.name for tensor in quantized.facts.main.outputs]
     if sorted(names) != sorted(others):
         raise UsageError(f"the two models have other outputs: {names} and {others}")
 

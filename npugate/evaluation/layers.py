@@ -14,53 +14,53 @@ from npugate.facts.operators import WEIGHTED
 from npugate.proof.samples import Sample
 from npugate.proof.sessions import Session
 
-_DEQUANTISED: Final = "_DequantizeLinear_Output"
+_DEQUANTIZED: Final = "_DequantizeLinear_Output"
 _AT_ONCE: Final = 32  # tensors shown by one session, to bound what is held
 
 
 def losses(
-    original: ModelProto, facts: Facts, quantised: ModelProto, samples: Sequence[Sample]
+    original: ModelProto, facts: Facts, quantized: ModelProto, samples: Sequence[Sample]
 ) -> tuple[LayerLoss, ...]:
     """Measure every tensor that both models have; the operator that loses most first.
 
     Args:
         original: the float model.
         facts: of the float model.
-        quantised: the int8 model, whose tensors keep their names.
+        quantized: the int8 model, whose tensors keep their names.
         samples: at least two, else nothing varies; each feeds T[*dims] by input name.
 
     Raises:
         CannotRunError: a model cannot be run with its tensors shown.
     """
-    made = {name for node in quantised.graph.node for name in node.output}
+    made = {name for node in quantized.graph.node for name in node.output}
     twins = {
-        tensor.name: tensor.name + _DEQUANTISED
-        if tensor.name + _DEQUANTISED in made
+        tensor.name: tensor.name + _DEQUANTIZED
+        if tensor.name + _DEQUANTIZED in made
         else tensor.name
         for tensor in facts.main.tensors.values()
         if tensor.dtype == TensorProto.FLOAT
         and not tensor.is_constant
-        and (tensor.name in made or tensor.name + _DEQUANTISED in made)
+        and (tensor.name in made or tensor.name + _DEQUANTIZED in made)
         and tensor.elements
     }
     found: dict[str, float] = {}
     order = list(twins)
     for start in range(0, len(order), _AT_ONCE):
         names = order[start : start + _AT_ONCE]
-        found |= _measured(original, quantised, {name: twins[name] for name in names}, samples)
+        found |= _measured(original, quantized, {name: twins[name] for name in names}, samples)
     return _ranked(facts, found)
 
 
 def _measured(
     original: ModelProto,
-    quantised: ModelProto,
+    quantized: ModelProto,
     twins: Mapping[str, str],
     samples: Iterable[Sample],
 ) -> dict[str, float]:
     spreads = {name: Spread() for name in twins}
     inputs = {info.name for info in original.graph.input}
     left = Session(original, [name for name in twins if name not in inputs])
-    right = Session(quantised, list(twins.values()))
+    right = Session(quantized, list(twins.values()))
     for sample in samples:
         mine = {**sample.feeds, **left.run(sample.feeds)}
         other = right.run(sample.feeds)

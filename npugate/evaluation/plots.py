@@ -78,10 +78,10 @@ def _errors(report: EvaluationReport) -> Figure:
     axes = figure.subplots()
     truth = np.array([label if label is not None else made for label, made, _ in report.points])
     original = np.array([made for _, made, _ in report.points])
-    quantised = np.array([made for _, _, made in report.points])
+    quantized = np.array([made for _, _, made in report.points])
     if report.labelled:
         axes.scatter(truth, original - truth, s=12, label="float", alpha=0.6)
-    axes.scatter(truth, quantised - truth, s=12, label="int8", alpha=0.6)
+    axes.scatter(truth, quantized - truth, s=12, label="int8", alpha=0.6)
     axes.axhline(0, color="grey", linewidth=1)
     axes.set_xlabel(_named(report, "label" if report.labelled else "float"))
     axes.set_ylabel(_named(report, "error"))
@@ -94,9 +94,9 @@ def _bland_altman(report: EvaluationReport) -> Figure:
     figure = _figure()
     axes = figure.subplots()
     original = np.array([made for _, made, _ in report.points])
-    quantised = np.array([made for _, _, made in report.points])
-    gap = quantised - original
-    axes.scatter((original + quantised) / 2, gap, s=12)
+    quantized = np.array([made for _, _, made in report.points])
+    gap = quantized - original
+    axes.scatter((original + quantized) / 2, gap, s=12)
     mean, reach = float(gap.mean()), _AGREEMENT * float(gap.std())
     for height, name in ((mean, "mean"), (mean - reach, "-1.96 sd"), (mean + reach, "+1.96 sd")):
         axes.axhline(height, linestyle="--", linewidth=1, color="grey")

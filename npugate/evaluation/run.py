@@ -64,7 +64,7 @@ def _work(job: EvaluateJob, limits: Limits, progress: Progress) -> EvaluationRep
         pool.stage("measuring each layer")
         original = context.original
         lost = (
-            layers.losses(original.proto, original.facts, context.quantised.proto, kept)
+            layers.losses(original.proto, original.facts, context.quantized.proto, kept)
             if len(kept) > 1
             else ()
         )
@@ -91,7 +91,7 @@ def _run(context: EvaluationContext, tally: Tally, progress: Progress) -> list[S
         Samples that feed T[*dims] by input name, evenly spaced over the data.
     """
     left = Session(context.original.proto, optimised=True)
-    right = Session(context.quantised.proto)
+    right = Session(context.quantized.proto)
     used = frozenset() if isinstance(context.side, str) else frozenset(context.side.samples)
     kept: list[Sample] = []
     step = max(1, len(context.indices) // max(context.job.layers, 1))
@@ -181,7 +181,7 @@ def _report(
         float_model=str(context.job.float_model),
         float_digest=context.original.model.digest,
         int8_model=str(context.job.int8_model),
-        int8_digest=context.quantised.model.digest,
+        int8_digest=context.quantized.model.digest,
         data=context.dataset.place,
         samples=len(context.indices),
         available=context.dataset.count,

@@ -32,15 +32,15 @@ class Spread(Struct):
     int8_norm: float = 0.0
     largest: float = 0.0
 
-    def add(self, original: Array, quantised: Array) -> None:
+    def add(self, original: Array, quantized: Array) -> None:
         """Take one sample of the tensor from each model.
 
         Args:
             original: T[...], n elements, of the float model.
-            quantised: T[...], n elements in the same order, of the int8 model.
+            quantized: T[...], n elements in the same order, of the int8 model.
         """
         a = original.astype(np.float64).reshape(-1)
-        b = quantised.astype(np.float64).reshape(-1)
+        b = quantized.astype(np.float64).reshape(-1)
         if self.origin is None or self.first is None or self.gaps is None:
             self.origin, self.first, self.gaps = a, np.zeros_like(a), np.zeros_like(a)
         moved, gap = a - self.origin, b - a

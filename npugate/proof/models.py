@@ -50,14 +50,14 @@ class Models:
         """
         self.original, self.repaired = original, repaired
         self.per_sample, self.weights = per_sample, weights
-        is_quantised = all(map(quantized.computes_in_integers, (original, repaired)))
+        is_quantized = all(map(quantized.computes_in_integers, (original, repaired)))
         self.known: tuple[Mapping[str, Known], Mapping[str, Known]] = ({}, {})
-        if is_quantised:
+        if is_quantized:
             self.known = _inferred(original), _inferred(repaired)
         self.outputs = known_of(repaired.graph.output)
         self.links = {pair.repaired: pair.original for pair in pairs}
         self.cuts = quantized.cuts(original, repaired, self.known, self.links)
-        self.loose, self.integers = self._looked_at() if is_quantised else (frozenset(), [])
+        self.loose, self.integers = self._looked_at() if is_quantized else (frozenset(), [])
         self._shapes = {name: item.shape for name, item in known_of(original.graph.input).items()}
 
     def _looked_at(self) -> tuple[frozenset[str], list[str]]:

@@ -23,8 +23,8 @@ from npugate.surgery.scope import Names, captured_in
 from npugate.surgery.shapes import Known
 
 MOST_STEPS: Final = 0.01  # share of the elements of a tensor, at least one element
-_QUANTISERS: Final = frozenset({"QuantizeLinear", "DynamicQuantizeLinear"})
-_INTEGER_FORMS: Final = _QUANTISERS | {"DequantizeLinear", "ConvInteger", "MatMulInteger"}
+_QUANTIZERS: Final = frozenset({"QuantizeLinear", "DynamicQuantizeLinear"})
+_INTEGER_FORMS: Final = _QUANTIZERS | {"DequantizeLinear", "ConvInteger", "MatMulInteger"}
 _STEPPED: Final = frozenset(
     {TensorProto.INT8, TensorProto.UINT8, TensorProto.INT16, TensorProto.UINT16}
 )
@@ -93,9 +93,9 @@ def cuts(
         name = node.output[0] if node.output else ""
         maker = makers.get(links.get(name, name))
         if (
-            not _is_quantiser(node)
+            not _is_quantizer(node)
             or maker is None
-            or not _is_quantiser(maker)
+            or not _is_quantizer(maker)
             or {
                 name,
                 links.get(name, name),
@@ -118,8 +118,8 @@ def computes_in_integers(model: ModelProto) -> bool:
     )
 
 
-def _is_quantiser(node: NodeProto) -> bool:
-    return node.domain in DEFAULT_DOMAINS and node.op_type in _QUANTISERS
+def _is_quantizer(node: NodeProto) -> bool:
+    return node.domain in DEFAULT_DOMAINS and node.op_type in _QUANTIZERS
 
 
 def _with_source(

@@ -25,7 +25,7 @@ _MOVES: Final = frozenset(
 _HOPS: Final = 3  # a layer, its activation and a view are one step of a quantised model
 
 
-def is_quantised(model: ModelProto) -> bool:
+def is_quantized(model: ModelProto) -> bool:
     """Tell whether a model has quantisers in its main graph."""
     return any(_is_linear(node) for node in model.graph.node)
 
@@ -58,7 +58,7 @@ def invented(before: ModelProto, after: ModelProto, store: WeightStore | None = 
 
 def added(before: ModelProto, after: ModelProto) -> str:
     """Say what a repair added to a quantised model that computes in float; "" for nothing."""
-    if not is_quantised(before):
+    if not is_quantized(before):
         return ""
     old, new = _floats(before), _floats(after)
     names = sorted(name for name in new if new[name] > old[name])

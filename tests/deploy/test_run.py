@@ -300,7 +300,7 @@ def test_verify_runs_a_float_model_on_random_numbers(place, capsys):
     assert verify(capsys, CLEAN.name, "--samples", "0")[0] == 2
 
 
-def quantised(path, *, leak):
+def quantized(path, *, leak):
     """A model that quantises its input; with ``leak``, one that also uses it before."""
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
@@ -319,7 +319,7 @@ def quantised(path, *, leak):
 
 @pytest.mark.parametrize(("leak", "code"), [(False, 0), (True, 1)])
 def test_inputs_in_the_models_own_integers_must_make_no_difference(tmp_path, capsys, leak, code):
-    quantised(tmp_path / "m.onnx", leak=leak)
+    quantized(tmp_path / "m.onnx", leak=leak)
     assert verify(capsys, str(tmp_path / "m.onnx"))[0] == code
 
 

@@ -131,7 +131,7 @@ def test_on_the_cpu_an_activation_function_works_in_place(tmp_path):
     assert not any(b.shares for b in pooled.buffers)
 
 
-def quantised(body, shape="1, 8, 16, 16"):
+def quantized(body, shape="1, 8, 16, 16"):
     """Return a model that quantises its input to ``d`` and its result ``r`` to ``y``."""
     return f"""(float[{shape}] x) => (float[{shape}] y)
         <float s = {{0.1}}, int8 z = {{1}}, float[4] up = {{1.0, 1.0, 2.0, 2.0}}>

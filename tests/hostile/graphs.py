@@ -137,7 +137,7 @@ def constant_axes(value: float) -> ModelProto:
 add("Unsqueeze by a Constant that is no number", "", constant_axes(np.nan))
 
 
-def quantised(zero: np.ndarray, **scaled: object) -> ModelProto:
+def quantized(zero: np.ndarray, **scaled: object) -> ModelProto:
     nodes = (
         helper.make_node("DequantizeLinear", ["q", "s", "z"], ["w"], **scaled),
         helper.make_node("Conv", ["x", "w"], ["y"]),
@@ -147,12 +147,12 @@ def quantised(zero: np.ndarray, **scaled: object) -> ModelProto:
     return model(*nodes, shape=(1, 3, 8, 8), weights=weights, result=(1, 4, 8, 8))
 
 
-add("a zero point that is no number", "", quantised(np.array(np.nan, np.float32)))
-add("zero points that are infinite", "", quantised(np.full(4, np.inf, np.float32), axis=0))
+add("a zero point that is no number", "", quantized(np.array(np.nan, np.float32)))
+add("zero points that are infinite", "", quantized(np.full(4, np.inf, np.float32), axis=0))
 
 
 def scalar_weight() -> ModelProto:
-    made = quantised(np.zeros(4, np.int8), axis=0)
+    made = quantized(np.zeros(4, np.int8), axis=0)
     made.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.array(1, np.int8), "q"))
     return made
 

@@ -72,10 +72,10 @@ def test_the_network_that_crashed_is_declined():
 def test_a_scalar_beside_an_integer_convolution_is_read_as_one():
     """What crashed: a constant without axes beside a tensor with four."""
     model = copy_of(MIXING["an integer convolution behind a range over the batch"])
-    quantise = model.graph.node[0]
-    quantise.op_type = "QuantizeLinear"
-    quantise.input.extend(["scale", "z"])
-    del quantise.output[1:]
+    quantize = model.graph.node[0]
+    quantize.op_type = "QuantizeLinear"
+    quantize.input.extend(["scale", "z"])
+    del quantize.output[1:]
     for kind, value, name in ((np.float32, 0.1, "scale"), (np.uint8, 3, "z"), (np.float32, 1, "s")):
         model.graph.initializer.append(numpy_helper.from_array(np.array(value, kind), name))
     result, outcomes = outcomes_of(model)
@@ -83,7 +83,7 @@ def test_a_scalar_beside_an_integer_convolution_is_read_as_one():
     assert result.report.verification.equal is True
 
 
-QUANTISED = helper.make_model(
+QUANTIZED = helper.make_model(
     helper.make_graph(
         [
             helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], name="quantise"),
@@ -127,7 +127,7 @@ def flattening(more):
     return Repair("flatten", "Flatten.", edit=edit)
 
 
-def requantised(scale, zero):
+def requantized(scale, zero):
     def more(draft, value):
         step = draft.constant(np.array(scale, np.float32))
         centre = draft.constant(np.array(zero, np.int8))
@@ -145,13 +145,13 @@ def requantised(scale, zero):
     ],
 )
 def test_a_repair_that_makes_up_a_scale_is_dropped(scale, zero, reason):
-    result = repaired(copy_of(QUANTISED), context(requantised(scale, zero)))
+    result = repaired(copy_of(QUANTIZED), context(requantized(scale, zero)))
     assert result.model is None
     assert reason in outcome(result).reason
 
 
 def test_a_repair_may_use_a_scale_that_the_model_has():
-    result = repaired(copy_of(QUANTISED), context(requantised(0.05, 3)))
+    result = repaired(copy_of(QUANTIZED), context(requantized(0.05, 3)))
     assert outcome(result).state == "applied", outcome(result).reason
 
 
@@ -160,7 +160,7 @@ def test_the_report_says_what_was_added_in_float():
         one = draft.constant(np.array(1, np.float32))
         return draft.emit("Mul", [value, one], [1, 64], TensorProto.FLOAT)
 
-    result = repaired(copy_of(QUANTISED), context(flattening(more)))
+    result = repaired(copy_of(QUANTIZED), context(flattening(more)))
     assert outcome(result).state == "applied", outcome(result).reason
     assert outcome(result).edits[-1] == (
         "computed in float, since no repair invents a scale: the Mul it added"

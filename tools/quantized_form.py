@@ -10,7 +10,7 @@ import onnxruntime as ort
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 Array = np.ndarray[Any, np.dtype[Any]]
-_QUANTISED: Final = frozenset(
+_QUANTIZED: Final = frozenset(
     {"Add", "AveragePool", "Concat", "Conv", "Gemm", "GlobalAveragePool"}
     | {"MatMul", "MaxPool", "Mul", "Relu"}
 )
@@ -19,7 +19,7 @@ _BIAS: Final = 2  # its position among the inputs
 _LARGEST: Final = 1e4  # of a tensor that is worth quantising
 
 
-def quantised(model: ModelProto, seed: int) -> ModelProto:
+def quantized(model: ModelProto, seed: int) -> ModelProto:
     """Return the QDQ form of a model: scales of its own activations, weights by the channel.
 
     Args:
@@ -47,7 +47,7 @@ def quantised(model: ModelProto, seed: int) -> ModelProto:
         return twins[name]
 
     for node in list(graph.node):
-        if node.op_type in _QUANTISED and node.name:
+        if node.op_type in _QUANTIZED and node.name:
             for at, name in enumerate(node.input):
                 if name in ranges:
                     node.input[at] = twin(name)
