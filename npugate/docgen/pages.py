@@ -57,8 +57,8 @@ def _example(example: Example) -> list[str]:
     settings = [example.target] if example.target != "stm32n6" else []
     settings += [example.board] if example.board else []
     settings += [f"[budget] {key} = {text}" for key, text in example.budget.items()]
-    judged = f" (judged by `{', '.join(settings)}`)" if settings else ""
-    lines = [f"## Example: {example.title}{judged}", ""]
+    settings_text = f" (checked with `{', '.join(settings)}`)" if settings else ""
+    lines = [f"## Example: {example.title}{settings_text}", ""]
     if example.write is None:
         lines += ["```", inspect.cleandoc(example.bad), "```", ""]
     else:

@@ -219,7 +219,7 @@ def _base_settings(
     """Return the arguments that also apply the base's settings, where they hold.
 
     Raises:
-        UsageError: it must, and its settings are not to be had.
+        UsageError: it must, and its settings are not available.
     """
     if chosen.config_from == "head" or happened.name not in inputs.COMPARED:
         return []

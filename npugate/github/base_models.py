@@ -152,7 +152,7 @@ def _base(client: Client, here: str, head: str, environment: Mapping[str, str]) 
 def _links(old: Mapping[str, Entry], given: Path, blobs: Blobs) -> bytes:
     """Return the texts of links, of those that the checkout has for nothing.
 
-    A link whose text is not to be had leads nowhere, and what is behind it is new.
+    A link whose text is not available leads nowhere, and what is behind it is new.
     """
     known = (given / "links").read_bytes() if (given / "links").is_file() else b""
     have = git_tree.texts(known)

@@ -108,12 +108,12 @@ def _headline(report: Report) -> str:
     counts = ", ".join(
         outline.plural(report.total(severity), severity.label) for severity in outline.WORST_FIRST
     )
-    judged = escape.markdown(f"{report.target}, toolchain {report.toolchain}")
+    target = escape.markdown(f"{report.target}, toolchain {report.toolchain}")
     models = outline.plural(len(report.models), "model")
     text = f"## {mark} npugate: {word}\n\n"
     if report.failure:
         return f"{text}The run came to no verdict.\n"
-    text += f"{models} against {judged}: {counts}.\n"
+    text += f"{models} against {target}: {counts}.\n"
     if report.crashed:
         text += "\n**A rule crashed, so the verdict is incomplete: please report it.**\n"
     return text

@@ -199,8 +199,8 @@ class _Page:
         report = self._report
         counts = outline.verdicts(report)
         yield self._paint("FINAL DIAGNOSTIC REPORT", "path")
-        judged = f"{counts['pass']} passed, {counts['fail']} failed"
-        yield f"  Models:     {len(report.models)} ({judged}, {counts['unreadable']} unreadable)"
+        verdicts = f"{counts['pass']} passed, {counts['fail']} failed"
+        yield f"  Models:     {len(report.models)} ({verdicts}, {counts['unreadable']} unreadable)"
         if any(model.repair is not None for model in report.models):
             fixed = sum(1 for m in report.models if m.repair is not None and m.repair.is_repaired)
             yield f"  Repaired:   {fixed}; what follows is what is left"
