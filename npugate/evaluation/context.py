@@ -99,7 +99,7 @@ def _check_pair(original: Opened, quantized: Opened) -> None:
     other = {port.name: (port.dtype, port.dims) for port in quantized.ports}
     if mine != other:
         raise UsageError(
-            f"the two models do not read the same: {_ports(original)} and {_ports(quantised)}; an "
+            f"the two models do not read the same: {_ports(original)} and {_ports(quantized)}; an "
             "int8 model with integer inputs is compared before its inputs are changed"
         )
     names = [tensor.name for tensor in original.facts.main.outputs]

@@ -126,7 +126,7 @@ def test_on_the_cpu_an_activation_function_works_in_place(tmp_path):
     found = planned(facts_of(text, tmp_path))
     assert next(b for b in found.buffers if b.tensor == "y").shares == "h"
     pooled = planned(
-        facts_of(quantised("g = MaxPool <kernel_shape = [1, 1]> (d)" + AFTER), tmp_path)
+        facts_of(quantized("g = MaxPool <kernel_shape = [1, 1]> (d)" + AFTER), tmp_path)
     )
     assert not any(b.shares for b in pooled.buffers)
 
@@ -155,13 +155,13 @@ KIB2 = 8 * 16 * 16  # one int8 tensor
     ],
 )
 def test_what_the_compiler_writes_in_between_is_counted(body, toolchain, own, tmp_path):
-    facts = facts_of(quantised(body.replace("'", '"')), tmp_path)
+    facts = facts_of(quantized(body.replace("'", '"')), tmp_path)
     found = planned(facts, toolchain=toolchain)
     assert [b.size_bytes for b in found.buffers if "#" in b.tensor] == own
 
 
 def test_a_float_operator_between_quantised_ones_works_on_floats(tmp_path):
-    found = planned(facts_of(quantised("k = Abs (d)  r = Exp (k)"), tmp_path))
+    found = planned(facts_of(quantized("k = Abs (d)  r = Exp (k)"), tmp_path))
     own = [b for b in found.buffers if "#" in b.tensor]
     assert [(b.tensor, b.size_bytes) for b in own] == [
         (f"{name}#float", 4 * KIB2) for name in ("d", "k", "r")
