@@ -19,6 +19,7 @@ _SCALES: Final[Mapping[str, tuple[int, ...]]] = {
     "QLinearMatMul": (1, 4, 6),
     "QLinearAdd": (1, 4, 6),
     "QLinearMul": (1, 4, 6),
+    "QLinearWhere": (2, 5, 7),
     "QLinearAveragePool": (1, 3),
     "QLinearGlobalAveragePool": (1, 3),
     "QLinearLeakyRelu": (1, 3),

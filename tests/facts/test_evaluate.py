@@ -81,6 +81,8 @@ CASES = [
     ("Squeeze", [ints(4, shape=(1, 1)), ints(0)], 14, {}),
     ("Squeeze", [ints(4, shape=(1, 1))], 14, {}),
     ("Squeeze", [ints(4, 5, shape=(1, 2, 1))], 11, {"axes": [2]}),
+    ("Squeeze", [ints(4, 5, shape=(1, 2, 1))], 12, {"axes": [2]}),
+    ("Squeeze", [ints(4, 5, shape=(1, 2, 1)), ints(2)], 13, {}),
     ("Unsqueeze", [V, ints(0, -1)], 14, {}),
     ("Unsqueeze", [V], 11, {"axes": [1]}),
     ("Slice", [V, ints(1), ints(3)], 14, {}),
@@ -93,6 +95,8 @@ CASES = [
     ("Reshape", [M, ints(0, -1)], 14, {}),
     ("Reshape", [M, ints(4, 6)], 14, {}),
     ("Reshape", [ints(), ints(0, 3)], 14, {"allowzero": 1}),
+    ("Reshape", [ints(shape=(3, 0)), ints(0, 3)], 14, {"allowzero": 1}),
+    ("Reshape", [ints(shape=(3, 0)), ints(0, 0)], 14, {}),
     ("Range", [np.array(2, I), np.array(11, I), np.array(3, I)], 14, {}),
     ("Range", [np.array(9, I), np.array(0, I), np.array(-4, I)], 14, {}),
     ("Range", [np.array(9, I), np.array(0, I), np.array(4, I)], 14, {}),
@@ -110,6 +114,9 @@ CASES = [
     ("ReduceProd", [V], 14, {"keepdims": 0}),
     ("ReduceProd", [M], 14, {"axes": [1]}),
     ("ReduceProd", [M, ints(-1)], 18, {}),
+    ("ReduceProd", [M], 17, {"axes": [-1]}),
+    ("ReduceProd", [M], 18, {}),
+    ("ReduceProd", [M], 18, {"noop_with_empty_axes": 1}),
     ("ReduceSum", [M, ints(0, 2)], 14, {}),
     ("ReduceSum", [M], 14, {}),
     ("ReduceSum", [M], 14, {"noop_with_empty_axes": 1}),
@@ -250,8 +257,97 @@ def test_what_an_operator_does_not_accept_stays_unknown(op_type, inputs, attribu
     assert folded(model(op_type, inputs, 14, **attributes)).constant is None
 
 
-def test_a_random_operator_is_never_a_constant():
-    assert not folded(model("RandomUniform", [], 14, shape=[2])).is_constant
+@pytest.mark.parametrize(
+    ("op_type", "inputs", "attributes"),
+    [
+        ("RandomUniform", [], {"shape": [2]}),
+        ("RandomNormal", [], {"shape": [2]}),
+        ("RandomUniformLike", [F], {}),
+        ("RandomNormalLike", [F], {}),
+        ("Bernoulli", [np.abs(F)], {}),
+        ("Multinomial", [F.reshape(1, 4)], {}),
+    ],
+)
+def test_a_random_operator_is_never_a_constant(op_type, inputs, attributes):
+    assert not folded(model(op_type, inputs, 15, **attributes)).is_constant
+
+
+def tensors_of(line, signature="(float[2, 3] x) => (y)", constants="int64[2] k = {1, 2}"):
+    text = f"""<ir_version: 8, opset_import: ["" : 15, "own" : 1]>
+        net {signature} <{constants}> {{ {line} }}"""
+    data = model_from_text(text).SerializeToString()
+    return Facts(read(data, "m", Limits(), Path())).main.tensors
+
+
+def test_what_a_body_makes_is_not_taken_for_constant():
+    branches = (
+        "<then_branch = a () => (int64[2] s) { s = Neg (k) },"
+        " else_branch = b () => (int64[2] t) { t = Abs (k) }>"
+    )
+    tensors = tensors_of(f"z = If (c) {branches} y = Abs (z)", constants="int64[2] k, bool c")
+    assert not tensors["z"].is_constant
+
+
+def test_an_operator_of_another_domain_is_not_computed():
+    tensors = tensors_of("y = own.Neg (k) s = own.Shape (x)")
+    assert tensors["y"].constant is None
+    assert tensors["s"].constant is None
+    assert tensors["y"].is_constant  # all the same: it reads nothing that changes
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("y = Shape (x)", [2, 3, 4]),
+        ("y = Shape <start = 1> (x)", [3, 4]),
+        ("y = Shape <start = -2, end = -1> (x)", [3]),
+        ("y = Shape <start = 2, end = 1> (x)", []),
+        ("y = Shape <start = -9, end = 9> (x)", [2, 3, 4]),
+        ("y = Size (x)", 24),
+    ],
+)
+def test_a_shape_and_a_size_are_measured(line, value):
+    tensor = tensors_of(line, "(float[2, 3, 4] x) => (y)")["y"]
+    assert tensor.constant.tolist() == value
+    assert tensor.dtype == onnx.TensorProto.INT64
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("y = Shape (x)", None),
+        ("y = Shape <end = 1> (x)", [2]),
+        ("y = Size (x)", None),
+    ],
+)
+def test_an_open_axis_is_measured_where_it_is_not_asked_for(line, value):
+    constant = tensors_of(line, "(float[2, N] x) => (y)")["y"].constant
+    assert (None if constant is None else constant.tolist()) == value
+
+
+def test_a_slice_without_an_end_is_not_computed():
+    assert tensors_of("y = Slice (k, k)")["y"].constant is None
+    assert tensors_of("y = Slice (k, , k)")["y"].constant is None
+
+
+def test_a_weight_whose_data_is_not_held_has_no_value():
+    tensor = onnx.numpy_helper.from_array(ints(1, 2), "t")
+    assert evaluate.array_of(tensor).tolist() == [1, 2]
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    assert evaluate.array_of(tensor) is None
+    assert evaluate.array_of(onnx.TensorProto(dims=[2], data_type=7)) is None
+    text = onnx.helper.make_tensor("t", onnx.TensorProto.STRING, [1], [b"a"])
+    assert evaluate.array_of(text) is None
+    short = onnx.TensorProto(dims=[2], data_type=7, raw_data=b"12345678")
+    assert evaluate.array_of(short) is None
+
+
+def test_all_that_is_computed_in_a_graph_is_bounded_together(monkeypatch):
+    monkeypatch.setattr(evaluate, "_ALL_ELEMENTS", 5)
+    tensors = tensors_of("a = Neg (k) b = Neg (a) y = Neg (b)")
+    assert tensors["a"].constant.tolist() == [-1, -2]
+    assert tensors["b"].constant.tolist() == [1, 2]
+    assert tensors["y"].constant is None
 
 
 @pytest.mark.parametrize(

@@ -179,3 +179,15 @@ def test_a_value_times_its_own_sigmoid_is_one_activation():
 
 def test_constants_and_integers_do_not_count():
     assert groups_of("c = Neg (s) i = Cast <to = 6> (x) j = Neg (i) y = Identity (j)") == []
+
+
+def test_a_model_without_layers_is_float():
+    assert Quantization() == Quantization("float", 0, 0, {}, {})
+    assert Quantization().label == "float"
+
+
+def test_weights_of_a_type_without_a_width_are_not_counted():
+    found = census_of(
+        "float s, float8e4m3fn[4, 4] w", "e = DequantizeLinear (w, s) y = MatMul (x, e)"
+    )
+    assert found == Quantization("qdq", 1, 0, {}, {})

@@ -1,7 +1,12 @@
 """Scales along the axis that a layer sums over are named, behind views too; others are not."""
 
+import onnx
 import pytest
+from onnx import helper
+from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime
 
+from npugate.facts import Facts, graph, scales
+from npugate.surgery import structure
 from tests.parameter_models import found, layer, messages
 
 RULE = "quantization-axis"
@@ -94,3 +99,51 @@ def test_a_weight_behind_an_unknown_shape_is_not_judged(tmp_path):
     del model.graph.input[1].type.tensor_type.shape.dim[1:]
     model.graph.input[1].type.tensor_type.shape.dim[0].dim_value = 2
     assert messages(model, RULE, tmp_path) == []
+
+
+def test_the_places_of_scales_are_those_of_the_operators():
+    """By the names of the inputs in the standard's and onnxruntime's own schemas."""
+    schemas = {
+        item.name: item
+        for item in (
+            *onnx.defs.get_all_schemas(),
+            *onnxruntime.get_all_operator_schema(),
+        )
+        if item.domain in {"", "com.microsoft"}
+        and (item.name.startswith(("QLinear", "QGemm")) or item.name in scales._PAIR)
+    }
+    places = {
+        name: tuple(at for at, given in enumerate(item.inputs) if "scale" in given.name.lower())
+        for name, item in schemas.items()
+        if name != "QLinearConcat"
+    }
+    assert places == scales._SCALES
+
+
+@pytest.mark.parametrize(("count", "places"), [(5, (0, 3)), (8, (0, 3, 6)), (11, (0, 3, 6, 9))])
+def test_a_joining_operator_has_a_scale_for_each_operand(count, places):
+    proto = helper.make_node("QLinearConcat", [f"i{at}" for at in range(count)], ["y"])
+    main = graph.build(helper.make_graph([proto], "net", [], []), frozenset())
+    assert scales.scale_positions(main.nodes[0]) == places
+
+
+VIEWED = {
+    "no view": ((), (32, 64), 0, (0, 0)),
+    "transposed": ((("Transpose", (1, 0)),), (32, 64), 0, (0, 1)),
+    "turned round": ((("Transpose", (2, 0, 1)),), (4, 8, 16), 0, (0, 1)),
+    "kept by a reshape": ((("Reshape", (2, 2, 8, 16)),), (4, 8, 16), 2, (2, 3)),
+    "joined": ((("Reshape", (32, 16)),), (4, 8, 16), 1, (1, None)),
+    "split": ((("Reshape", (4, 2, 4, 16)),), (4, 8, 16), 1, (1, None)),
+}
+
+
+@pytest.mark.parametrize("case", VIEWED)
+def test_an_axis_is_followed_through_views(case):
+    views, stored, axis, expected = VIEWED[case]
+    facts = Facts(structure.skeleton(layer("MatMul", stored, axis, views)))
+    (node,) = facts.nodes_of("MatMul")
+    found = scales.scale_axis(node.input(1))
+    assert (found.stored, found.axis) == expected
+    assert scales.scale_axis(node.input(0)) is None  # one scale
+    assert scales.scale_axis(node.output()) is None
+    assert scales.scale_axis(None) is None

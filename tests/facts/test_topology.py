@@ -133,3 +133,18 @@ def test_a_constant_is_told_and_what_a_quantiser_put_in_joins_its_module(facts):
     view = topology.view(facts(graph).graphs)
     assert [node.is_constant for node in view.nodes] == [True, False, False, False]
     assert {node.scope for node in view.nodes} == {"net/block"}
+
+
+def test_a_tensor_is_told_with_what_is_known_of_it(facts):
+    nodes = [
+        helper.make_node("Thing", ["x"], ["a"], name="a", domain="own"),
+        helper.make_node("Thing", ["x"], ["b"], name="b", domain="own"),
+        helper.make_node("Thing", ["x"], ["c"], name="c", domain="own"),
+    ]
+    known = [
+        helper.make_tensor_value_info("b", TensorProto.INT8, [2, None]),
+        helper.make_tensor_value_info("c", TensorProto.FLOAT, None),
+    ]
+    graph = helper.make_graph(nodes, "g", [value("x", 2)], [value("y", 2)], value_info=known)
+    view = topology.view(facts(graph).graphs)
+    assert [node.outputs for node in view.nodes] == [("?[?]",), ("int8[2,?]",), ("float[?]",)]
