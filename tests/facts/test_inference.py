@@ -1,12 +1,13 @@
 """Shapes and structure: what the four ways of inference know, and faults that are named at once."""
 
+import contextlib
 from pathlib import Path
 
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from npugate.facts import Facts
+from npugate.facts import Facts, inference
 from npugate.facts.inference import PROPAGATION
 from npugate.limits import Limits
 from npugate.model.reader import read
@@ -317,3 +318,104 @@ def test_a_body_is_mended_like_the_graph_around_it():
     assert undefined.location.graph == "cond.then_branch"
     assert unsorted.location.graph == "cond.else_branch"
     assert [node.op_type for node in facts.nodes] == ["If", "Relu", "Neg", "Abs"]
+
+
+# --- what inference is helped with ---------------------------------------------------------------
+
+OWN = '<ir_version: 8, opset_import: ["" : 14, "com.microsoft" : 1]> net '
+
+
+@pytest.mark.parametrize("op_type", sorted(inference._SAME_SHAPE))
+def test_the_operators_of_a_shape_that_stays_are_known(op_type):
+    nodes = f"g = com.microsoft.{op_type} (x, s) y = Relu (g)"
+    text = f"{OWN}(float[2, 8] x, float[3] s) => (y) {{ {nodes} }}"
+    assert shape(facts_of(text), "y") == (2, 8)
+
+
+def test_another_operator_of_another_domain_is_open():
+    text = f"{OWN}(float[2, 8] x) => (y) {{ g = com.microsoft.Thing (x) y = Relu (g) }}"
+    facts = facts_of(text)
+    assert shape(facts, "y") is None
+    assert not faults(facts).get("shape-inference-failed")
+
+
+def test_each_branch_of_an_if_has_weights_of_its_own():
+    text = (
+        HEAD.format(14)
+        + """(float[1, 8] x, bool t) => (y) {
+        y = If (t) <
+            then_branch = a () => (p) <int64[2] s = {2, 4}> { p = Reshape (x, s) },
+            else_branch = b () => (q) <int64[2] s = {4, 2}> { q = Reshape (x, s) }
+        >
+    }"""
+    )
+    proto = onnx.parser.parse_model(text)
+    facts = facts_of(proto)
+    _, then, other = facts.graphs
+    assert then.tensors["s"].constant.tolist() == [2, 4]
+    assert other.tensors["s"].constant.tolist() == [4, 2]
+    assert then.tensors["p"].shape == (2, 4)
+    assert other.tensors["q"].shape == (4, 2)
+
+
+@pytest.mark.parametrize(("test", "expected"), [("{1}", (1, 8)), ("{0}", (1, 4))])
+def test_the_branch_that_runs_gives_the_shape(test, expected):
+    text = (
+        HEAD.format(14)
+        + f"""(float[1, 8] x) => (y, z) <bool t = {test}, int64[1] s = {{0}}, int64[1] e = {{4}},
+          int64[1] d = {{1}}> {{
+        k, m = If (t) <
+            then_branch = a () => (float[1, 8] p, float[1, 8] u) {{ p = Relu (x) u = Abs (x) }},
+            else_branch = b () => (float[1, 4] q, float[1, 8] v)
+              {{ q = Slice (x, s, e, d) v = Neg (x) }}
+        >
+        y = Relu (k) z = Relu (m)
+    }}"""
+    )
+    facts = facts_of(text)
+    assert shape(facts, "y") == expected
+    assert shape(facts, "z") == (1, 8)
+
+
+def test_inference_is_bounded_by_the_nodes_and_the_size_of_what_it_works_on(monkeypatch):
+    asked = []
+
+    def native(seconds, memory):
+        asked.append((seconds, memory))
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(inference.confine, "native", native)
+    text = HEAD.format(14) + "(float[1, 8] x) => (y) { a = Relu (x) b = Abs (a) y = Neg (b) }"
+    for way in ("full", "traced"):
+        facts_of(text, way)
+    facts_of(text, "full", limits=Limits(seconds=1))
+    (seconds, memory), traced, (least, _) = asked
+    assert seconds == pytest.approx(1 + 3 * 0.004)
+    assert traced == (seconds, memory)
+    assert least == 0.5
+    assert 192 << 20 < memory < (192 << 20) + 32 * 1000
+
+
+def test_a_node_whose_result_depends_on_data_is_no_fault():
+    text = HEAD.format(14) + "(float[1, 8] x) => (y) { n = NonZero (x) y = Cast <to = 1> (n) }"
+    facts = facts_of(text)
+    assert shape(facts, "n")[0] == 2
+    assert not faults(facts).get("shape-inference-failed")
+
+
+def test_a_long_reason_is_cut():
+    names = "n" * 1000
+    nodes = f"y = MatMul (x, {names})"
+    text = HEAD.format(14) + f"(float[1, 8] x, float[3, 5] {names}) => (y) {{ {nodes} }}"
+    (problem,) = facts_of(text).problems("shape-inference-failed")
+    assert problem.message.startswith("MatMul: ")
+    assert len(problem.message) <= len("MatMul: ") + 400
+
+
+def test_without_an_import_of_the_standard_nothing_of_it_is_inferred():
+    text = '<ir_version: 8, opset_import: ["own" : 1]> net '
+    text += "(float[1, 8] x) => (y) { y = own.Thing (x) }"
+    facts = facts_of(text)
+    assert facts.opset == 0
+    assert shape(facts, "y") is None
+    assert not faults(facts).get("shape-inference-failed")
