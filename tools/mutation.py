@@ -13,11 +13,11 @@ new test tries the survivors alone.
 
 First the tests run once and coverage notes which test runs which line. A change is then tried in a
 child of a process that has imported what is large (onnx, onnxruntime, numpy), with the tests alone
-that run its statement, the fastest first, until one fails. A change of what runs at the import is
-held against every test of the files of which one runs anything of the folder. The files stay as
-they are: the child imports the changed module from memory. A program that a test starts anew has
-the module as it is, so what only such a test would notice counts as survived. The evidence beside
-the checkout is hidden.
+that run its statement, until one fails: those of the module's own test file first, then the fast.
+A change of what runs at the import is held against every test of that file and every one that runs
+anything of the module. The files stay as they are: the child imports the changed module from
+memory. A program that a test starts anew has the module as it is, so what only such a test would
+notice counts as survived. The evidence beside the checkout is hidden.
 
 Two mutation testers were tried. mutmut 3.8 leaves out decorated functions, which all predicates
 and all evaluators are. cosmic-ray 8.7 has no sample, starts a process for each change and runs the
@@ -151,16 +151,17 @@ class Reach:
                       for file in read.measured_files()}  # fmt: skip
 
     def of(self, mutant: CodeMutant) -> list[str]:
-        """Return the tests that run the statement of a change, the fastest first."""
+        """Return the tests that a change is held against: of its own test file, then the fast."""
         first, last = mutant.statement
         lines = self.lines.get(mutant.file, {})
         near = [tests for line, tests in lines.items() if first <= line <= last]
         names = self._names(near)
+        path = Path(mutant.file)
+        own = f"{Path('tests', *path.parts[1:-1], f'test_{path.stem}.py').as_posix()}::"
         if not mutant.function or any("" in tests for tests in near):  # it runs at the import
-            every = self._names(tests for file in self.lines.values() for tests in file.values())
-            files = {name.partition("::")[0] for name in every}
-            names = {name for name in self.seconds if name.partition("::")[0] in files}
-        return sorted(names, key=lambda name: (self.seconds[name], name))
+            names = self._names(lines.values())
+            names |= {name for name in self.seconds if name.startswith(own)}
+        return sorted(names, key=lambda name: (not name.startswith(own), self.seconds[name], name))
 
     def _names(self, contexts: Iterable[Iterable[str]]) -> set[str]:
         names = {test.partition("|")[0] for tests in contexts for test in tests}
