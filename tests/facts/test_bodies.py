@@ -68,3 +68,8 @@ def test_a_scan_is_judged_from_the_opset_on_that_inference_knows(opset):
     if opset == 8:
         nodes, signature = nodes.replace("(x)", "(, x)"), "(float[1, 3, 4] x) => (y)"
     assert bool(problems(nodes, signature, opset=opset)) == (opset == 9)
+
+
+def test_a_loop_is_judged_in_every_opset():
+    ((_, place),) = problems(loop("float16[4]"), FED, opset=8)
+    assert place.op_type == "Loop"

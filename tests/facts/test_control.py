@@ -1,5 +1,6 @@
 """Which control flow is settled before a model runs."""
 
+import onnx
 import pytest
 
 from npugate.facts import Facts, control
@@ -130,3 +131,7 @@ def test_another_operator_and_another_domain_hold_no_flow_of_the_standard():
     """
     assert control.settled(node_of(text, "Relu")) == ""
     assert control.settled(node_of(text, "If")) == ""
+
+
+def test_what_draws_random_numbers_is_named_as_in_the_standard():
+    assert {item.name for item in onnx.defs.get_all_schemas()} >= control.RANDOM

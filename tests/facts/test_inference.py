@@ -6,6 +6,7 @@ from pathlib import Path
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime
 
 from npugate.facts import Facts, inference
 from npugate.facts.inference import PROPAGATION
@@ -330,6 +331,18 @@ def test_the_operators_of_a_shape_that_stays_are_known(op_type):
     nodes = f"g = com.microsoft.{op_type} (x, s) y = Relu (g)"
     text = f"{OWN}(float[2, 8] x, float[3] s) => (y) {{ {nodes} }}"
     assert shape(facts_of(text), "y") == (2, 8)
+
+
+def test_the_operators_of_a_shape_that_stays_are_named_as_onnxruntime_does():
+    known = {item.name for item in onnxruntime.get_all_operator_schema()}
+    assert known | {"Swish"} >= inference._SAME_SHAPE  # Swish came after this onnxruntime
+
+
+def test_a_declared_shape_of_such_an_operator_is_believed():
+    text = f"{OWN}(float[2, 8] x) => (y) {{ g = com.microsoft.Gelu (x) y = Relu (g) }}"
+    proto = testing.model_from_text(text)
+    proto.graph.value_info.append(value("g", 2, 9))
+    assert shape(facts_of(proto), "y") == (2, 9)
 
 
 def test_another_operator_of_another_domain_is_open():

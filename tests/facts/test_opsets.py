@@ -145,3 +145,11 @@ def test_an_equation_is_made_of_letters(equation, sound):
     words = "Einsum: its equation holds characters that no equation has"
     assert told == ([] if sound else [("invalid-model", words)])
     assert (skeleton.proto.graph.node[0].domain == UNKNOWN_DOMAIN) == (not sound)
+
+
+def test_an_equation_that_is_missing_is_the_checkers_matter():
+    def change(proto):
+        del proto.graph.node[0].attribute[:]
+
+    told = mended('[sum] y = Einsum <equation = "i,j"> (x, x)', change=change)[1]
+    assert told == []
