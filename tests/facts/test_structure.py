@@ -188,12 +188,13 @@ def test_stale_shapes_are_forgotten_but_for_operators_nobody_infers():
         " { a = Abs (x) b = own.Thing (a) y = Relu (b) z = own.Thing (y) }"
     )
     for name in ("a", "b"):
-        info = helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 7])
+        info = helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 7, "M"])
         proto.graph.value_info.append(info)
     graph = structure.legalise(proto).proto.graph
     (kept,) = graph.value_info
     assert kept.name == "b"
-    assert [dim.dim_value for dim in kept.type.tensor_type.shape.dim] == [1, 7]
+    dims = kept.type.tensor_type.shape.dim
+    assert [dim.dim_value or dim.dim_param for dim in dims] == [1, 7, "M"]
     assert not graph.output[0].type.tensor_type.HasField("shape")  # computed
     assert graph.output[1].type.tensor_type.HasField("shape")  # of an operator nobody infers
     assert structure.declared_shapes(proto) == {"y": (9, 9), "z": (None, 9)}
