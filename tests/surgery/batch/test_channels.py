@@ -93,3 +93,20 @@ def test_blocks_of_the_inner_channels_alone_fold(mode, folds):
 def test_a_folded_shape_has_the_samples_in_its_channels():
     assert channels.folded((3, 4, 5, 6)) == (1, 12, 5, 6)
     assert channels.folded((3, 4, 5)) == (1, 12, 5)
+
+
+@pytest.mark.parametrize("operand", ["int8[1, 4, 1, 1]", "int8[4, 1, 1]"])
+@pytest.mark.parametrize(("parameters", "copied"), [("s, z", 4), ("ss, zz", 4 + 4 + 4)])
+def test_a_quantized_operand_for_each_channel_is_copied_too(operand, parameters, copied):
+    axis = 1 if operand.startswith("int8[1") else 0
+    draft = draft_of(
+        "(float[3, 2, 6, 6] x) => (y)",
+        f"{CONSTANTS}, {operand} o",
+        f"c = Conv (x, w, b) d = DequantizeLinear <axis = {axis}> (o, {parameters}) y = Mul (c, d)",
+    )
+    (region,) = regions.find(draft)
+    plan = channels.plan(draft, region)
+    assert plan.added == FIRST + 2 * copied
+    channels.apply(draft, plan)
+    (factor,) = [node for node in draft.nodes if node.op == "Mul"]
+    assert draft.dims(factor.inputs[1]) == ((1, 12, 1, 1) if axis else (12, 1, 1))
