@@ -46,6 +46,7 @@ ROW_BY_ROW = [
     (14, "Softmax <axis = 0> (x)", None),
     (14, "Softmax <axis = -4> (x)", None),
     (11, "Softmax (x)", (0,)),
+    (11, "Softmax (f)", (0,)),
     (11, "Softmax <axis = 0> (x)", None),
     (14, "LpNormalization (x)", (0,)),
     (14, "LpNormalization <axis = 0> (x)", None),
