@@ -62,6 +62,7 @@ ROW_BY_ROW = [
     (18, "Pad (x, two_pads, , last)", (0,)),
     (18, "Pad (x, two_pads, , first)", None),
     (14, "BatchNormalization (x, a, b, c, d)", (0,)),
+    (14, "BatchNormalization <training_mode = 1> (x, a, b, c, d)", None),
     (14, "InstanceNormalization (x, a, b)", (0,)),
     (14, "LRN <size = 1> (x)", (0,)),
     (14, "DepthToSpace <blocksize = 1> (x)", (0,)),
@@ -100,6 +101,7 @@ ROW_BY_ROW = [
     (14, "QuantizeLinear <axis = 0> (x, sss, zzz)", None),
     (14, "QuantizeLinear <axis = -4> (x, sss, zzz)", None),
     (14, "QuantizeLinear <axis = 0> (x, s1, z1)", (0,)),
+    (14, "QuantizeLinear <axis = 0> (x, s, z)", (0,)),
     (14, "CumSum (x, zp_i)", None),
 ]  # fmt: skip
 MORE = ", int64[1] two_i = {3}, int64 zp_i = {0}"

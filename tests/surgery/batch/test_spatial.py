@@ -105,6 +105,7 @@ ALSO_ZERO = {"Clip", "ThresholdedRelu"}  # by their attributes and bounds not al
 
 REFUSED = [
     ("y = Conv (x, w)", 14, "weights of 'n0' are not constant"),
+    ("i = Identity (x) y = Conv (i, w)", 14, "weights of 'n1' are not constant"),
     ("y = ConvTranspose (x, k3)", 14, "cannot work on stacked samples"),
     ("y = LpPool <kernel_shape = [2, 2]> (x)", 14, "cannot work on stacked samples"),
     ("y = Conv (x, k3)", 10, "needs opset 11, the model has 10"),
