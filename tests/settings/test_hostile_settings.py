@@ -89,12 +89,12 @@ def test_preprocessing_that_is_nested_deep_is_told(here, capfd, name):
 
 def test_what_was_remembered_and_is_nested_deep_counts_as_nothing(tmp_path):
     from npugate.calibration import sidecar  # noqa: PLC0415 - heavy
-    from npugate.deploy import cache, step_figures  # noqa: PLC0415 - the same
+    from npugate.deploy import cache, step_report  # noqa: PLC0415 - the same
 
     (tmp_path / "deploy-state.json").write_text(JSON["objects"])
     assert cache.State(tmp_path).seconds("step", "digest", ()) is None
-    with pytest.raises(step_figures.ReportError, match="nested"):
-        step_figures.read(tmp_path / "deploy-state.json")
+    with pytest.raises(step_report.ReportError, match="nested"):
+        step_report.read(tmp_path / "deploy-state.json")
     (tmp_path / "m.onnx.calibration.json").write_text(JSON["arrays"])
     assert "nested" in str(sidecar.read(tmp_path / "m.onnx", ""))
 
