@@ -14,7 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from npugate.api import Example, Facts, Hit, Node, Rule, Severity, Target, Tensor, scale_axis
+from npugate.api import (
+    CONVOLUTIONS,
+    Example,
+    Facts,
+    Hit,
+    Node,
+    Rule,
+    Severity,
+    Target,
+    Tensor,
+    scale_axis,
+)
 
 _CONV = ("output channels", "input channels")
 _TRANSPOSED_CONV = ("input channels", "output channels")
@@ -64,7 +75,7 @@ def _depthwise(node: Node, weight: Tensor, axis: int) -> bool:
 
 def _roles(node: Node, position: int, rank: int) -> tuple[str, ...] | None:
     """Say what each axis of a weight is to its layer; None where a layer has no weight."""
-    if node.op_type in {"Conv", "ConvTranspose"}:
+    if node.op_type in CONVOLUTIONS:
         channels = _CONV if node.op_type == "Conv" else _TRANSPOSED_CONV
         return (*channels, *(["kernel"] * (rank - 2))) if position == 1 and rank > 1 else None
     if rank < 2:  # noqa: PLR2004 - a vector has no channels of its own

@@ -4,7 +4,10 @@ from npugate.estimate.assemble import board_of, memory, operators, timed
 from npugate.facts import Array, Dim, Facts, Graph, Node, Shape, Tensor
 from npugate.facts.control import settled
 from npugate.facts.elements import readers
-from npugate.facts.operators import (
+from npugate.facts.quantization import dequantize, weight, weight_source
+from npugate.facts.scales import scale_axis, scale_positions
+from npugate.findings.values import Hit, Location, Problem, Severity
+from npugate.operators import (
     BATCHED,
     CONVERSIONS,
     CONVOLUTIONS,
@@ -13,9 +16,6 @@ from npugate.facts.operators import (
     WEIGHTED,
     WINDOW_POOLS,
 )
-from npugate.facts.quantization import dequantize, weight, weight_source
-from npugate.facts.scales import scale_axis, scale_positions
-from npugate.findings.values import Hit, Location, Problem, Severity
 from npugate.relations import contradictions, explained
 from npugate.report.estimate import Fit, Interval, Memory, OperatorPlace, Place
 from npugate.report.values import InterfaceChange

@@ -205,7 +205,7 @@ def _settings(values: Mapping[str, object], chosen: argparse.Namespace) -> Setti
         board=chosen.board or "",
         stedgeai=_compiler(chosen),
         config=Path(chosen.config) if chosen.config else None,
-        policy_context=_judging(chosen),
+        judging=_judging(chosen),
     )
 
 

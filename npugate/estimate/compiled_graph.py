@@ -22,7 +22,7 @@ from npugate.estimate.scratch import keeps_products, scratch
 from npugate.estimate.window import window_of
 from npugate.facts import Facts, Node, Tensor
 from npugate.facts.elements import is_folded, is_given_out, readers, runs, source, swish_gate
-from npugate.facts.operators import CONVERSIONS, FUSED
+from npugate.operators import CONVERSIONS, FUSED
 from npugate.report.estimate import Access, Engine, Window
 from npugate.target.values import Target
 

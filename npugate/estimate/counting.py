@@ -17,7 +17,7 @@ from msgspec import Struct
 from npugate.estimate.lowering import parts_of
 from npugate.facts import Facts, Node, Tensor
 from npugate.facts.elements import is_folded
-from npugate.facts.operators import COMPILED_TO_CONV, MULTIPLYING
+from npugate.operators import COMPILED_TO_CONV, MULTIPLYING
 from npugate.target.values import Target
 
 _RANK_3: Final = 3

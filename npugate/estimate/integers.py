@@ -15,14 +15,14 @@ from onnx import TensorProto
 
 from npugate.facts import Facts, Node, Tensor
 from npugate.facts.elements import maker, runs, source, swish_gate
-from npugate.facts.operators import (
+from npugate.facts.quantization import dequantize
+from npugate.operators import (
     ARITHMETIC,
     FUSED,
     GATES,
     MOVED,
     WEIGHTED,
 )
-from npugate.facts.quantization import dequantize
 
 _FLOATS: Final = frozenset(
     {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16}

@@ -18,7 +18,7 @@ from msgspec import Struct, field
 from npugate.estimate import chip
 from npugate.estimate.convolution import parts
 from npugate.facts import Facts, Tensor
-from npugate.facts.operators import FUSED
+from npugate.operators import FUSED
 from npugate.report.estimate import Access, Buffer, Engine, Epoch
 
 OWN: Final = "#"

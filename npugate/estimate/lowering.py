@@ -20,13 +20,13 @@ from npugate.estimate.convolution import parts
 from npugate.estimate.window import window_of
 from npugate.facts import Array, Node, Tensor
 from npugate.facts.elements import maker, readers, source, swish_gate
-from npugate.facts.operators import (
+from npugate.facts.quantization import dequantize
+from npugate.operators import (
     COMPILED_TO_CONV,
     FUSED,
     RESIZES,
     SUMMED,
 )
-from npugate.facts.quantization import dequantize
 from npugate.report.estimate import Engine
 from npugate.target.constraints import broken
 from npugate.target.values import Target

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 from npugate.estimate.assemble import lower_bound
 from npugate.estimate.counting import total_macs
 from npugate.facts import Facts, Node, Tensor
-from npugate.facts.operators import BATCHED
+from npugate.operators import BATCHED
 from npugate.report.values import ModelSize
 from npugate.target.values import Target
 

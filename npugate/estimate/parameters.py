@@ -18,8 +18,8 @@ from msgspec import Struct
 from onnx import TensorProto
 
 from npugate.facts import Facts, Node, Tensor
-from npugate.facts.operators import CONVERSIONS, CONVOLUTIONS
 from npugate.facts.quantization import dequantize
+from npugate.operators import CONVERSIONS, CONVOLUTIONS
 
 _FILE: Final = Path(__file__).parent / "data" / "memory.toml"
 _BITS: Final[Mapping[int, int]] = {

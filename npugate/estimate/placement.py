@@ -14,9 +14,9 @@ from npugate.estimate.lives import OWN
 from npugate.estimate.lowering import Made, of_row
 from npugate.facts import Node, Tensor
 from npugate.facts.elements import readers, source
-from npugate.facts.operators import WINDOWED
 from npugate.facts.quantization import dequantize
 from npugate.facts.topology import scope_of
+from npugate.operators import WINDOWED
 from npugate.report.estimate import Access, Engine, Epoch, Operator, Window
 from npugate.target.values import Target
 

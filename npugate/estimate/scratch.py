@@ -12,7 +12,7 @@ from typing import Final
 
 from npugate.estimate.lives import OWN
 from npugate.facts import Node
-from npugate.facts.operators import RESIZES
+from npugate.operators import RESIZES
 from npugate.report.estimate import Access
 
 _BYTE: Final = 8

@@ -18,7 +18,7 @@ from npugate.estimate import chip
 from npugate.estimate.chip import Clocks, Rates
 from npugate.estimate.convolution import Work, work
 from npugate.estimate.lives import partial_sums
-from npugate.facts.operators import POOLS, WEIGHTED
+from npugate.operators import POOLS, WEIGHTED
 from npugate.report.estimate import Access, Engine, Epoch, Interval, Memory, Time, Window
 
 _MOVES: Final = frozenset({"Identity", "Concat", "Reshape", "Transpose", "Split", "Slice", "Pad"})

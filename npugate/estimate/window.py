@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from npugate.facts import Node
-from npugate.facts.operators import CONVOLUTIONS, GLOBAL_POOLS, WINDOWED
+from npugate.operators import CONVOLUTIONS, GLOBAL_POOLS, WINDOWED
 from npugate.report.estimate import Window
 
 _IMAGE: Final = 4

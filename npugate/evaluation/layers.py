@@ -10,7 +10,7 @@ from onnx import ModelProto, TensorProto
 from npugate.evaluation.spread import TOP_DB, Spread
 from npugate.evaluation.values import LayerLoss
 from npugate.facts import Facts, Node
-from npugate.facts.operators import WEIGHTED
+from npugate.operators import WEIGHTED
 from npugate.proof.samples import Sample
 from npugate.proof.sessions import Session
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from npugate.facts.graph import Node, Tensor
-from npugate.facts.operators import CONVERSIONS, GATES, VANISHING, VIEWS
+from npugate.operators import CONVERSIONS, GATES, VANISHING, VIEWS
 
 _FORMS: Final = VIEWS - {"Transpose"} | CONVERSIONS | {"Dropout"}
 

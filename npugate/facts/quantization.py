@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from onnx import TensorProto
 
 from npugate.facts.graph import Node, Tensor
-from npugate.facts.operators import VIEWS, WEIGHTED
+from npugate.operators import VIEWS, WEIGHTED
 
 _DYNAMIC: Final = frozenset({"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"})
 _QOPERATOR: Final = frozenset({"QLinearConv", "QLinearMatMul"})

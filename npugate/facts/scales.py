@@ -9,8 +9,8 @@ from typing import Final
 from msgspec import Struct
 
 from npugate.facts.graph import Node, Tensor
+from npugate.operators import CONVERSIONS, RESHAPES
 
-_PAIR: Final = frozenset({"QuantizeLinear", "DequantizeLinear"})
 # Positions of the scales of operators in QOperator form, by name without its domain.
 _SCALES: Final[Mapping[str, tuple[int, ...]]] = {
     "QuantizeLinear": (1,),
@@ -28,7 +28,6 @@ _SCALES: Final[Mapping[str, tuple[int, ...]]] = {
     "QLinearReduceMean": (1, 3),
     "QGemm": (1, 4, 7),
 }
-_MOVES: Final = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 _MOST_VIEWS: Final = 8
 
 
@@ -62,8 +61,8 @@ def scale_axis(tensor: Tensor | None) -> ScaleAxis | None:
     """
     views: list[Node] = []
     node = tensor.producer if tensor is not None else None
-    while node is not None and node.op_type not in _PAIR and len(views) < _MOST_VIEWS:
-        if node.op_type not in _MOVES and node.op_type not in {"Transpose", "Identity"}:
+    while node is not None and node.op_type not in CONVERSIONS and len(views) < _MOST_VIEWS:
+        if node.op_type not in RESHAPES and node.op_type not in {"Transpose", "Identity"}:
             return None
         views.append(node)
         source = node.input(0)

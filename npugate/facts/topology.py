@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from onnx import NodeProto, TensorProto
 
 from npugate.facts.graph import Graph, Node, Tensor
-from npugate.facts.operators import CONVERSIONS
+from npugate.operators import CONVERSIONS
 from npugate.report.graph_view import MOST_NODES, GraphView, ViewEdge, ViewNode
 
 _SCOPES_KEY: Final = "pkg.torch.onnx.name_scopes"

@@ -11,7 +11,6 @@ from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 from npugate.estimate.integers import float_reasons
 from npugate.facts import Facts, Node
 from npugate.facts.graph import Array
-from npugate.facts.operators import WEIGHTED
 from npugate.facts.quantization import (
     connected,
     dequantize,
@@ -19,6 +18,7 @@ from npugate.facts.quantization import (
     weight_source,
 )
 from npugate.int8.values import Check, Island
+from npugate.operators import WEIGHTED
 from npugate.proof.sessions import CannotRunError, Session
 from npugate.surgery import structure
 

@@ -10,7 +10,7 @@ from typing import Final
 from onnx import ModelProto, NodeProto
 
 from npugate.facts import provenance
-from npugate.facts.operators import CONVERSIONS
+from npugate.operators import CONVERSIONS
 
 _SUFFIXES: Final = (
     "_QuantizeLinear_Output",

@@ -10,11 +10,11 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 from npugate.facts.graph import Array
+from npugate.operators import CONVERSIONS
 from npugate.surgery.node import DEFAULT_DOMAINS
 from npugate.surgery.values import literal
 from npugate.surgery.weight_store import WeightStore
 
-_LINEAR: Final = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _MOVES: Final = frozenset(
     {
         "Concat", "Constant", "DepthToSpace", "DequantizeLinear", "Expand", "Flatten", "Gather",
@@ -131,4 +131,4 @@ def _numbers(array: Array | None) -> Iterator[float]:
 
 
 def _is_linear(node: NodeProto) -> bool:
-    return node.op_type in _LINEAR and node.domain in DEFAULT_DOMAINS and len(node.input) > 1
+    return node.op_type in CONVERSIONS and node.domain in DEFAULT_DOMAINS and len(node.input) > 1

@@ -11,8 +11,8 @@ from typing import Final
 
 from onnx import ModelProto, NodeProto
 
-from npugate.facts.operators import ARITHMETIC
 from npugate.model.node_label import node_label
+from npugate.operators import ARITHMETIC
 from npugate.surgery import static
 from npugate.surgery.extent import STARVED, starved
 from npugate.surgery.fold import fold

@@ -1,6 +1,5 @@
 """No operator leaves the NPU without a finding, and no finding says so of one that stays."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,9 @@ from npugate.report.estimate import Engine, Place
 from npugate.rules import check, registry
 from npugate.target import profiles
 from tests.estimate.test_placement import CASES, IMAGE, KERNEL, SCALES, conv, facts_of, q
+from tests.evidence import FOLDER, needs_evidence
 
 ROOT = Path(__file__).resolve().parents[2]
-EVIDENCE = Path(os.environ.get("NPUGATE_EVIDENCE") or ROOT.parent / "shared")  # noqa: TID251 - where the evidence is
 TOOLCHAINS = ("2.2", "4.0")
 SAYS = {"cpu-operator", "float-island"}
 """Rules that say of an operator that it leaves the NPU; operator-constraint does by some rows."""
@@ -65,12 +64,12 @@ def test_every_pattern_is_judged_once(case, toolchain, tmp_path):
 
 def models():
     """Return the models of the evidence folder that are small enough for every run."""
-    folders = (EVIDENCE / "groundtruth" / "models", EVIDENCE / "corpus")
+    folders = (FOLDER / "groundtruth" / "models", FOLDER / "corpus")
     found = [path for folder in folders for path in sorted(folder.rglob("*.onnx"))]
     return [path for path in found if path.stat().st_size < 8_000_000]
 
 
-@pytest.mark.skipif(not EVIDENCE.is_dir(), reason=f"no evidence at {EVIDENCE}: NPUGATE_EVIDENCE")
+@needs_evidence()
 @pytest.mark.parametrize("path", models(), ids=lambda path: path.stem)
 def test_every_operator_of_the_corpus_is_judged_once(path):
     try:

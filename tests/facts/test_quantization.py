@@ -138,49 +138,6 @@ def test_the_form_is_that_of_the_most_telling_operator(nodes, form):
     assert found.label == words[form]
 
 
-def groups_of(nodes, constants="", signature="(float[1, 4] x) => (y)"):
-    facts = facts_of(signature, f"{SCALES}, {constants}".strip(", "), nodes)
-    return [[node.op_type for node in group] for group in quantization.float_groups(facts.nodes)]
-
-
-def test_operators_that_run_in_float_are_grouped_by_what_feeds_what():
-    nodes = f"""
-        {QUANTIZED} a = Relu (d) b = Neg (a) c = Reshape (b, shape) e = Exp (c)
-        f = Sin (x) y = Add (e, e)
-    """
-    assert groups_of(nodes, "int64[2] shape = {1, 4}") == [["Neg", "Exp", "Add"], ["Sin"]]
-
-
-def test_what_joins_two_groups_makes_one_of_them_in_file_order():
-    nodes = "a = Sin (x) b = Cos (x) c = Tan (x) y = Add (a, b)"
-    assert groups_of(nodes) == [["Sin", "Cos", "Add"], ["Tan"]]
-    nodes = "a = Sin (x) b = Cos (x) c = Tan (b) e = Add (a, c) y = Neg (c)"
-    assert groups_of(nodes) == [["Sin", "Cos", "Tan", "Add", "Neg"]]
-
-
-def test_an_activation_of_a_quantized_operator_is_quantized_with_it():
-    for kind in ("Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Elu"):
-        nodes = f"{QUANTIZED} a = Neg (d) y = {kind} (a)"
-        assert groups_of(nodes) == []
-    assert groups_of(f"{QUANTIZED} a = Neg (d) y = PRelu (a, s)") == []
-    assert groups_of(f"{QUANTIZED} a = Neg (d) y = Exp (a)") == [["Exp"]]
-    assert groups_of("a = Neg (x) y = Relu (a)") == [["Neg", "Relu"]]
-
-
-def test_a_value_times_its_own_sigmoid_is_one_activation():
-    assert groups_of(f"{QUANTIZED} g = Sigmoid (d) y = Mul (d, g)") == []
-    assert groups_of(f"{QUANTIZED} a = Neg (d) g = Sigmoid (a) y = Mul (g, a)") == []
-    assert groups_of(f"{QUANTIZED} a = Neg (d) g = HardSigmoid (a) y = Mul (a, g)") == []
-    assert groups_of(f"{QUANTIZED} a = Neg (d) g = Tanh (a) y = Mul (a, g)") == [["Mul"]]
-    nodes = f"{QUANTIZED} a = Neg (d) g = Sigmoid (a) y = Mul (g, d)"
-    assert groups_of(nodes) == [["Mul"]]  # of another value
-    assert groups_of("g = Sigmoid (x) y = Mul (g, x)") == [["Sigmoid", "Mul"]]
-
-
-def test_constants_and_integers_do_not_count():
-    assert groups_of("c = Neg (s) i = Cast <to = 6> (x) j = Neg (i) y = Identity (j)") == []
-
-
 def test_a_model_without_layers_is_float():
     assert Quantization() == Quantization("float", 0, 0, {}, {})
     assert Quantization().label == "float"

@@ -109,7 +109,7 @@ def test_what_lies_in_a_submodule_is_edited_with_it(request_):
     submodule(request_, "ci", {"gate.toml": "fail-on = 'error'\n"}, commit=False)
     request_.base({"net.onnx": good})
     advance(request_, "ci", {"gate.toml": "fail-on = 'never'\n"})
-    assert f"{TOLD}: ci" in told(request_.policy(INPUT_CONFIG="ci/gate.toml").summary)
+    assert f"{TOLD}: ci" in told(request_.judge(INPUT_CONFIG="ci/gate.toml").summary)
 
 
 def test_a_base_whose_configuration_is_one_among_many_is_judged_by_it(request_):
@@ -235,15 +235,15 @@ OWN = "[target]\nname = 'own'\ntitle = 'Own'\nextends = 'stm32n6'\n"
 def test_a_target_file_is_judged_by_as_the_base_has_it_too(request_):
     request_.base({"net.onnx": good, "own.toml": OWN, "npugate.toml": "target = 'own.toml'\n"})
     request_.commit({"own.toml": OWN.replace("stm32n6", "stm32h7"), "net.onnx": bad})
-    assert request_.policy().verdict == "fail"
+    assert request_.judge().verdict == "fail"
     request_.commit({"npugate.toml": "target = 'other.toml'\n", "other.toml": OWN})
-    assert request_.policy().verdict == "fail"
+    assert request_.judge().verdict == "fail"
 
 
 def test_a_target_file_of_an_input_is_judged_by_as_the_base_has_it_too(request_):
     request_.base({"net.onnx": good, "own.toml": OWN})
     request_.commit({"own.toml": OWN.replace("stm32n6", "stm32h7"), "net.onnx": bad})
-    assert request_.policy(INPUT_TARGET="own.toml").verdict == "fail"
+    assert request_.judge(INPUT_TARGET="own.toml").verdict == "fail"
 
 
 def test_a_stricter_target_is_judged_by_at_once(request_):
@@ -289,9 +289,9 @@ def test_a_configuration_that_the_change_does_not_bring_judges_alone(request_):
     request_.base({"net.onnx": good})
     assert request_.change({"net.onnx": bad}, INPUT_CONFIG="ci/gate.toml").verdict == "pass"
     (request_.folder / "made.toml").write_text("ignore = ['NPU104']\n")
-    assert request_.policy(INPUT_CONFIG="made.toml").verdict == "pass"
+    assert request_.judge(INPUT_CONFIG="made.toml").verdict == "pass"
     advance(request_, "ci", {"gate.toml": "ignore = ['NPU104', 'NPU101']\n"})
-    assert request_.policy(INPUT_CONFIG="ci/gate.toml").verdict == "fail"
+    assert request_.judge(INPUT_CONFIG="ci/gate.toml").verdict == "fail"
 
 
 def test_the_baseline_of_the_base_follows_a_rename(request_):

@@ -42,7 +42,7 @@ def test_a_model_that_leaves_is_named_and_a_setting_makes_it_fail(request_, case
     outcome = request_.change(keep | change, INPUT_MODELS=models)
     assert outcome.verdict == "pass", outcome.log
     left(outcome, "m/net.onnx", reason)
-    assert request_.policy(INPUT_MODELS=models, INPUT_MAY_LEAVE="false").verdict == "fail"
+    assert request_.judge(INPUT_MODELS=models, INPUT_MAY_LEAVE="false").verdict == "fail"
 
 
 def test_the_setting_of_the_base_holds(request_):
@@ -57,15 +57,15 @@ def test_the_setting_of_the_base_holds(request_):
 def test_the_last_model_leaves_as_any_other(request_):
     request_.base({"net.onnx": bad})
     left(request_.change({"net.onnx": None, "net.bin": bad}), "net.onnx")
-    left(request_.policy(INPUT_MODELS="*.onnx"), "net.onnx")
-    left(request_.policy(INPUT_MODELS="."), "net.onnx")
+    left(request_.judge(INPUT_MODELS="*.onnx"), "net.onnx")
+    left(request_.judge(INPUT_MODELS="."), "net.onnx")
 
 
 def test_a_model_that_moves_into_a_submodule_leaves(request_):
     request_.base({"net.onnx": bad, "good.onnx": good})
     request_.commit({"net.onnx": None})
     submodule(request_, "sub", {"net.onnx": bad})
-    left(request_.policy(), "net.onnx", "deleted")
+    left(request_.judge(), "net.onnx", "deleted")
 
 
 def test_a_model_of_a_submodule_is_judged_when_that_moves(request_):
@@ -74,7 +74,7 @@ def test_a_model_of_a_submodule_is_judged_when_that_moves(request_):
     models = {"INPUT_MODELS": "sub/*.onnx\ngood.onnx"}
     assert request_.change({"README": "x"}, **models).paths == []
     advance(request_, "sub", {"net.onnx": bad})
-    outcome = request_.policy(**models)
+    outcome = request_.judge(**models)
     assert (outcome.verdict, outcome.paths) == ("fail", ["sub/net.onnx"])
     text = (request_.folder / ".gitmodules").read_text()
     outcome = request_.change({".gitmodules": f"{text}\tignore = all\n"}, **models)

@@ -51,7 +51,7 @@ def test_names_that_are_shown_alike_are_not_each_others_base(request_):
     outcome = request_.change({RAW: bad})
     assert outcome.verdict == "fail"
     request_.change({"good.onnx": data(GOOD.replace("Relu", "Tanh"))})
-    assert len(set(request_.policy(INPUT_CHANGED_ONLY="false").paths)) == 3
+    assert len(set(request_.judge(INPUT_CHANGED_ONLY="false").paths)) == 3
 
 
 def test_a_renamed_model_whose_name_is_no_unicode_keeps_its_base(request_):
@@ -162,7 +162,7 @@ def test_a_link_whose_target_is_no_onnx_file_is_judged_when_that_changes(request
 def test_a_link_to_a_bad_model_that_changes_in_nothing_is_old(request_):
     request_.base({"net.onnx": Link("store/blob"), "store/blob": bad})
     assert request_.change({"store/blob": bad + b"\x3a\x00"}).verdict == "pass"
-    assert request_.policy(INPUT_CHANGED_ONLY="false").verdict == "pass"
+    assert request_.judge(INPUT_CHANGED_ONLY="false").verdict == "pass"
 
 
 def test_a_model_behind_a_linked_folder_that_is_retargeted_is_judged(request_):
@@ -221,7 +221,7 @@ def test_a_folder_that_becomes_a_link_is_judged_by_where_it_leads(request_):
     (request_.folder / "m").rmdir()
     outcome = request_.change({"m": Link("third_party")}, INPUT_MODELS="m")
     assert (outcome.verdict, outcome.paths) == ("fail", ["m/bad.onnx"])
-    assert "left the gate" in told(request_.policy().summary)  # of what git tracks
+    assert "left the gate" in told(request_.judge().summary)  # of what git tracks
 
 
 # --- 6: unreadable files --------------------------------------------------------------------------
@@ -349,10 +349,10 @@ def test_attributes_that_have_pointers_checked_out_are_a_change(request_, folder
     (request_.folder / "m/net.onnx").write_bytes(good)
     request_.git("update-index", "--assume-unchanged", "m/net.onnx")
     request_.commit({f"{folder}.gitattributes": FILTERED + "# x\n"})
-    assert request_.policy().verdict == "pass"
+    assert request_.judge().verdict == "pass"
     (request_.folder / "m/net.onnx").write_bytes(pointer)
     request_.commit({f"{folder}.gitattributes": ""})
-    outcome = request_.policy()
+    outcome = request_.judge()
     assert (outcome.verdict, outcome.live("m/net.onnx")) == ("fail", ["lfs-pointer"])
 
 

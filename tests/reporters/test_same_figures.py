@@ -1,7 +1,6 @@
 """All reports say the same figures: text, Markdown, JSON, comment, page and pictures."""
 
 import json
-import os
 import re
 from pathlib import Path
 
@@ -18,11 +17,11 @@ from npugate.reporters import json as json_report
 from npugate.rules import testing
 from npugate.target import profiles
 from tests.estimate.test_placement import CASES, HEAD
+from tests.evidence import FOLDER, REASON
 from tests.sample_report import CLEAN
 
 ROOT = Path(__file__).resolve().parents[2]
-EVIDENCE = Path(os.environ.get("NPUGATE_EVIDENCE") or ROOT.parent / "shared")  # noqa: TID251 - where the evidence is
-REAL = EVIDENCE / "groundtruth/models/yolov8n_micro_224_int8.onnx"
+REAL = FOLDER / "groundtruth/models/yolov8n_micro_224_int8.onnx"
 GATE = """(float[1, 8, 16, 16] x) => (float[1, 8, 16, 16] y) <float s = {0.1}, int8 z = {1}>
     { q = QuantizeLinear (x, s, z)  d = DequantizeLinear (q, s, z)
       g = Sigmoid (d)  gq = QuantizeLinear (g, s, z)  gd = DequantizeLinear (gq, s, z)
@@ -33,7 +32,7 @@ def model_of(source, folder):
     """Return the bytes of a case, of the product whose peak is above its bound, or of a file."""
     if source == "file":
         if not REAL.is_file():
-            pytest.skip(f"no evidence at {EVIDENCE}: NPUGATE_EVIDENCE")
+            pytest.skip(REASON)
         return REAL
     file = folder / "net.onnx"
     body = GATE if source == "gate" else CASES[source][0]

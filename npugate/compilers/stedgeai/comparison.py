@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from npugate.facts.operators import CONVERSIONS
 from npugate.findings.values import Severity
+from npugate.operators import CONVERSIONS
 from npugate.report.compiled import Asked, Compiled, CompiledRun, Difference, State
 from npugate.report.estimate import Engine, Estimate, Interval, Memory
 

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 from msgspec import Struct
 
-from npugate.facts.operators import POOLS
+from npugate.operators import POOLS
 from npugate.surgery.again import again
 from npugate.surgery.batch.regions import ELEMENTWISE, UNARY, Region, connected, pads_by_axis
 from npugate.surgery.batch.tiling import Made, added_bytes, tile

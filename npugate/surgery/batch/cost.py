@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from npugate.facts.operators import CONVERSIONS, CONVOLUTIONS
+from npugate.operators import CONVERSIONS, CONVOLUTIONS
 from npugate.surgery.batch.regions import UNARY, Region
 from npugate.surgery.draft import Draft
 from npugate.surgery.node import Node

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from npugate.facts.operators import CONVERSIONS, LAYERS, OTHER_LAYERS, RESHAPES, WEIGHTED
+from npugate.operators import CONVERSIONS, LAYERS, OTHER_LAYERS, RESHAPES, WEIGHTED
 from npugate.surgery.draft import Draft
 from npugate.surgery.node import Dims, Node, Value
 

@@ -12,7 +12,7 @@ from math import prod
 import numpy as np
 
 from npugate.facts.graph import Array
-from npugate.facts.operators import CONVERSIONS
+from npugate.operators import CONVERSIONS
 from npugate.surgery.draft import Draft
 from npugate.surgery.node import Node, NoFormError, Value
 

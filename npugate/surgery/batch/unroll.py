@@ -14,7 +14,7 @@ from math import prod
 
 from msgspec import Struct, field
 
-from npugate.facts.operators import RESHAPES
+from npugate.operators import RESHAPES
 from npugate.surgery.again import again
 from npugate.surgery.batch.regions import Region, is_read_outside
 from npugate.surgery.draft import Draft

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from npugate.facts.operators import CONVERSIONS, GLOBAL_POOLS
+from npugate.operators import CONVERSIONS, GLOBAL_POOLS
 from npugate.surgery.draft import Draft
 from npugate.surgery.einsum import split
 from npugate.surgery.lowering import along, elementwise, gather, matmul, moves, norms, reduce

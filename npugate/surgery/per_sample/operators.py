@@ -13,6 +13,7 @@ from msgspec import Struct
 from onnx import NodeProto
 
 from npugate.facts.control import RANDOM
+from npugate.operators import CONVERSIONS, RESIZES
 from npugate.surgery.batch.regions import ELEMENTWISE, UNARY
 from npugate.surgery.node import DEFAULT_DOMAINS, NoFormError
 from npugate.surgery.per_sample import axes, operands, views
@@ -123,9 +124,9 @@ _FORMS: Final[Mapping[str, Form]] = _table(
         (_REDUCTIONS, Form(axes.reduced)),
         (("MeanVarianceNormalization",), Form(axes.variance)),
         (("CumSum",), Form(axes.summed)),
-        (("QuantizeLinear", "DequantizeLinear"), Form(axes.linear)),
+        (tuple(CONVERSIONS), Form(axes.linear)),
         (("BatchNormalization",), Form(axes.batch_normalization)),
-        (("Resize", "Upsample"), Form(axes.resized)),
+        (tuple(RESIZES), Form(axes.resized)),
         (("Trilu",), Form(axes.triangle)),
         (("Reshape",), Form(views.reshaped)),
         (("Expand",), Form(views.expanded)),

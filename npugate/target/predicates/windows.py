@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Final
 
-from npugate.facts.operators import CONVOLUTIONS
+from npugate.operators import CONVOLUTIONS
 from npugate.target.predicates.predicate import (
     Args,
     Fields,

@@ -3,6 +3,7 @@
 import onnx
 import pytest
 
+from npugate.operators import VIEWS
 from npugate.surgery.batch import regions
 from tests.batched_models import draft_of
 
@@ -116,7 +117,7 @@ def test_the_inputs_that_hold_one_row_a_sample(opset, line, expected):
 def test_the_names_in_the_tables_are_operators():
     known = {item.name for item in onnx.defs.get_all_schemas_with_history()}
     known |= {"QLinearAveragePool", "QLinearGlobalAveragePool"}  # onnxruntime's own
-    named = regions.LAYERS | regions.UNARY | regions.ELEMENTWISE | regions._NO_FORM | regions._VIEWS
+    named = regions.LAYERS | regions.UNARY | regions.ELEMENTWISE | regions._NO_FORM | VIEWS
     assert named | set(regions._TESTS) | set(regions._BY_AXIS) | regions._TWO <= known
 
 

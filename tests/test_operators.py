@@ -6,9 +6,9 @@ from pathlib import Path
 import onnx.defs
 import pytest
 
-from npugate.facts import operators
+from npugate import operators
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 SETS = {
     name: value
     for name, value in vars(operators).items()
