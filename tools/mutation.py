@@ -20,7 +20,7 @@ memory. A program that a test starts anew has the module as it is, so what only 
 notice counts as survived. The evidence beside the checkout is hidden.
 
 Two mutation testers were tried. mutmut 3.8 leaves out decorated functions, which all predicates
-and all evaluators are. cosmic-ray 8.7 has no sample, starts a process for each change and runs the
+are. cosmic-ray 8.7 has no sample, starts a process for each change and runs the
 same tests for all: with the imports, hours instead of minutes.
 """
 

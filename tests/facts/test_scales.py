@@ -6,6 +6,7 @@ from onnx import helper
 from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime
 
 from npugate.facts import Facts, graph, scales
+from npugate.operators import CONVERSIONS
 from npugate.surgery import structure
 from tests.parameter_models import found, layer, messages
 
@@ -110,7 +111,7 @@ def test_the_places_of_scales_are_those_of_the_operators():
             *onnxruntime.get_all_operator_schema(),
         )
         if item.domain in {"", "com.microsoft"}
-        and (item.name.startswith(("QLinear", "QGemm")) or item.name in scales._PAIR)
+        and (item.name.startswith(("QLinear", "QGemm")) or item.name in CONVERSIONS)
     }
     places = {
         name: tuple(at for at, given in enumerate(item.inputs) if "scale" in given.name.lower())
