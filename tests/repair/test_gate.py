@@ -228,7 +228,7 @@ def test_an_interface_that_changed_silently_is_dropped_and_a_declared_one_kept()
         return replace(done, interface=(change,)) if isinstance(done, Applied) else done
 
     silent = repaired(deep, context(replace(HONEST, edit=quiet)))
-    assert "the repair did not say so" in outcome(silent).reason
+    assert "which the repair did not declare" in outcome(silent).reason
 
 
 def test_a_bad_repair_costs_no_other():
