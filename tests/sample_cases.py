@@ -157,7 +157,7 @@ MIXING: dict[str, ModelProto] = {
     ),
 }
 
-DECOMPOSITIONS: dict[str, ModelProto] = {
+PER_SAMPLE: dict[str, ModelProto] = {
     "an axis behind the samples": _add(
         "r = ReduceMax <axes = [1, 2, 3], keepdims = 0> (x) m = Unsqueeze (r, a)",
         constants="int64[3] a = {1, 2, 3}",

@@ -9,7 +9,7 @@ ones, branches and loops that read all samples from outside. Sizes of other axes
 from __future__ import annotations
 
 import onnx
-from batch_steps import DECOMPOSITIONS, Batch, conv
+from batch_steps import PER_SAMPLE, Batch, conv
 from mixing_steps import MIXING
 from onnx import ModelProto
 
@@ -32,7 +32,7 @@ def network(seed: int, *, mixing: bool | None = None) -> ModelProto:
     for step in range(count):
         if step == at:
             value = MIXING[p.pick(0, len(MIXING) - 1)](p, value)
-        value = DECOMPOSITIONS[p.pick(0, len(DECOMPOSITIONS) - 1)](p, value)
+        value = PER_SAMPLE[p.pick(0, len(PER_SAMPLE) - 1)](p, value)
         if p.chance(0.6):
             value = conv(p, value)
     if "Conv" not in {node.op_type for node in p.nodes}:

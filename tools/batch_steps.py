@@ -201,7 +201,7 @@ def _normalised(p: Batch, value: str) -> str:
     return p.add("MeanVarianceNormalization", [value], p.shapes[value], axes=[2, 3])
 
 
-DECOMPOSITIONS: Final[tuple[Step, ...]] = (
+PER_SAMPLE: Final[tuple[Step, ...]] = (
     _relu,
     _relu,
     _gate,

@@ -16,7 +16,7 @@ from npugate.surgery import structure
 from npugate.surgery.results import Applied, Declined, RepairOptions
 from npugate.target import profiles
 from tests.repaired import run
-from tests.sample_cases import DECOMPOSITIONS, MIXING, SAMPLES
+from tests.sample_cases import MIXING, PER_SAMPLE, SAMPLES
 
 TARGET = profiles.load("stm32n6")
 RULES = registry.rules()
@@ -90,9 +90,9 @@ def test_the_proof_alone_declines_what_mixes_samples(name, monkeypatch):
     assert result.model is None or result.report.verification.equal
 
 
-@pytest.mark.parametrize("name", DECOMPOSITIONS)
+@pytest.mark.parametrize("name", PER_SAMPLE)
 def test_what_works_on_each_sample_alone_is_taken_apart(name):
-    model = DECOMPOSITIONS[name]
+    model = PER_SAMPLE[name]
     copy = copy_of(model)
     result = take_one_sample.apply(copy, TARGET, RepairOptions())
     assert isinstance(result, Applied), result

@@ -1,17 +1,11 @@
 import pytest
 
 from fixers import take_one_sample
-from npugate.facts import Facts
-from npugate.limits import Limits
-from npugate.repair.context import RepairContext
-from npugate.repair.gate import repair_model
 from npugate.rules import registry
-from npugate.rules.check import run as run_rules
 from npugate.rules.testing import model_from_text
-from npugate.settings.options import RepairRequest
-from npugate.surgery import structure
 from npugate.surgery.results import Declined, RepairOptions, Skipped
 from npugate.target import profiles
+from tests.fixers.test_samples_apart import outcomes_of
 
 HEAD = '<ir_version: 8, opset_import: ["" : 14]> '
 TARGET = profiles.load("stm32n6")
@@ -22,18 +16,7 @@ def repaired(text):
     model = model_from_text(HEAD + text)
     for index, node in enumerate(model.graph.node):
         node.name = f"n{index}"
-    chosen = frozenset({"take-one-sample"})
-    context = RepairContext(
-        RULES,
-        tuple(RULES),
-        TARGET,
-        Limits(),
-        RepairRequest(registry.repairs(), RepairOptions(), chosen),
-    )
-    facts = Facts(structure.skeleton(model), Limits())
-    hits = run_rules(facts, RULES, tuple(RULES), TARGET, lambda _stage: None).hits
-    result, _ = repair_model(model, facts, hits, context)
-    return result, {outcome.repair: outcome for outcome in result.report.outcomes}
+    return outcomes_of(model)
 
 
 NETWORKS = {
